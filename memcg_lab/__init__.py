@@ -1,0 +1,90 @@
+"""memcg-lab: one Linux patch, exact enough to believe and small enough to play with.
+
+The names here are the vocabulary of the notebooks. Figures, labs and course functions are loaded when they are first
+used, so that ``import memcg_lab`` stays quick.
+"""
+
+import importlib
+
+from .mechanism.layout import OPS, STEPS, op_dtype
+from .mechanism.policy import CAP_ONLY, POLICIES, UNCHARGE_ONLY, V4_13, V4_14, Policy
+from .system import Invariant, StepLog, Stock, System, Work, op
+from .workload import (
+    alternating,
+    bulk,
+    bursts,
+    load_ops,
+    mixed,
+    pingpong,
+    producer_consumer,
+    read_golden,
+    rpc,
+    save_ops,
+    sizes,
+)
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "predict": "course",
+    "reveal": "course",
+    "check": "course",
+    "check_environment": "course",
+    "setup": "course",
+    "show_patch": "course",
+    "show_rule": "course",
+    "PatchLab": "labs",
+    "figures": "figures",
+}
+
+__all__ = [
+    "CAP_ONLY",
+    "OPS",
+    "POLICIES",
+    "STEPS",
+    "UNCHARGE_ONLY",
+    "V4_13",
+    "V4_14",
+    "Invariant",
+    "Policy",
+    "StepLog",
+    "Stock",
+    "System",
+    "Work",
+    "alternating",
+    "bulk",
+    "bursts",
+    "load_ops",
+    "mixed",
+    "op",
+    "op_dtype",
+    "pingpong",
+    "producer_consumer",
+    "read_golden",
+    "rpc",
+    "save_ops",
+    "sizes",
+    "warm_up",
+    *_LATER,
+]
+
+
+def warm_up():
+    """Compile what the notebooks run, with a message, unless it is compiled already."""
+    for policy in (V4_13, V4_14):
+        system = System.chain(depth=1, cpus=1, policy=policy)
+        system.replay(pingpong(1))
+        system.step_through(pingpong(1))
+    for policy in (CAP_ONLY, UNCHARGE_ONLY):
+        System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
+
+
+def __getattr__(name):
+    if name in _LATER:
+        module = importlib.import_module(f"{__name__}.{_LATER[name]}")
+        return module if name == _LATER[name] else getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})

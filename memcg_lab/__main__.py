@@ -1,0 +1,44 @@
+"""Command line: ``python -m memcg_lab COMMAND``."""
+
+import argparse
+import sys
+
+
+def conformance(arguments):
+    """Replay golden files and compare every field of every operation."""
+    from .conformance import check_files
+
+    return check_files(arguments.files, arguments.policy)
+
+
+def warmup(arguments):
+    """Compile what the notebooks use, once; later starts load it."""
+    from . import warm_up
+
+    warm_up()
+    return 0
+
+
+def main(argv=None):
+    """Parse and run; the exit status is 0 if all is well, 1 if a check failed, 2 if it was called wrongly."""
+    parser = argparse.ArgumentParser(prog="python -m memcg_lab", description="One Linux patch, replayed.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("conformance", help=conformance.__doc__, description=conformance.__doc__)
+    command.add_argument("files", nargs="+", metavar="FILE", help="golden file, .jsonl or .jsonl.gz")
+    command.add_argument("--policy", required=True, choices=["v4.13", "v4.14"], help="before or after the patch")
+    command.set_defaults(run=conformance)
+
+    command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
+    command.set_defaults(run=warmup)
+
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except ValueError as error:
+        print(f"memcg_lab {arguments.command}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

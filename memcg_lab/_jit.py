@@ -1,0 +1,135 @@
+"""The one place that knows numba: how kernels are compiled, cached and warmed up."""
+
+import functools
+import hashlib
+import inspect
+import pathlib
+import sys
+
+import numpy as np
+from numba import config, njit
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.dispatcher import Dispatcher
+
+JIT = not config.DISABLE_JIT
+
+# `_nrt=False` switches reference counting off: each call otherwise counts on its array arguments, which costs
+# 2 to 6 times (numba 0.66 and later no longer remove it). The price is that a kernel may not allocate or return an
+# array; numba refuses to compile one that allocates. The option is private, so tests/test_jit.py notices its end.
+_OPTIONS = {"nogil": True, "_nrt": False}
+
+PACKAGE = pathlib.Path(__file__).resolve().parent
+
+
+def inline(rule):
+    """Compile a short rule so that it disappears into its caller; a compiled rule is returned as it is."""
+    return rule if isinstance(rule, Dispatcher) else njit(forceinline=True, **_OPTIONS)(rule)
+
+
+def function(rule):
+    """Compile a longer function that is shared by several callers."""
+    return njit(**_OPTIONS)(rule)
+
+
+def kernel(name, key=None):
+    """Compile an entry point called from Python.
+
+    Parameters
+    ----------
+    name : str
+        Unique name of what was bound in; it becomes part of the symbol, so two kernels made by one factory never clash.
+    key : str, optional
+        What the kernel depends on beside the package's own files. With a key the machine code is kept on disk; without
+        one (a reader's own rule) it lives as long as the process.
+    """
+
+    def compiled(python):
+        python.__qualname__ = python.__name__ = f"{python.__name__}_{name}"
+        dispatcher = njit(**_OPTIONS)(python)
+        if key is not None and JIT:
+            try:
+                dispatcher._cache = _PackageCache(python, key)
+            except RuntimeError:  # numba found no writable folder: compile anew in each process
+                pass
+        return dispatcher
+
+    return compiled
+
+
+def records(array):
+    """The array in the form kernels read: plain for numba, with attribute access when Python runs the same code."""
+    return array if JIT or array is None else array.view(np.recarray)
+
+
+def is_packaged(rule):
+    """True for a rule that is part of this package, so that its machine code may be kept on disk."""
+    return getattr(rule, "__module__", "").split(".")[0] == __package__
+
+
+def is_cached(dispatcher):
+    """True if a call would load or has already loaded machine code instead of compiling it."""
+    if not JIT or dispatcher.signatures:
+        return True
+    cache = dispatcher._cache
+    return isinstance(cache, _PackageCache) and cache.is_filled()
+
+
+def say(message):
+    """Tell about a compilation; on standard error, so that no notebook output and no pipe holds it."""
+    if "ipykernel" not in sys.modules:
+        print(message, file=sys.stderr, flush=True)
+
+
+@functools.cache
+def package_stamp():
+    """Hash of every source file of the package.
+
+    numba looks only at the file a cached function stands in, so a change in a helper of another file would go
+    unnoticed. With this stamp any change of the package invalidates every cached kernel.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(PACKAGE).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class _PackageCache(FunctionCache):
+    """numba's cache, keyed by the whole package, the bound policy and the bounds check flag."""
+
+    def __init__(self, python, key):
+        super().__init__(python)
+        self._key = (key, bool(config.BOUNDSCHECK))
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=package_stamp(),
+        )
+
+    def _index_key(self, sig, codegen):
+        # numba hashes the pickled closure here. Ours holds compiled rules, whose pickles differ in every process.
+        return (sig, codegen.magic_tuple(), self._key)
+
+    def is_filled(self):
+        try:
+            return bool(self._cache_file._load_index())
+        except OSError:
+            return False
+
+
+def source(rule):
+    """The Python source of a rule, compiled or not."""
+    return inspect.getsource(getattr(rule, "py_func", rule))
+
+
+def symbol(name, key):
+    """A short name that two different policies never share, fit for a symbol and a file name."""
+    digest = hashlib.sha256(repr((name, key, None if key else object())).encode()).hexdigest()[:12]
+    letters = "".join(c if c.isalnum() else "_" for c in name)
+    return f"{letters}_{digest}"
+
+
+def announce(dispatcher, name):
+    """Say so before a call that has to compile; the message is gone from a notebook's output, the pause is not."""
+    if not is_cached(dispatcher):
+        say(f"memcg-lab: compiling {name} for the first time, about 10 seconds; later runs load it")

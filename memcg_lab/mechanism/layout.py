@@ -1,0 +1,302 @@
+"""Record dtypes, constants and event codes: what the state of the machine looks like in memory."""
+
+from collections import namedtuple
+
+import numpy as np
+
+
+def _codes(names):
+    """One code a name. As numpy integers, because numba compiles a function anew for every plain integer constant."""
+    return [np.int64(code) for code in range(len(names))]
+
+
+# --- constants of the kernel -----------------------------------------------------------------------------------------
+PAGE_SIZE = 4096  # bytes; x86-64
+PAGE_COUNTER_MAX = (2**63 - 1) // PAGE_SIZE  # pages; v4.13 include/linux/page_counter.h, 64-bit
+CHARGE_BATCH = 32  # pages; v4.13 mm/memcontrol.c
+MEM_CGROUP_RECLAIM_RETRIES = 5  # v4.13 mm/memcontrol.c
+COSTLY_PAGES = 8  # pages; 1 << PAGE_ALLOC_COSTLY_ORDER, v4.13 include/linux/mmzone.h
+SK_MEM_QUANTUM = 4096  # bytes; v4.13 include/net/sock.h
+SK_RECLAIM_THRESHOLD = 1 << 21  # bytes; sk_mem_uncharge, v4.13 include/net/sock.h
+SK_RECLAIM_CHUNK = np.int64(1 << 20)  # bytes; the same function
+SOCK_MIN_SNDBUF = 2 * (2048 + 256)  # bytes; v4.13 include/net/sock.h with sk_buff rounded up to 256 bytes, x86-64
+ENOMEM = -12
+EBUSY = -16
+
+NR_PAGES_MAX = 2**31 - 1  # pages in one call; the kernel passes them as unsigned int
+NR_BYTES_MAX = 2**31 - 1  # bytes in one call of the socket layer; the kernel passes them as int
+
+# --- state -----------------------------------------------------------------------------------------------------------
+# One cache line each. `counter` holds the kernel's five words and the atomics executed on them.
+counter_dtype = np.dtype(
+    [(name, np.int64) for name in ("count", "limit", "parent", "watermark", "failcnt", "add", "sub", "xchg")]
+)
+# sock_held, held: pages that sockets and that other users of the cgroup have and did not give back. The kernel does not
+# keep these sums; we need them to refuse an uncharge of what was never charged.
+memcg_dtype = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "css",
+            "sock_held",
+            "held",
+            "high",
+            "ev_max",
+            "ev_oom",
+            "tcpmem_pressure",
+            "socket_pressure",
+        )
+    ]
+)
+stock_dtype = np.dtype([("memcg", np.int64), ("nr_pages", np.int64)])
+socket_dtype = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "memcg",
+            "forward_alloc",
+            "rmem_alloc",
+            "wmem_queued",
+            "wmem_alloc",
+            "sndbuf",
+            "stream",
+            "spare",
+        )
+    ]
+)
+# One protocol (TCP): the global counter every socket shares, and the sysctl limits, in pages but for *_min (bytes).
+proto_dtype = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "memory_allocated",
+            "atomics",
+            "low",
+            "pressure_at",
+            "high",
+            "under_pressure",
+            "nr_sockets",
+            "suppressed",
+            "rmem_min",
+            "wmem_min",
+            "entered_pressure",
+            "left_pressure",
+        )
+    ]
+)
+
+State = namedtuple(
+    "State",
+    [
+        "counter",  # counter_dtype [3 * memcgs]: memory, then memsw, then tcpmem
+        "memcg",  # memcg_dtype [memcgs]
+        "stock",  # stock_dtype [cpu, slot]; memcg -1 = nothing cached
+        "sock",  # int64 [cpu, memcg]: MEMCG_SOCK, signed
+        "work",  # int64 [cpu, kind of work]
+        "total",  # int64 [kind of total]
+        "socket",  # socket_dtype [sockets]
+        "proto",  # proto_dtype [1]
+        "log",  # step_dtype [rows] or None; row 0 is its header
+        "root",  # number of the root memcg or -1
+        "legacy",  # 1 = cgroup v1
+        "memsw",  # 1 = memory+swap is accounted (v1 only)
+    ],
+)
+
+# --- work counted per CPU: columns of State.work ---------------------------------------------------------------------
+WORK = (
+    "stock_hits",
+    "stock_misses",
+    "drains_by_other_memcg",
+    "drains_by_cap",
+    "drains_local",
+    "drains_all",
+    "drains_cpu_dead",
+    "pages_drained",
+    "refused",
+    "forced",
+    "nomem",
+    "css_calls",
+)
+(
+    HIT,
+    MISS,
+    DRAIN_OTHER_MEMCG,
+    DRAIN_CAP,
+    DRAIN_LOCAL_CALL,
+    DRAIN_ALL_CALL,
+    DRAIN_CPU_DEAD,
+    PAGES_DRAINED,
+    REFUSED,
+    FORCED,
+    NOMEM,
+    CSS_CALLS,
+) = _codes(WORK)
+DRAIN_CAUSES = WORK[DRAIN_OTHER_MEMCG : DRAIN_CPU_DEAD + 1]
+
+# --- totals: State.total ---------------------------------------------------------------------------------------------
+TOTAL = ("ret", "reclaim", "oom", "remote_works", "over_high", "high_work", "warn", "underflow")
+RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(len(TOTAL))
+
+# --- operations ------------------------------------------------------------------------------------------------------
+OPS = (
+    "charge_skmem",
+    "uncharge_skmem",
+    "try_charge",
+    "cancel_charge",
+    "drain_local",
+    "drain_all",
+    "cpu_dead",
+    "set_limit",
+    "set_max",
+    "set_high",
+    "sk_wmem_schedule",
+    "sk_rmem_schedule",
+    "sk_forced_mem_schedule",
+    "sk_queue_send",
+    "sk_free_send",
+    "sk_queue_receive",
+    "sk_free_receive",
+    "sk_mem_reclaim",
+    "sk_mem_reclaim_partial",
+)
+(
+    CHARGE_SKMEM,
+    UNCHARGE_SKMEM,
+    TRY_CHARGE,
+    CANCEL_CHARGE,
+    DRAIN_LOCAL,
+    DRAIN_ALL,
+    CPU_DEAD,
+    SET_LIMIT,
+    SET_MAX,
+    SET_HIGH,
+    SK_WMEM_SCHEDULE,
+    SK_RMEM_SCHEDULE,
+    SK_FORCED_MEM_SCHEDULE,
+    SK_QUEUE_SEND,
+    SK_FREE_SEND,
+    SK_QUEUE_RECEIVE,
+    SK_FREE_RECEIVE,
+    SK_MEM_RECLAIM,
+    SK_MEM_RECLAIM_PARTIAL,
+) = range(len(OPS))
+op_dtype = np.dtype(
+    [
+        ("op", np.uint8),  # one of OPS
+        ("ctx", np.uint8),  # TASK, or SOFTIRQ and flags
+        ("cpu", np.uint16),
+        ("memcg", np.int32),  # for sk_ operations: the socket
+        ("nr", np.int64),  # pages; for sk_ operations bytes; -1 = max for the limits
+    ]
+)
+
+# Context of an operation. A task may sleep (GFP_KERNEL), softirq may not (GFP_NOWAIT).
+TASK, SOFTIRQ, NORETRY, NOFAIL, DYING, IN_OOM = 0, 1, 2, 4, 8, 16
+CONTEXTS = {"task": TASK, "softirq": SOFTIRQ}
+
+SEND, RECEIVE = _codes(("send", "receive"))  # what a socket schedules memory for
+
+# Why a replay stopped.
+BAD_OP, BAD_CPU, BAD_MEMCG, BAD_NR, BAD_ROOT, BAD_UNDERFLOW, BAD_SOCKET, BAD_FORWARD = range(1, 9)
+
+# --- the step log ----------------------------------------------------------------------------------------------------
+step_dtype = np.dtype(
+    [
+        ("op", np.int64),  # number of the operation in its stream
+        ("cpu", np.int32),
+        ("step", np.int32),  # one of STEPS
+        ("where", np.int64),  # which counter, cgroup, CPU or socket was touched
+        ("before", np.int64),
+        ("after", np.int64),
+    ]
+)
+
+Step = namedtuple("Step", "function rule what line atomic")
+# function: the kernel's. rule: what the line does, in our words. what: the thing whose value changes, to be followed by
+# its number. line: whose cache line that is: "shared" by every CPU, this CPU's "own", the "socket"'s, or "none"
+# (registers). atomic: a read-modify-write on a shared line.
+STEPS = (
+    Step(
+        "mem_cgroup_charge_skmem",
+        "count the pages as socket memory on this CPU",
+        "MEMCG_SOCK of memcg",
+        "own",
+        False,
+    ),
+    Step(
+        "mem_cgroup_uncharge_skmem",
+        "take the pages off this CPU's socket memory",
+        "MEMCG_SOCK of memcg",
+        "own",
+        False,
+    ),
+    Step("consume_stock", "hit: take the pages from this CPU's stock", "stock of CPU", "own", False),
+    Step("consume_stock", "miss: too few pages of this cgroup in the stock", "stock of CPU", "own", False),
+    Step("refill_stock", "remember the cgroup", "owner of the stock of CPU", "own", False),
+    Step("refill_stock", "put the pages into this CPU's stock", "stock of CPU", "own", False),
+    Step("drain_stock", "empty the stock", "stock of CPU", "own", False),
+    Step("drain_stock", "forget the cgroup", "owner of the stock of CPU", "own", False),
+    Step("page_counter_try_charge", "add to this level, speculatively", "count of", "shared", True),
+    Step("page_counter_try_charge", "over the limit: take it back", "count of", "shared", True),
+    Step("page_counter_try_charge", "count the failure", "failcnt of", "shared", False),
+    Step("page_counter_try_charge", "raise the watermark", "watermark of", "shared", False),
+    Step("page_counter_charge", "add to this level, whatever the limit", "count of", "shared", True),
+    Step("page_counter_charge", "raise the watermark", "watermark of", "shared", False),
+    Step("page_counter_cancel", "subtract from this level", "count of", "shared", True),
+    Step("page_counter_limit", "exchange the limit", "limit of", "shared", True),
+    Step("css_get_many", "take one reference for each page", "references of memcg", "own", False),
+    Step("css_put_many", "put one reference for each page", "references of memcg", "own", False),
+    Step("try_charge", "ask for reclaim", "reclaim calls, for memcg", "shared", False),
+    Step("try_charge", "give up: out of memory", "OOM calls, for memcg", "shared", False),
+    Step("try_charge", "force the charge", "pages forced into memcg", "none", False),
+    Step("try_charge", "over memory.high", "notice of memory.high of memcg", "shared", False),
+    Step("drain_all_stock", "send work to another CPU", "drain work on CPU", "own", False),
+    Step(
+        "__sk_mem_raise_allocated",
+        "add to the protocol's counter",
+        "memory_allocated of protocol",
+        "shared",
+        True,
+    ),
+    Step("__sk_mem_raise_allocated", "suppress: take it back", "memory_allocated of protocol", "shared", True),
+    Step(
+        "__sk_mem_reduce_allocated",
+        "subtract from the protocol's counter",
+        "memory_allocated of protocol",
+        "shared",
+        True,
+    ),
+    Step("sk_forward_alloc", "bytes charged in advance", "forward_alloc of socket", "socket", False),
+    Step("return", "what the caller gets", "answer to the caller about memcg", "none", False),
+)
+(
+    STEP_SOCK_ADD,
+    STEP_SOCK_SUB,
+    STEP_CONSUME_HIT,
+    STEP_CONSUME_MISS,
+    STEP_REFILL_OWNER,
+    STEP_REFILL,
+    STEP_DRAIN,
+    STEP_DRAIN_OWNER,
+    STEP_TRY_ADD,
+    STEP_TRY_UNDO,
+    STEP_FAILCNT,
+    STEP_TRY_WATERMARK,
+    STEP_CHARGE_ADD,
+    STEP_CHARGE_WATERMARK,
+    STEP_CANCEL,
+    STEP_LIMIT,
+    STEP_CSS_GET,
+    STEP_CSS_PUT,
+    STEP_RECLAIM,
+    STEP_OOM,
+    STEP_FORCE,
+    STEP_HIGH,
+    STEP_REMOTE_DRAIN,
+    STEP_PROTO_ADD,
+    STEP_PROTO_UNDO,
+    STEP_PROTO_SUB,
+    STEP_FORWARD,
+    STEP_RETURN,
+) = _codes(STEPS)

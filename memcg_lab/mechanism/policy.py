@@ -1,0 +1,110 @@
+"""Policies: which rules a kernel generation follows, and the factory that binds them into one compiled replay."""
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .. import _jit
+from . import stock
+from .layout import CHARGE_BATCH
+from .memcontrol import bind_memcontrol, reclaim_nothing
+from .replay import bind_replay
+from .sock import bind_sock
+
+BATCH_MAX = 2**16  # pages; far above any batch the kernel has had (32 and 64)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One generation of the rule: constants and four rule functions.
+
+    Parameters
+    ----------
+    name : str
+        What figures and tables call it.
+    batch : int
+        ``CHARGE_BATCH``, in pages; 1 to 65,536.
+    slots : int
+        Cgroups a CPU's stock can hold; 1 until v6.16.
+    consume, refill, drain, uncharge : callable
+        The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock.py``.
+    reclaim : callable
+        ``reclaim(st, cpu, over, nr_pages) -> pages freed``; by default nothing can be freed.
+    stock_bound : int or None
+        The most pages one CPU's stock can hold between operations; None if the rules do not bound it.
+
+    Raises
+    ------
+    ValueError
+        If a constant is out of range or a rule is not callable.
+
+    Examples
+    --------
+    >>> V4_13.with_rules("v4.13, batch 64", batch=64).batch
+    64
+    >>> V4_14
+    Policy('v4.14', batch 32, 1 slot, refill_stock_capped, uncharge_to_stock)
+    """
+
+    name: str
+    batch: int = CHARGE_BATCH
+    slots: int = 1
+    consume: Any = field(default=stock.consume_stock, repr=False)
+    refill: Any = field(default=stock.refill_stock, repr=False)
+    drain: Any = field(default=stock.drain_stock, repr=False)
+    uncharge: Any = field(default=stock.uncharge_to_counter, repr=False)
+    reclaim: Any = field(default=reclaim_nothing, repr=False)
+
+    def __post_init__(self):
+        if not isinstance(self.batch, int) or not 1 <= self.batch <= BATCH_MAX:
+            raise ValueError(f"batch is {self.batch!r}; it must be a whole number from 1 to {BATCH_MAX:,}.")
+        if not isinstance(self.slots, int) or not 1 <= self.slots <= 64:
+            raise ValueError(f"slots is {self.slots!r}; it must be a whole number from 1 to 64.")
+        for rule in ("consume", "refill", "drain", "uncharge", "reclaim"):
+            if not callable(getattr(self, rule)):
+                raise ValueError(f"{rule} is {getattr(self, rule)!r}; it must be a function.")
+
+    def __repr__(self):
+        slots = "1 slot" if self.slots == 1 else f"{self.slots} slots"
+        refill, uncharge = (getattr(r, "__name__", "a rule of yours") for r in (self.refill, self.uncharge))
+        return f"Policy({self.name!r}, batch {self.batch}, {slots}, {refill}, {uncharge})"
+
+    def with_rules(self, name, **changes):
+        """The same policy under another name with some constants or rules exchanged."""
+        return replace(self, name=name, **changes)
+
+    @property
+    def stock_bound(self):
+        """Most pages a CPU's stock can hold between operations, or None if nothing bounds it."""
+        if self.refill is stock.refill_stock_capped:
+            return self.batch
+        if self.refill is stock.refill_stock and self.uncharge is stock.uncharge_to_counter:
+            return self.batch - 1
+        return None
+
+
+V4_13 = Policy("v4.13")  # before the patch
+V4_14 = V4_13.with_rules("v4.14", refill=stock.refill_stock_capped, uncharge=stock.uncharge_to_stock)  # after it
+CAP_ONLY = V4_13.with_rules("v4.13 + cap hunk", refill=stock.refill_stock_capped)
+UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=stock.uncharge_to_stock)
+
+POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY)}
+
+
+@functools.lru_cache(maxsize=64)
+def bind(policy, sockets=False):
+    """The compiled replay of a policy; the one factory for built-in rules, mutants and a reader's own.
+
+    ``sockets`` adds the socket layer, which a stream of page operations does not need and need not wait for.
+
+    Rules of this package are kept on disk as machine code; any other rule is compiled once a process.
+    """
+    rules = {name: getattr(policy, name) for name in ("consume", "refill", "drain", "uncharge", "reclaim")}
+    key = None
+    if all(_jit.is_packaged(rule) for rule in rules.values()):
+        names = (f"{r.__module__}.{r.__qualname__}" for r in rules.values())
+        key = f"{policy.batch} {policy.slots} {sockets} {' '.join(names)}"
+    memcontrol = bind_memcontrol(policy.batch, **{name: _jit.inline(rule) for name, rule in rules.items()})
+    sock = bind_sock(memcontrol.charge_skmem, memcontrol.uncharge_skmem) if sockets else None
+    symbol = _jit.symbol(policy.name, key)
+    return bind_replay(symbol, key, memcontrol, sock)

@@ -1,0 +1,121 @@
+"""The stock: pages charged in advance, kept by each CPU for one cgroup, and the rules of v4.13 and v4.14 for it.
+
+Each rule is a function of the state, a CPU and what it needs; a policy names four of them (``policy.py``).
+
+Kernel: ``consume_stock``, ``refill_stock``, ``drain_stock``, ``mem_cgroup_uncharge_skmem`` in ``mm/memcontrol.c``.
+"""
+
+from .._jit import inline
+from .layout import (
+    CSS_CALLS,
+    DRAIN_CAP,
+    DRAIN_OTHER_MEMCG,
+    PAGES_DRAINED,
+    STEP_CONSUME_HIT,
+    STEP_CONSUME_MISS,
+    STEP_CSS_GET,
+    STEP_CSS_PUT,
+    STEP_DRAIN,
+    STEP_DRAIN_OWNER,
+    STEP_REFILL,
+    STEP_REFILL_OWNER,
+)
+from .page_counter import page_counter_uncharge
+from .steplog import step
+
+
+@inline
+def css_get_many(st, cpu, memcg, nr_pages):
+    """Take one reference for each page charged."""
+    group = st.memcg[memcg]
+    step(st.log, cpu, STEP_CSS_GET, memcg, group.css, group.css + nr_pages)
+    group.css += nr_pages
+    st.work[cpu, CSS_CALLS] += 1
+
+
+@inline
+def css_put_many(st, cpu, memcg, nr_pages):
+    """Put the references of pages that leave the cgroup."""
+    group = st.memcg[memcg]
+    step(st.log, cpu, STEP_CSS_PUT, memcg, group.css, group.css - nr_pages)
+    group.css -= nr_pages
+    st.work[cpu, CSS_CALLS] += 1
+
+
+@inline
+def uncharge_counters(st, cpu, memcg, nr_pages):
+    """Give pages back to the memory counter, and to memsw where it is accounted."""
+    page_counter_uncharge(st, cpu, memcg, nr_pages)
+    if st.memsw:
+        page_counter_uncharge(st, cpu, memcg + st.memcg.size, nr_pages)
+
+
+@inline
+def consume_stock(st, batch, cpu, memcg, nr_pages):
+    """Serve a charge from the stock: true if this CPU holds enough pages of this cgroup.
+
+    An empty stock stays with its cgroup. A charge above the batch does not even look.
+    """
+    if nr_pages > batch:
+        return False
+    stock = st.stock[cpu, 0]
+    if stock.memcg == memcg and stock.nr_pages >= nr_pages:
+        stock.nr_pages -= nr_pages
+        step(st.log, cpu, STEP_CONSUME_HIT, cpu, stock.nr_pages + nr_pages, stock.nr_pages)
+        return True
+    step(st.log, cpu, STEP_CONSUME_MISS, cpu, stock.nr_pages, stock.nr_pages)
+    return False
+
+
+@inline
+def drain_stock(st, cpu, slot, cause):
+    """Give the whole stock back to the counters, with its references, and forget the cgroup.
+
+    ``cause`` is a column of ``State.work``; only a drain that moves pages is counted.
+    """
+    stock = st.stock[cpu, slot]
+    nr_pages = stock.nr_pages
+    if nr_pages != 0:
+        uncharge_counters(st, cpu, stock.memcg, nr_pages)
+        css_put_many(st, cpu, stock.memcg, nr_pages)
+        stock.nr_pages = 0
+        step(st.log, cpu, STEP_DRAIN, cpu, nr_pages, stock.nr_pages)
+        st.work[cpu, cause] += 1
+        st.work[cpu, PAGES_DRAINED] += nr_pages
+    memcg = stock.memcg
+    stock.memcg = -1
+    if memcg != stock.memcg:
+        step(st.log, cpu, STEP_DRAIN_OWNER, cpu, memcg, stock.memcg)
+
+
+@inline
+def refill_stock(st, batch, drain, cpu, memcg, nr_pages):
+    """Put charged pages into the stock; another cgroup's pages are drained first. v4.13: no upper bound here."""
+    stock = st.stock[cpu, 0]
+    if stock.memcg != memcg:
+        drain(st, cpu, 0, DRAIN_OTHER_MEMCG)
+        step(st.log, cpu, STEP_REFILL_OWNER, cpu, stock.memcg, memcg)
+        stock.memcg = memcg
+    stock.nr_pages += nr_pages
+    step(st.log, cpu, STEP_REFILL, cpu, stock.nr_pages - nr_pages, stock.nr_pages)
+
+
+@inline
+def refill_stock_capped(st, batch, drain, cpu, memcg, nr_pages):
+    """The first hunk of 475d048: above the batch the stock is drained wholly, not by its surplus."""
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    if st.stock[cpu, 0].nr_pages > batch:
+        drain(st, cpu, 0, DRAIN_CAP)
+
+
+@inline
+def uncharge_to_counter(st, batch, refill, drain, cpu, memcg, nr_pages):
+    """v4.13: give socket pages back to every level of the counter, one atomic each, and put the references."""
+    page_counter_uncharge(st, cpu, memcg, nr_pages)
+    css_put_many(st, cpu, memcg, nr_pages)
+
+
+@inline
+def uncharge_to_stock(st, batch, refill, drain, cpu, memcg, nr_pages):
+    """The second hunk of 475d048: give socket pages back into the stock; their references go with them."""
+    refill(st, batch, drain, cpu, memcg, nr_pages)

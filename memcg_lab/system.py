@@ -1,0 +1,793 @@
+"""System: a cgroup tree, CPUs and a policy; it validates, holds the state and calls the mechanism."""
+
+from collections import namedtuple
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from . import _jit
+from .mechanism import layout
+from .mechanism.layout import (
+    BAD_CPU,
+    BAD_FORWARD,
+    BAD_MEMCG,
+    BAD_NR,
+    BAD_OP,
+    BAD_ROOT,
+    BAD_SOCKET,
+    BAD_UNDERFLOW,
+    CONTEXTS,
+    OPS,
+    PAGE_COUNTER_MAX,
+    STEPS,
+)
+from .mechanism.policy import V4_14, Policy, bind
+from .workload import whole_number
+
+CPUS_MAX = 65_536
+MEMCGS_MAX = 65_536
+LOG_ROWS = 1 << 12
+
+Stock = namedtuple("Stock", "memcg nr_pages")
+Invariant = namedtuple("Invariant", "name holds detail")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Work done: atomics by kind, what the stocks did, what was refused. Subtract two to get what lies between.
+
+    Attributes
+    ----------
+    add, sub, xchg : int
+        Atomic read-modify-writes on counters shared by all CPUs.
+    stock_hits, stock_misses : int
+        Looks into a stock that found enough pages, or not; a charge may look more than once.
+    drains_by_other_memcg, drains_by_cap, drains_local, drains_all, drains_cpu_dead : int
+        Drains that moved pages, by what caused them.
+    pages_drained : int
+        Pages those drains gave back.
+    refused : int
+        Socket charges answered with "does not fit" (the pages are charged all the same).
+    forced, nomem : int
+        Charges above the limit that were forced, and those that failed.
+    css_calls : int
+        Calls that took or put references, each for many pages at once.
+    reclaim, oom, remote_works : int
+        Calls for reclaim and for the OOM killer; drains sent to another CPU.
+    protocol : int
+        Atomics on the protocol's global ``memory_allocated``.
+    """
+
+    add: int = 0
+    sub: int = 0
+    xchg: int = 0
+    stock_hits: int = 0
+    stock_misses: int = 0
+    drains_by_other_memcg: int = 0
+    drains_by_cap: int = 0
+    drains_local: int = 0
+    drains_all: int = 0
+    drains_cpu_dead: int = 0
+    pages_drained: int = 0
+    refused: int = 0
+    forced: int = 0
+    nomem: int = 0
+    css_calls: int = 0
+    reclaim: int = 0
+    oom: int = 0
+    remote_works: int = 0
+    protocol: int = 0
+
+    @property
+    def atomics(self):
+        """Atomics on the cgroup's counters, all kinds together."""
+        return self.add + self.sub + self.xchg
+
+    @property
+    def drains(self):
+        """Drains that moved pages, whatever caused them."""
+        return sum(getattr(self, cause) for cause in layout.DRAIN_CAUSES)
+
+    def __sub__(self, earlier):
+        return Work(*(getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)))
+
+    def __repr__(self):
+        return (
+            f"Work({self.atomics:,} atomics, {self.stock_hits:,} stock hits, {self.stock_misses:,} misses, "
+            f"{self.drains:,} drains of {self.pages_drained:,} pages, {self.refused:,} refused)"
+        )
+
+
+class StepLog:
+    """The executed steps of a stream: a structured array with its reading.
+
+    Attributes
+    ----------
+    rows : ndarray of ``step_dtype``
+        One row a step: operation, CPU, step code, where, value before and after.
+
+    Examples
+    --------
+    >>> s = System.chain(depth=1, cpus=1)
+    >>> log = s.step_through(op("charge_skmem", cpu=0, memcg=1, nr=1))
+    >>> len(log), log.atomics()
+    (10, 2)
+    >>> print(log.sentence(2))
+    page_counter_try_charge: add to this level, speculatively (count of memory of memcg 1: 0 -> 32)
+    """
+
+    def __init__(self, rows, memcgs):
+        self.rows, self.memcgs = rows, memcgs
+
+    def __len__(self):
+        return self.rows.size
+
+    def __repr__(self):
+        ops = np.unique(self.rows["op"]).size
+        return f"StepLog({len(self):,} steps of {ops:,} operations, {self.atomics():,} atomics)"
+
+    def of_op(self, number):
+        """The steps of one operation."""
+        return StepLog(self.rows[self.rows["op"] == number], self.memcgs)
+
+    def atomics(self):
+        """How many of the steps are atomics on a line shared by all CPUs."""
+        atomic = np.array([step.atomic for step in STEPS])
+        return int(atomic[self.rows["step"]].sum())
+
+    def touched(self, number):
+        """What one step touched, in words: ``stock of CPU 1``, ``count of memory of memcg 2``."""
+        row = self.rows[number]
+        what, where = STEPS[row["step"]].what, int(row["where"])
+        if what.endswith(" of"):
+            kind, where = divmod(where, self.memcgs)
+            what = f"{what} {('memory', 'memsw', 'tcpmem')[kind]} of memcg"
+        return f"{what} {where}"
+
+    def sentence(self, number):
+        """One step in words."""
+        row = self.rows[number]
+        step = STEPS[row["step"]]
+        return f"{step.function}: {step.rule} ({self.touched(number)}: {int(row['before'])} -> {int(row['after'])})"
+
+    def frame(self):
+        """The log as a pandas DataFrame, one row a step."""
+        import pandas as pd
+
+        steps = [STEPS[code] for code in self.rows["step"]]
+        return pd.DataFrame(
+            {
+                "op": self.rows["op"],
+                "cpu": self.rows["cpu"],
+                "function": [s.function for s in steps],
+                "rule": [s.rule for s in steps],
+                "touched": [self.touched(number) for number in range(len(self))],
+                "line": [s.line for s in steps],
+                "before": self.rows["before"],
+                "after": self.rows["after"],
+                "atomic": [s.atomic for s in steps],
+            }
+        )
+
+
+def op(name, *, cpu, memcg=-1, nr=0, ctx="softirq"):
+    """One operation as an array of length 1.
+
+    Parameters
+    ----------
+    name : str
+        One of ``memcg_lab.OPS``.
+    cpu : int
+    memcg : int
+        The cgroup; for ``sk_`` operations the socket.
+    nr : int
+        Pages; for ``sk_`` operations bytes.
+    ctx : str or int
+        ``"softirq"`` or ``"task"``, or the flags of ``mechanism/layout.py`` added up.
+
+    Returns
+    -------
+    ndarray of ``op_dtype``, shape (1,)
+
+    Raises
+    ------
+    ValueError
+        If the name or the context is unknown, or a number does not fit its field.
+
+    Examples
+    --------
+    >>> op("charge_skmem", cpu=0, memcg=1, nr=1)["nr"]
+    array([1])
+    """
+    if name not in OPS:
+        raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
+    out = np.zeros(1, layout.op_dtype)
+    values = {"op": OPS.index(name), "ctx": _context(ctx), "cpu": cpu, "memcg": memcg, "nr": nr}
+    for field, value in values.items():
+        info = np.iinfo(layout.op_dtype[field])
+        out[field] = whole_number(f"{name}: {field}", value, int(info.min), int(info.max))
+    return out
+
+
+class System:
+    """A cgroup tree with its counters, the stocks of the CPUs, and the policy that moves pages between them.
+
+    Parameters
+    ----------
+    parents : sequence of int
+        Parent of each cgroup, -1 for a top; a parent stands before its children.
+    cpus : int
+        1 to 65,536.
+    policy : Policy
+        The generation of the rule; ``V4_13`` is before the patch, ``V4_14`` after.
+    limits, highs : sequence of int, optional
+        ``memory.max`` and ``memory.high`` of each cgroup in pages; -1 or None = max.
+    root : int or None
+        The root memcg: its sockets are not accounted. None: no cgroup of this tree is the root.
+    legacy : bool
+        cgroup v1: sockets are charged to ``tcpmem``, without a stock.
+    memsw : bool
+        v1 with memory+swap accounted: each charge goes to two counters.
+    sockets : sequence of int or None, optional
+        The cgroup of each socket; None for a socket of the root.
+    tcp_mem : (int, int, int)
+        ``net.ipv4.tcp_mem`` in pages: below low no pressure, above the second pressure, above the third refused.
+    underflow : {"refuse", "record"}
+        What an uncharge of more than is held does: raise, or go on below zero as the kernel does and count a fault.
+
+    Raises
+    ------
+    ValueError
+        If the tree has a cycle or a forward reference, or a number is out of range.
+
+    Examples
+    --------
+    >>> s = System.chain(depth=2, cpus=2)
+    >>> s.charge_skmem(cpu=0, memcg=2, nr_pages=1)
+    True
+    >>> s.uncharge_skmem(cpu=1, memcg=2, nr_pages=1)
+    >>> s.stock
+    [Stock(memcg=2, nr_pages=31), Stock(memcg=2, nr_pages=1)]
+    >>> s
+    System(v4.14, 2 cpus, 3 memcgs, usage [32 32 32])
+    """
+
+    def __init__(
+        self,
+        parents,
+        *,
+        cpus,
+        policy=V4_14,
+        limits=None,
+        highs=None,
+        root=0,
+        legacy=False,
+        memsw=False,
+        sockets=(),
+        tcp_mem=(PAGE_COUNTER_MAX, PAGE_COUNTER_MAX, PAGE_COUNTER_MAX),
+        underflow="refuse",
+    ):
+        parents = _parents(parents)
+        cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
+        if not isinstance(policy, Policy):
+            raise ValueError(f"policy is {policy!r}; it must be a Policy such as V4_13 or V4_14.")
+        if underflow not in ("refuse", "record"):
+            raise ValueError(f'underflow is {underflow!r}; it must be "refuse" or "record".')
+        if memsw and not legacy:
+            raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
+        n = len(parents)
+        if root is not None:
+            root = whole_number("root", root, 0, n - 1)
+            if parents[root] != -1:
+                raise ValueError(f"root is memcg {root}, which has the parent {parents[root]}; the root has none.")
+        self.parents, self.policy, self.underflow = parents, policy, underflow
+        self.root, self.legacy, self.memsw = root, bool(legacy), bool(memsw)
+
+        counter = np.zeros(3 * n, layout.counter_dtype)
+        for kind in range(3):
+            counter["parent"][kind * n : (kind + 1) * n] = [p + kind * n if p >= 0 else -1 for p in parents]
+        counter["limit"] = PAGE_COUNTER_MAX
+        counter["limit"][:n] = _limits("limits", limits, n)
+        memcg = np.zeros(n, layout.memcg_dtype)
+        memcg["high"] = _limits("highs", highs, n)
+        stock = np.zeros((cpus, policy.slots), layout.stock_dtype)
+        stock["memcg"] = -1
+        self._arrays = {
+            "counter": counter,
+            "memcg": memcg,
+            "stock": stock,
+            "sock": np.zeros((cpus, n), np.int64),
+            "work": np.zeros((cpus, len(layout.WORK)), np.int64),
+            "total": np.zeros(len(layout.TOTAL), np.int64),
+            "socket": self._sockets(sockets, n),
+            "proto": _protocol(tcp_mem, len(sockets)),
+        }
+
+    @classmethod
+    def chain(cls, depth, *, cpus, **options):
+        """A root with ``depth`` levels below it; a charge to the last one meets depth + 1 counters."""
+        depth = whole_number("depth", depth, 1, MEMCGS_MAX - 1)
+        return cls(range(-1, depth), cpus=cpus, **options)
+
+    @classmethod
+    def siblings(cls, number, *, cpus, **options):
+        """A root with ``number`` cgroups side by side below it."""
+        number = whole_number("number", number, 1, MEMCGS_MAX - 1)
+        return cls([-1] + [0] * number, cpus=cpus, **options)
+
+    # --- one operation at a time ------------------------------------------------------------------------------------
+    def charge_skmem(self, *, cpu, memcg, nr_pages, ctx="softirq"):
+        """Charge socket pages; they are charged whatever the answer.
+
+        Parameters
+        ----------
+        cpu, memcg : int
+            ``memcg`` is never the root.
+        nr_pages : int
+            1 to 2,147,483,647.
+        ctx : {"softirq", "task"}
+            In softirq nothing may sleep, so there is no reclaim and no drain.
+
+        Returns
+        -------
+        bool
+            False if the pages did not fit and were forced.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``mem_cgroup_charge_skmem`` in ``mm/memcontrol.c``, v4.13; the patch did not change it.
+
+        Examples
+        --------
+        >>> System.chain(depth=1, cpus=1, limits=[-1, 4]).charge_skmem(cpu=0, memcg=1, nr_pages=5)
+        False
+        """
+        return self._one("charge_skmem", cpu, memcg, nr_pages, ctx) == 1
+
+    def uncharge_skmem(self, *, cpu, memcg, nr_pages, ctx="softirq"):
+        """Give socket pages back: to the counters before the patch, into this CPU's stock after it.
+
+        Parameters
+        ----------
+        cpu, memcg : int
+        nr_pages : int
+            At most what the cgroup's sockets hold.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, or more is given back than is held (with ``underflow="refuse"``). The
+            state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``mem_cgroup_uncharge_skmem`` in ``mm/memcontrol.c``, v4.13 and 475d048.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> s.uncharge_skmem(cpu=0, memcg=1, nr_pages=1)
+        Traceback (most recent call last):
+        ValueError: uncharge_skmem: gives back 1, but memcg 1 holds 0 pages; charge first, or use underflow="record".
+        """
+        self._one("uncharge_skmem", cpu, memcg, nr_pages, ctx)
+
+    def try_charge(self, *, cpu, memcg, nr_pages, ctx="task"):
+        """Charge pages that are not socket memory: 0, or -12 (ENOMEM).
+
+        Parameters
+        ----------
+        cpu, memcg, nr_pages : int
+            The root is not charged and always answers 0.
+        ctx : {"task", "softirq"} or int
+            Or flags of ``mechanism/layout.py`` added up (``NORETRY``, ``NOFAIL``, ``DYING``, ``IN_OOM``).
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``try_charge`` in ``mm/memcontrol.c``, v4.13.
+
+        Examples
+        --------
+        >>> System.chain(depth=1, cpus=1, limits=[-1, 4]).try_charge(cpu=0, memcg=1, nr_pages=5)
+        -12
+        """
+        return self._one("try_charge", cpu, memcg, nr_pages, ctx)
+
+    def cancel_charge(self, *, cpu, memcg, nr_pages):
+        """Give back pages of ``try_charge`` past the stock (kernel: ``cancel_charge``, ``uncharge_batch``)."""
+        self._one("cancel_charge", cpu, memcg, nr_pages, "task")
+
+    def drain_local_stock(self, *, cpu):
+        """Drain one CPU's stock (kernel: ``drain_local_stock``)."""
+        self._one("drain_local", cpu, -1, 0, "task")
+
+    def drain_all_stock(self, *, cpu, memcg):
+        """Drain every stock that holds pages of this cgroup's subtree (kernel: ``drain_all_stock``)."""
+        self._one("drain_all", cpu, memcg, 0, "task")
+
+    def cpu_dead(self, *, cpu):
+        """A CPU goes away and its stock is drained (``memcg_hotplug_cpu_dead``); a later operation brings it back."""
+        self._one("cpu_dead", cpu, -1, 0, "task")
+
+    def set_limit(self, *, cpu, memcg, nr_pages):
+        """Set the limit as cgroup v1 does: 0, or -16 (EBUSY) if more is in use (kernel: ``page_counter_limit``)."""
+        return self._one("set_limit", cpu, memcg, nr_pages, "task")
+
+    def set_max(self, *, cpu, memcg, nr_pages):
+        """Write ``memory.max``: it holds at once, then drains and reclaim push usage down (``memory_max_write``)."""
+        self._one("set_max", cpu, memcg, nr_pages, "task")
+
+    def set_high(self, *, cpu, memcg, nr_pages):
+        """Write ``memory.high``: the excess is reclaimed once (kernel: ``memory_high_write``)."""
+        self._one("set_high", cpu, memcg, nr_pages, "task")
+
+    def socket_op(self, name, *, cpu, sk, nr_bytes=0, ctx="softirq"):
+        """One operation of the socket layer.
+
+        Parameters
+        ----------
+        name : str
+            ``sk_wmem_schedule``, ``sk_rmem_schedule``, ``sk_forced_mem_schedule`` charge in advance;
+            ``sk_queue_send``, ``sk_queue_receive`` use what is charged; ``sk_free_send``, ``sk_free_receive`` free it;
+            ``sk_mem_reclaim``, ``sk_mem_reclaim_partial`` give whole pages back.
+        cpu, sk : int
+            The CPU and the socket.
+        nr_bytes : int
+            1 to 2,147,483,647; not used by the reclaim operations.
+
+        Returns
+        -------
+        int
+            1 or 0 for the schedule operations, else 0.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, more is queued than was scheduled, or more is freed than is queued.
+
+        Notes
+        -----
+        Kernel: ``include/net/sock.h``, ``net/core/sock.c``, v4.13.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=2, sockets=[1])
+        >>> s.socket_op("sk_rmem_schedule", cpu=0, sk=0, nr_bytes=5000)
+        1
+        >>> s.socket(0)["forward_alloc"], s.work().protocol
+        (8192, 1)
+        """
+        return self._one(name, cpu, sk, nr_bytes, ctx)
+
+    def set_socket_pressure(self, memcg, on):
+        """Say that reclaim found the cgroup short of memory; its sockets and those below see it."""
+        self._arrays["memcg"]["socket_pressure"][whole_number("memcg", memcg, 0, len(self.parents) - 1)] = bool(on)
+
+    # --- streams ----------------------------------------------------------------------------------------------------
+    def replay(self, ops):
+        """Execute a stream of operations.
+
+        Parameters
+        ----------
+        ops : ndarray of ``op_dtype``, shape (n,)
+            See ``memcg_lab.workload`` for generators.
+
+        Returns
+        -------
+        Work
+            What this stream cost.
+
+        Raises
+        ------
+        ValueError
+            If the array has another dtype or an operation is not allowed. The state is as before the stream.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> s.replay(op("charge_skmem", cpu=0, memcg=1, nr=1))
+        Work(2 atomics, 0 stock hits, 1 misses, 0 drains of 0 pages, 0 refused)
+        """
+        before = self.work()
+        self._run(ops, None)
+        return self.work() - before
+
+    def step_through(self, ops):
+        """Execute a stream and write down every step; a :class:`StepLog`."""
+        rows = max(LOG_ROWS, 64 * len(ops))
+        backup = self._backup()
+        while True:
+            log = np.zeros(rows, layout.step_dtype)
+            self._run(ops, log)
+            missing = int(log[0]["after"])
+            if not missing:
+                return StepLog(log[1 : int(log[0]["before"]) + 1].copy(), len(self.parents))
+            self._restore(backup)
+            rows += missing + 1
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+    @property
+    def cpus(self):
+        """Number of CPUs."""
+        return self._arrays["work"].shape[0]
+
+    @property
+    def usage(self):
+        """``memory.current`` of each cgroup in pages; int64, shape (memcgs,)."""
+        return self._arrays["counter"]["count"][: len(self.parents)].copy()
+
+    @property
+    def stock(self):
+        """Each CPU's ``Stock(memcg, nr_pages)``; memcg -1 = nothing cached. With several slots, lists of them."""
+        rows = [[Stock(int(s["memcg"]), int(s["nr_pages"])) for s in cpu] for cpu in self._arrays["stock"]]
+        return [row[0] for row in rows] if self.policy.slots == 1 else rows
+
+    @property
+    def sock(self):
+        """MEMCG_SOCK of each cgroup in pages, summed over the CPUs; int64, shape (memcgs,)."""
+        return self._arrays["sock"].sum(axis=0)
+
+    @property
+    def faults(self):
+        """How often a counter went below zero (the kernel's WARN), and how many uncharges were more than was held."""
+        total = self._arrays["total"]
+        return {"negative_counter": int(total[layout.WARN]), "underflow": int(total[layout.UNDERFLOW])}
+
+    @property
+    def last_return(self):
+        """What the last operation returned to its caller in the kernel."""
+        return int(self._arrays["total"][layout.RET])
+
+    def socket(self, sk):
+        """The fields of one socket, in bytes."""
+        row = self._arrays["socket"][whole_number("socket", sk, 0, len(self._arrays["socket"]) - 1)]
+        return {name: int(row[name]) for name in layout.socket_dtype.names if name != "spare"}
+
+    def protocol(self):
+        """The fields all sockets of the protocol share: pages, but ``rmem_min`` and ``wmem_min`` in bytes."""
+        return {name: int(self._arrays["proto"][0][name]) for name in layout.proto_dtype.names}
+
+    def work(self):
+        """All work since the system was made."""
+        counter, total = self._arrays["counter"], self._arrays["total"]
+        per_cpu = dict(zip(layout.WORK, self._arrays["work"].sum(axis=0).tolist(), strict=True))
+        return Work(
+            **{kind: int(counter[kind].sum()) for kind in ("add", "sub", "xchg")},
+            **per_cpu,
+            reclaim=int(total[layout.RECLAIM]),
+            oom=int(total[layout.OOM]),
+            remote_works=int(total[layout.REMOTE_WORKS]),
+            protocol=int(self._arrays["proto"][0]["atomics"]),
+        )
+
+    def atomics_by_memcg(self):
+        """Atomic adds and subtracts on each cgroup's memory counter; int64, shape (memcgs,)."""
+        counter = self._arrays["counter"][: len(self.parents)]
+        return counter["add"] + counter["sub"]
+
+    def snapshot(self):
+        """The whole visible state as plain Python values, under the names of the golden files (``tests/golden``)."""
+        n = len(self.parents)
+        counter, memcg, total = (self._arrays[name] for name in ("counter", "memcg", "total"))
+        memory = counter[:n]
+        state = {
+            "usage": memory["count"].tolist(),
+            "max": memory["watermark"].tolist(),
+            "failcnt": memory["failcnt"].tolist(),
+            "limit": memory["limit"].tolist(),
+            "css": memcg["css"].tolist(),
+            "sock": self.sock.tolist(),
+            "stock": [list(slot) for cpu in self._arrays["stock"].tolist() for slot in cpu],
+            "sock_cpu": self._arrays["sock"].T.tolist(),
+            "rmw": {kind: int(counter[kind].sum()) for kind in ("add", "sub", "xchg")},
+            "rmw_by": self.atomics_by_memcg().tolist(),
+            "ev_max": memcg["ev_max"].tolist(),
+            "ev_oom": memcg["ev_oom"].tolist(),
+            "reclaim": int(total[layout.RECLAIM]),
+            "oom": int(total[layout.OOM]),
+            "remote_works": int(total[layout.REMOTE_WORKS]),
+            "over_high": int(total[layout.OVER_HIGH]),
+            "high_work": int(total[layout.HIGH_WORK]),
+        }
+        if self.legacy:
+            tcpmem = counter[2 * n :]
+            state["tcpmem"] = tcpmem["count"].tolist()
+            state["tcpmem_failcnt"] = tcpmem["failcnt"].tolist()
+            state["tcpmem_pressure"] = memcg["tcpmem_pressure"].tolist()
+        if self.memsw:
+            memsw = counter[n : 2 * n]
+            state["memsw"] = memsw["count"].tolist()
+            state["memsw_failcnt"] = memsw["failcnt"].tolist()
+        if total[layout.WARN]:
+            state["warn"] = 1
+        return state
+
+    def invariants(self):
+        """What must hold between operations, checked now: a list of ``Invariant(name, holds, detail)``.
+
+        Examples
+        --------
+        >>> [i.name for i in System.chain(depth=1, cpus=1).invariants() if not i.holds]
+        []
+        """
+        n = len(self.parents)
+        memcg, stock = self._arrays["memcg"], self._arrays["stock"].ravel()
+        in_stock = np.zeros(n, np.int64)
+        filled = stock[stock["memcg"] >= 0]
+        np.add.at(in_stock, filled["memcg"], filled["nr_pages"])
+        in_use = memcg["held"] + (0 if self.legacy else memcg["sock_held"])
+        subtree = in_use + in_stock
+        for child in range(n - 1, -1, -1):  # parents stand before their children
+            if self.parents[child] >= 0:
+                subtree[self.parents[child]] += subtree[child]
+        held = 0 if self.legacy else memcg["sock_held"]
+        bound = self.policy.stock_bound
+        fullest = int(stock["nr_pages"].max())
+        return [
+            _same("usage = pages in use + pages in stocks, over the subtree", self.usage, subtree),
+            _same("references = pages in use + pages in stocks", memcg["css"], in_use + in_stock),
+            _same("sock = pages the sockets hold", self.sock, held),
+            Invariant(
+                "no stock exceeds its bound",
+                bound is None or fullest <= bound,
+                f"fullest {fullest} pages, bound {'none' if bound is None else bound}",
+            ),
+            Invariant(
+                "an empty owner holds no pages",
+                not stock["nr_pages"][stock["memcg"] < 0].any() and fullest >= 0 and int(stock["nr_pages"].min()) >= 0,
+                "stock without a cgroup, or below zero",
+            ),
+            Invariant("no counter is below zero", not any(self.faults.values()), str(self.faults)),
+        ]
+
+    def copy(self, policy=None):
+        """An independent copy; with a policy of as many slots, one that goes on under other rules."""
+        twin = object.__new__(System)
+        twin.__dict__.update(self.__dict__)
+        twin._arrays = self._backup()
+        if policy is not None:
+            if policy.slots != self.policy.slots:
+                raise ValueError(f"{policy.name} has {policy.slots} slots, this system {self.policy.slots}.")
+            twin.policy = policy
+        return twin
+
+    def compare(self, other):
+        """Fields in which two systems differ: a list of (field, here, there), empty if none."""
+        here, there = self.snapshot(), other.snapshot()
+        return [
+            (name, here.get(name), there.get(name)) for name in {**here, **there} if here.get(name) != there.get(name)
+        ]
+
+    def __repr__(self):
+        usage = " ".join(str(pages) for pages in self.usage[:8])
+        more = " ..." if len(self.parents) > 8 else ""
+        cpus = "1 cpu" if self.cpus == 1 else f"{self.cpus} cpus"
+        return f"System({self.policy.name}, {cpus}, {len(self.parents)} memcgs, usage [{usage}{more}])"
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+    def _sockets(self, memcgs, n):
+        socket = np.zeros(len(memcgs), layout.socket_dtype)
+        socket["stream"] = 1
+        socket["sndbuf"] = 1 << 20
+        for number, memcg in enumerate(memcgs):
+            memcg = -1 if memcg is None else whole_number(f"memcg of socket {number}", memcg, 0, n - 1)
+            socket[number]["memcg"] = -1 if memcg == self.root else memcg
+        return socket
+
+    def _backup(self):
+        return {name: array.copy() for name, array in self._arrays.items()}
+
+    def _restore(self, backup):
+        for name, array in backup.items():
+            self._arrays[name][...] = array
+
+    def _one(self, name, cpu, memcg, nr, ctx):
+        one = op(name, cpu=cpu, memcg=memcg, nr=nr, ctx=ctx)
+        self._run(one, None)
+        return self.last_return
+
+    def _run(self, ops, log):
+        if not isinstance(ops, np.ndarray) or ops.dtype != layout.op_dtype or ops.ndim != 1:
+            got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
+            raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
+        run = bind(self.policy, bool(len(self._arrays["socket"])))
+        backup = self._backup()
+        arrays = {name: _jit.records(a) if a.dtype.names else a for name, a in self._arrays.items()}
+        state = layout.State(
+            **arrays,
+            log=_jit.records(log),
+            root=-1 if self.root is None else self.root,
+            legacy=int(self.legacy),
+            memsw=int(self.memsw),
+        )
+        _jit.announce(run, self.policy.name)
+        done, reason, allowed = run(state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
+        if reason:
+            self._restore(backup)
+            raise ValueError(_complaint(ops, int(done), int(reason), int(allowed)))
+
+
+def _complaint(ops, number, reason, allowed):
+    """The sentence for an operation that is not allowed."""
+    row = {name: int(ops[number][name]) for name in layout.op_dtype.names}
+    code, cpu, memcg, nr = row["op"], row["cpu"], row["memcg"], row["nr"]
+    name = OPS[code] if code < len(OPS) else f"code {code}"
+    place = name if len(ops) == 1 else f"op {number:,} of {len(ops):,} ({name})"
+    unit = "bytes" if name.startswith("sk_") else "pages"
+    is_limit = name in ("set_limit", "set_max", "set_high")
+    holder = f"socket {memcg}" if name.startswith("sk_") else f"memcg {memcg}"
+    sentences = {
+        BAD_OP: f"this operation does not exist; there are 0 to {len(OPS) - 1}.",
+        BAD_CPU: f"CPU {cpu} does not exist; this system has 0 to {allowed - 1}.",
+        BAD_MEMCG: f"memcg {memcg} does not exist; this tree has 0 to {allowed - 1}.",
+        BAD_ROOT: f"memcg {memcg} is the root; sockets of the root are not accounted.",
+        BAD_NR: f"{nr:,} {unit}; allowed are {'-1 (max), 0' if is_limit else '1'} to {allowed:,}.",
+        BAD_UNDERFLOW: f"gives back {nr:,}, but {holder} holds {allowed:,} {unit}; "
+        'charge first, or use underflow="record".',
+        BAD_SOCKET: f"socket {memcg} does not exist; "
+        + (f"this system has 0 to {allowed - 1}." if allowed else "this system was made without sockets."),
+        BAD_FORWARD: f"{nr:,} bytes are queued, but socket {memcg} has {allowed:,} charged in advance; schedule first.",
+    }
+    return f"{place}: {sentences[reason]}"
+
+
+def _context(ctx):
+    if isinstance(ctx, str):
+        if ctx not in CONTEXTS:
+            raise ValueError(f'ctx is "{ctx}"; it must be "task", "softirq" or flags.')
+        return CONTEXTS[ctx]
+    return whole_number("ctx", ctx, 0, 31)
+
+
+def _parents(parents):
+    parents = list(parents)
+    if not 1 <= len(parents) <= MEMCGS_MAX:
+        raise ValueError(f"the tree has {len(parents)} cgroups; it must have 1 to {MEMCGS_MAX:,}.")
+    for memcg, parent in enumerate(parents):
+        parents[memcg] = parent = whole_number(f"parent of memcg {memcg}", parent, -1, len(parents) - 1)
+        if parent >= memcg:
+            raise ValueError(
+                f"memcg {memcg} names memcg {parent} as its parent; "
+                f"a parent stands before its children, so {memcg} may name -1 to {memcg - 1}."
+            )
+    return parents
+
+
+def _limits(what, values, n):
+    if values is None:
+        return PAGE_COUNTER_MAX
+    values = list(values)
+    if len(values) != n:
+        raise ValueError(f"{what} has {len(values)} values; the tree has {n} cgroups.")
+    pages = [-1 if v is None else whole_number(f"{what}[{m}]", v, -1, PAGE_COUNTER_MAX) for m, v in enumerate(values)]
+    return [PAGE_COUNTER_MAX if p == -1 else p for p in pages]
+
+
+def _protocol(tcp_mem, nr_sockets):
+    tcp_mem = [whole_number(f"tcp_mem[{i}]", pages, 0, PAGE_COUNTER_MAX) for i, pages in enumerate(tcp_mem)]
+    if len(tcp_mem) != 3 or tcp_mem != sorted(tcp_mem):
+        raise ValueError(f"tcp_mem is {tcp_mem}; it must be three numbers of pages, none below the one before.")
+    proto = np.zeros(1, layout.proto_dtype)
+    proto["low"], proto["pressure_at"], proto["high"] = tcp_mem
+    proto["nr_sockets"] = nr_sockets
+    proto["rmem_min"] = proto["wmem_min"] = layout.SK_MEM_QUANTUM  # bytes; tcp_rmem[0] and tcp_wmem[0] of v4.13
+    return proto
+
+
+def _same(name, here, there):
+    wrong = np.flatnonzero(np.asarray(here) != there)
+    if not wrong.size:
+        return Invariant(name, True, "")
+    m = int(wrong[0])
+    there = np.broadcast_to(there, np.shape(here))
+    return Invariant(name, False, f"memcg {m}: {int(here[m])}, not {int(there[m])}")

@@ -1,0 +1,342 @@
+"""Op streams: generated from a seed, saved and loaded, read from golden files.
+
+A stream is a structured array of ``op_dtype``: operation, context, CPU, cgroup, pages. Generators draw from their own
+integer generator, so a seed gives the same stream on every machine and with every library version.
+"""
+
+import gzip
+import json
+import operator
+import pathlib
+import zipfile
+from collections import namedtuple
+
+import numpy as np
+
+from .mechanism.layout import (
+    CHARGE_SKMEM,
+    CONTEXTS,
+    NR_PAGES_MAX,
+    OPS,
+    SOFTIRQ,
+    TASK,
+    UNCHARGE_SKMEM,
+    op_dtype,
+)
+
+FORMAT = "memcg-lab ops 1"
+
+# Pages of one call and how often they occur, of 100. From the call sites of v4.13 and the sizes they pass: a 1500-byte
+# frame takes 1 page, a GRO-merged skb about 9, a write of up to 32 KiB takes 1 to 8. The weights are ours.
+SIZE_MIXES = {
+    "frames": {1: 100},
+    "gro": {1: 30, 3: 10, 9: 60},
+    "writes": {1: 40, 2: 20, 4: 20, 8: 20},
+    "web": {1: 55, 2: 15, 3: 8, 8: 10, 9: 10, 16: 2},
+}
+
+
+def whole_number(what, value, low, high):
+    """A whole number in a range, or a ValueError that says so."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{what} is {value!r}; it must be a whole number from {low:,} to {high:,}.") from None
+    if isinstance(value, (bool, np.bool_)) or not low <= number <= high:
+        raise ValueError(f"{what} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
+    return number
+
+
+def splitmix(seed, n):
+    """``n`` random 64-bit integers; the same for a seed everywhere.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2**64 - 1.
+    n : int
+
+    Returns
+    -------
+    ndarray of uint64, shape (n,)
+
+    Examples
+    --------
+    >>> splitmix(1, 2)
+    array([10451216379200822465, 13757245211066428519], dtype=uint64)
+    """
+    seed, n = whole_number("seed", seed, 0, 2**64 - 1), whole_number("n", n, 0, 2**40)
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) + np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def draws(seed, n, bound):
+    """``n`` random integers from 0 to ``bound - 1``; int64, shape (n,)."""
+    return (splitmix(seed, n) % np.uint64(whole_number("bound", bound, 1, 2**62))).astype(np.int64)
+
+
+def sizes(seed, n, mix):
+    """``n`` page counts drawn from a size mix; int64, shape (n,).
+
+    Parameters
+    ----------
+    mix : str or dict
+        A name in ``SIZE_MIXES``, or ``{pages: weight}`` with whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If the mix is unknown or not made of whole numbers above 0.
+
+    Examples
+    --------
+    >>> sizes(1, 5, {1: 1, 9: 1})
+    array([9, 9, 1, 9, 9])
+    """
+    if isinstance(mix, str):
+        if mix not in SIZE_MIXES:
+            raise ValueError(f'size mix "{mix}" does not exist; there are {", ".join(SIZE_MIXES)}.')
+        mix = SIZE_MIXES[mix]
+    pages = np.array([whole_number("pages in a size mix", p, 1, NR_PAGES_MAX) for p in mix], dtype=np.int64)
+    weights = np.array([whole_number("weight in a size mix", w, 1, 2**31) for w in mix.values()], dtype=np.int64)
+    if not pages.size:
+        raise ValueError("the size mix is empty; give at least one {pages: weight}.")
+    upper = np.cumsum(weights)
+    return pages[np.searchsorted(upper, draws(seed, n, int(upper[-1])), side="right")]
+
+
+def stream(n):
+    """``n`` empty operations: all ``charge_skmem`` of 0 pages, to be filled in."""
+    return np.zeros(whole_number("n", n, 0, 2**32), op_dtype)
+
+
+def pairs(charges, uncharges):
+    """Interleave: charge 0, uncharge 0, charge 1, uncharge 1, …"""
+    out = stream(2 * len(charges))
+    out[0::2], out[1::2] = charges, uncharges
+    return out
+
+
+def skmem(op, n, *, cpu, memcg, nr_pages, ctx=SOFTIRQ):
+    """``n`` operations of one kind; every argument is one number or one per operation."""
+    out = stream(n)
+    out["op"], out["ctx"] = op, ctx
+    for field, value, top in (
+        ("cpu", cpu, 2**16 - 1),
+        ("memcg", memcg, 2**31 - 1),
+        ("nr", nr_pages, NR_PAGES_MAX),
+    ):
+        value = np.asarray(value)
+        if value.dtype.kind not in "iu" or value.size and not (0 <= value.min() and value.max() <= top):
+            raise ValueError(f"{field} is {value}; it must be whole numbers from 0 to {top:,}.")
+        out[field] = value
+    return out
+
+
+def pingpong(n, *, memcg=1, cpu=0, nr_pages=1):
+    """``n`` times: charge and give back on one CPU.
+
+    Examples
+    --------
+    >>> pingpong(2)["op"]
+    array([0, 1, 0, 1], dtype=uint8)
+    """
+    charge = skmem(CHARGE_SKMEM, n, cpu=cpu, memcg=memcg, nr_pages=nr_pages)
+    return pairs(charge, skmem(UNCHARGE_SKMEM, n, cpu=cpu, memcg=memcg, nr_pages=nr_pages))
+
+
+def producer_consumer(n, *, memcg=1, charge_cpu=0, uncharge_cpu=1, nr_pages=1):
+    """``n`` times: charge by a task on one CPU, give back in softirq on another."""
+    charge = skmem(CHARGE_SKMEM, n, cpu=charge_cpu, memcg=memcg, nr_pages=nr_pages, ctx=TASK)
+    return pairs(charge, skmem(UNCHARGE_SKMEM, n, cpu=uncharge_cpu, memcg=memcg, nr_pages=nr_pages))
+
+
+def alternating(n, *, memcgs=(1, 2), cpu=0, nr_pages=1):
+    """``n`` charges that take the cgroups in turn on one CPU, then ``n`` uncharges likewise: the stock's worst case."""
+    owner = np.resize(np.asarray(memcgs), n)
+    charge = skmem(CHARGE_SKMEM, n, cpu=cpu, memcg=owner, nr_pages=nr_pages)
+    return np.concatenate([charge, skmem(UNCHARGE_SKMEM, n, cpu=cpu, memcg=owner, nr_pages=nr_pages)])
+
+
+def bursts(n, *, burst=64, memcg=1, charge_cpu=0, uncharge_cpu=1, mix="frames", seed=1):
+    """``n`` bursts: ``burst`` charges in a row on one CPU, then as many uncharges on another."""
+    nr = sizes(seed, n * burst, mix).reshape(n, burst)
+    charge = skmem(CHARGE_SKMEM, n * burst, cpu=charge_cpu, memcg=memcg, nr_pages=nr.ravel())
+    free = skmem(UNCHARGE_SKMEM, n * burst, cpu=uncharge_cpu, memcg=memcg, nr_pages=nr.ravel())
+    return np.stack([charge.reshape(n, burst), free.reshape(n, burst)], axis=1).ravel()
+
+
+def rpc(n, *, memcg=1, client_cpu=0, server_cpu=1, nr_pages=1):
+    """``n`` requests and answers: each side charges what it sends, the other CPU gives it back after reading."""
+    request = producer_consumer(n, memcg=memcg, charge_cpu=client_cpu, uncharge_cpu=server_cpu, nr_pages=nr_pages)
+    answer = producer_consumer(n, memcg=memcg, charge_cpu=server_cpu, uncharge_cpu=client_cpu, nr_pages=nr_pages)
+    return np.concatenate([request.reshape(n, 2), answer.reshape(n, 2)], axis=1).ravel()
+
+
+def bulk(n, *, memcg=1, receive_cpu=0, timer_cpu=1, per_reclaim=8, mix="gro", seed=1):
+    """``n`` rounds of a bulk receiver: ``per_reclaim`` charges, then one uncharge of all their pages by a timer.
+
+    In v4.13 most TCP uncharges come from timers, which give back at once what piled up since the last one.
+    """
+    nr = sizes(seed, n * per_reclaim, mix).reshape(n, per_reclaim)
+    out = stream(n * (per_reclaim + 1)).reshape(n, per_reclaim + 1)
+    charge = skmem(CHARGE_SKMEM, n * per_reclaim, cpu=receive_cpu, memcg=memcg, nr_pages=nr.ravel())
+    out[:, :-1] = charge.reshape(n, per_reclaim)
+    out[:, -1] = skmem(UNCHARGE_SKMEM, n, cpu=timer_cpu, memcg=memcg, nr_pages=nr.sum(axis=1))
+    return out.ravel()
+
+
+def mixed(n, *, cpus, memcgs, mix="web", same_cpu_percent=25, in_flight=64, seed=1):
+    """``n`` operations, half charges, half uncharges of what was charged ``in_flight`` charges before.
+
+    Parameters
+    ----------
+    n : int
+    cpus : int
+        Charges are spread over CPUs 0 to ``cpus - 1``; an uncharge runs on the charging CPU in ``same_cpu_percent``
+        of 100 cases and on a random one otherwise.
+    memcgs : sequence of int
+        Cgroups; each CPU works mostly (7 of 8 charges) for one of them.
+    mix : str or dict
+        See :func:`sizes`.
+    in_flight : int
+        Charges that stay open.
+    seed : int
+
+    Returns
+    -------
+    ndarray of ``op_dtype``, shape (2 * (n // 2),)
+        It ends with nothing held.
+
+    Examples
+    --------
+    >>> ops = mixed(6, cpus=2, memcgs=[1], in_flight=1)
+    >>> [OPS[code][:8] for code in ops["op"]]
+    ['charge_s', 'charge_s', 'uncharge', 'charge_s', 'uncharge', 'uncharge']
+    """
+    memcgs = np.asarray([whole_number("memcg", m, 0, 2**31 - 1) for m in memcgs], dtype=np.int64)
+    n, cpus = whole_number("n", n, 0, 2**32) // 2, whole_number("cpus", cpus, 1, 2**16)
+    in_flight = min(whole_number("in_flight", in_flight, 0, 2**31), n)
+    if not memcgs.size:
+        raise ValueError("memcgs is empty; give at least one cgroup.")
+    cpu = draws(seed, n, cpus)
+    own = draws(seed + 1, n, 8) != 0
+    memcg = memcgs[np.where(own, cpu, draws(seed + 2, n, memcgs.size)) % memcgs.size]
+    charge = skmem(CHARGE_SKMEM, n, cpu=cpu, memcg=memcg, nr_pages=sizes(seed + 3, n, mix))
+    free = charge.copy()
+    free["op"] = UNCHARGE_SKMEM
+    away = draws(seed + 4, n, 100) >= whole_number("same_cpu_percent", same_cpu_percent, 0, 100)
+    free["cpu"] = np.where(away, draws(seed + 5, n, cpus), cpu)
+    middle = pairs(charge[in_flight:], free[: n - in_flight])
+    return np.concatenate([charge[:in_flight], middle, free[n - in_flight :]])
+
+
+def save_ops(path, ops):
+    """Write a stream to a ``.npz`` file."""
+    np.savez_compressed(path, format=np.array(FORMAT), **{name: ops[name] for name in op_dtype.names})
+
+
+def load_ops(path):
+    """Read a stream written by :func:`save_ops`.
+
+    Raises
+    ------
+    ValueError
+        If the file is truncated, empty or something else; the message names it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["format"]) != FORMAT:
+                raise ValueError(f'format is "{file["format"]}"')
+            columns = {name: file[name] for name in op_dtype.names}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file.") from None
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a stream written by save_ops ({error}).") from None
+    ops = np.zeros(columns["op"].size, op_dtype)
+    for name, values in columns.items():
+        if values.dtype != op_dtype[name] or values.shape != ops.shape:
+            raise ValueError(
+                f'{path}: column "{name}" is {values.dtype} {values.shape}; it must be {op_dtype[name]} {ops.shape}.'
+            )
+        ops[name] = values
+    return ops
+
+
+# --- golden files ----------------------------------------------------------------------------------------------------
+Scenario = namedtuple("Scenario", "config state ops expected")
+GOLDEN_OPS = {"uncharge_batch": "cancel_charge"}  # the golden files' name for the same thing
+
+
+def read_golden(path):
+    """Read a golden file: what the kernel's own code answered, op by op.
+
+    Parameters
+    ----------
+    path : str or Path
+        JSON lines, plain or gzip; the format is described in ``tests/golden/FORMAT.md``.
+
+    Returns
+    -------
+    list of Scenario
+        ``config`` and first ``state`` as dicts, ``ops`` as a stream, ``expected`` one dict of fields an operation.
+
+    Raises
+    ------
+    ValueError
+        If a line is not what the format says; the message has the line number.
+    """
+    path = pathlib.Path(path)
+    scenarios = []
+    number = 0
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                number += 1
+                if line.strip():
+                    _read_golden_line(scenarios, json.loads(line))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file.") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); is the file cut off?") from None
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{path}, line {number}: not a golden line ({type(error).__name__}: {error}).") from None
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number}: {error}") from None
+    except (OSError, EOFError) as error:
+        raise ValueError(f"{path}, after line {number}: cannot be read ({error}).") from None
+    if not scenarios:
+        raise ValueError(f"{path}: no scenario in it.")
+    return [s._replace(ops=np.concatenate([stream(0), *s.ops])) for s in scenarios]
+
+
+def _read_golden_line(scenarios, row):
+    if "config" in row:
+        config = row["config"]
+        for name in ("name", "ncpu", "parent", "limit", "high", "root", "dfl", "memsw", "batch"):
+            config[name]
+        scenarios.append(Scenario(config, dict(row["state"]), [], []))
+        return
+    if not scenarios:
+        raise ValueError("an operation stands before the first scenario.")
+    name = GOLDEN_OPS.get(row["op"], row["op"])
+    if name not in OPS:
+        raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
+    if row["ctx"] not in CONTEXTS:
+        raise ValueError(f'ctx is "{row["ctx"]}"; it must be "task" or "softirq".')
+    one = np.zeros(1, op_dtype)
+    values = {
+        "op": OPS.index(name),
+        "ctx": CONTEXTS[row["ctx"]],
+        "cpu": row["cpu"],
+        "memcg": row["memcg"],
+        "nr": row["nr"],
+    }
+    for field, value in values.items():
+        info = np.iinfo(op_dtype[field])
+        one[field] = whole_number(field, value, int(info.min), int(info.max))
+    scenarios[-1].ops.append(one)
+    scenarios[-1].expected.append({k: v for k, v in row.items() if k not in ("i", "cpu", "op", "memcg", "nr", "ctx")})
