@@ -1,0 +1,526 @@
+#!/usr/bin/env python3
+"""memcg-lab in two commands. Nothing has to be installed first but Python 3.11 or newer.
+
+    python3 lab.py              set up .venv once, then open JupyterLab on the first notebook
+    python3 lab.py test         set up .venv once, then run every test, notebooks included
+
+More commands:
+
+    python3 lab.py setup        only set up
+    python3 lab.py book         execute every notebook and write the HTML book into build/book/
+    python3 lab.py refresh      execute and normalise the committed notebooks (--timings: timings too)
+    python3 lab.py bench        compare the speed with C and with plain Python
+
+More ways to say it:
+
+    python3 lab.py lab --port 9999 --no-browser     options for JupyterLab, or another notebook
+    python3 lab.py test --all                       the slow tests too
+    python3 lab.py test --timings                   also list the slowest tests
+    python3 lab.py test tests/test_x.py -k name     any other argument: one plain pytest run with it
+
+MEMCG_LAB_INSTALLER=pip keeps uv out. Delete .venv to start anew.
+"""
+
+# Standard library only. This file must parse on every Python, down to 2.7, so that an old one
+# can say which one is needed: no f-strings, no annotations, no keyword-only arguments, plain ASCII.
+from __future__ import print_function
+
+import os
+import sys
+
+NEEDED = (3, 11)
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+OLD = os.path.join(ROOT, ".venv.old")
+if os.name == "nt":
+    PY = os.path.join(VENV, "Scripts", "python.exe")
+else:
+    PY = os.path.join(VENV, "bin", "python")
+STAMP = os.path.join(VENV, "lab.stamp")  # written last: a .venv without it is not finished
+WARM = os.path.join(VENV, "lab.warm")
+FIRST = "notebooks/00_start_here.ipynb"
+INSTALL = ["-c", "constraints.txt", "-e", ".[test]"]
+
+# What installers write when the trouble is the way to the package index.
+NETWORK_WORDS = (
+    "NewConnectionError",
+    "NameResolutionError",
+    "name resolution",
+    "Connection refused",
+    "Connection broken",
+    "ConnectTimeout",
+    "ReadTimeout",
+    "timed out",
+    "Network is unreachable",
+    "ProxyError",
+    "dns error",
+    "error sending request",
+    "Connection reset",
+    "Could not connect",
+)
+
+
+def main(argv):
+    """Run one command and return its exit status."""
+    if sys.version_info[:2] < NEEDED:
+        print(
+            "memcg-lab needs Python %d.%d or newer; this is %d.%d (%s)."
+            % (NEEDED + tuple(sys.version_info[:2]) + (sys.executable,)),
+            file=sys.stderr,
+        )
+        return 1
+    command, rest = "lab", argv
+    if argv and not argv[0].startswith("-"):
+        command, rest = argv[0], argv[1:]
+    commands = {
+        "lab": lab,
+        "test": test,
+        "setup": lambda rest: 0,
+        "book": lambda rest: run([PY, "tools/notebooks.py", "book"] + rest, notebook_env()),
+        "refresh": lambda rest: run([PY, "tools/notebooks.py", "refresh"] + rest, notebook_env()),
+        "bench": lambda rest: run([PY, "benchmarks/bench.py"] + rest, clean_env()),
+    }
+    if argv[:1] in (["-h"], ["--help"], ["help"]) or (command == "test" and rest in (["-h"], ["--help"])):
+        print(__doc__.strip())
+        return 0
+    if command not in commands:
+        print(
+            "lab.py: there is no command %r. Commands: %s. Help: python3 lab.py -h" % (command, ", ".join(commands)),
+            file=sys.stderr,
+        )
+        return 2
+    set_up()
+    warm_up()
+    return commands[command](rest)
+
+
+# --- setting up -----------------------------------------------------------------------------------
+
+
+def fingerprint():
+    """Say in one string what .venv was made from."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update(read(os.path.join(ROOT, name)))
+    # The folder counts because scripts and the editable install hold its path.
+    digest.update(repr((sys.version, sys.base_prefix, ROOT)).encode("utf-8"))
+    return digest.hexdigest()
+
+
+def set_up():
+    """Make .venv unless a finished one of the same making is there."""
+    key = fingerprint()
+    if os.path.exists(PY) and read(STAMP) == key.encode("ascii"):
+        return
+    say("Setting up .venv once, with Python %d.%d. This takes a minute or so." % sys.version_info[:2])
+    try:
+        if read(STAMP):  # a finished one is kept until the new one works
+            remove(OLD)
+            os.rename(VENV, OLD)
+        else:
+            remove(VENV)
+    except OSError as error:
+        fail(
+            "The present .venv cannot be replaced (%s). Close every program that uses it, and start "
+            "lab.py with a Python outside it." % error
+        )
+    try:
+        make_venv()
+        install()
+        no_calls_home()
+        write(STAMP, key)
+    except BaseException as error:
+        remove(VENV, force=True)
+        if read(os.path.join(OLD, "lab.stamp")):
+            os.rename(OLD, VENV)
+            say("The earlier .venv was put back.")
+        if isinstance(error, OSError):
+            fail("The set-up stopped: %s. No half-made .venv was left." % error)
+        raise
+    remove(OLD, force=True)
+    say("Set up.")
+
+
+def make_venv():
+    """Make an empty .venv; pip comes later, and only if it is needed."""
+    try:
+        import venv
+    except ImportError:
+        fail(without("venv"))
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(VENV)
+
+
+def install():
+    """Install the project and its dependencies: with uv if it can be had, else with pip."""
+    import shutil
+
+    pip = [PY, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "1"]
+    uv = None
+    if os.environ.get("MEMCG_LAB_INSTALLER", "uv") != "pip":
+        found = shutil.which("uv")
+        if found:
+            uv = [found]
+        else:
+            ensure_pip()
+            status, output = quiet(pip + ["uv"])
+            if status == 0:
+                uv = [PY, "-m", "uv"]
+            elif is_network(output):  # pip would ask the same index again
+                network_fail("uv, which fetches the other packages", output)
+    if uv:
+        say("Installing the packages with uv.")
+        status, output = quiet(uv + ["pip", "install", "-q", "--python", PY, "--compile-bytecode", "pip"] + INSTALL)
+        if status == 0:
+            return
+        say("uv could not do it (%s). Trying pip." % last_line(output))
+    ensure_pip()
+    say("Installing the packages with pip.")
+    status, output = quiet(pip + INSTALL)
+    if status != 0:
+        if is_network(output):
+            network_fail("the packages that pyproject.toml names", output)
+        print(output, file=sys.stderr)
+        fail(
+            "The packages could not be installed: pip's own words are above. Often a package has no wheel "
+            "yet for a new Python; this is %d.%d, try 3.12. No half-made .venv was left." % sys.version_info[:2]
+        )
+
+
+def ensure_pip():
+    """Put pip into .venv; Debian and Ubuntu keep it in a package of its own."""
+    if quiet([PY, "-m", "pip", "--version"])[0] == 0:
+        return
+    status, output = quiet([PY, "-m", "ensurepip", "--default-pip"])
+    if status != 0:
+        print(output, file=sys.stderr)
+        fail(without("ensurepip"))
+
+
+def without(module):
+    """Say what to do when this Python lacks ``module``."""
+    return (
+        "This Python (%s) has no working %s module, so no .venv can be made. On Debian and Ubuntu: "
+        "sudo apt install python%d.%d-venv. Elsewhere: install Python from python.org, or install uv."
+        % ((sys.executable, module) + tuple(sys.version_info[:2]))
+    )
+
+
+def is_network(output):
+    """Tell trouble with the network from other trouble."""
+    return any(word.lower() in output.lower() for word in NETWORK_WORDS)
+
+
+def network_fail(what, output):
+    """Stop with the one message that helps when the index is out of reach."""
+    import re
+
+    reason = re.search(r"\[Errno -?\d+\] [A-Za-z ]+|dns error[^\n]*|timed out", output)
+    fail(
+        "The network is down, or the package index cannot be reached: could not fetch %s (%s). "
+        "No half-made .venv was left; run the same command again when the network is back."
+        % (what, reason.group().strip() if reason else last_line(output))
+    )
+
+
+def no_calls_home():
+    """Tell the JupyterLab of .venv to ask nobody for news or updates."""
+    folder = os.path.join(VENV, "share", "jupyter", "lab", "settings")
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+    write(
+        os.path.join(folder, "overrides.json"),
+        '{"@jupyterlab/apputils-extension:notification":'
+        ' {"fetchNews": "false", "checkForUpdates": false, "doNotDisturbMode": false}}\n',
+    )
+
+
+def warm_key():
+    """Say in one string what the kernels were compiled from."""
+    import hashlib
+
+    digest = hashlib.sha256(read(STAMP))
+    for folder, folders, files in os.walk(os.path.join(ROOT, "memcg_lab")):
+        folders.sort()
+        for name in sorted(files):
+            if name.endswith(".py"):
+                digest.update(name.encode("utf-8") + read(os.path.join(folder, name)))
+    return digest.hexdigest()
+
+
+def warm_up():
+    """Compile the kernels once, so that no notebook waits for the compiler."""
+    key = warm_key()
+    if read(WARM) == key.encode("ascii"):
+        return
+    say("Compiling the kernels once; later starts find them in the cache.")
+    if run([PY, "-m", "memcg_lab", "warmup"], clean_env()) == 0:
+        write(WARM, key)
+    else:
+        say("The warm-up failed, see above. Going on: the first run compiles instead.")
+
+
+# --- JupyterLab -----------------------------------------------------------------------------------
+
+
+def lab(rest):
+    """Open JupyterLab on the first notebook; return when it ends."""
+    import subprocess
+
+    command = [
+        PY,
+        "-m",
+        "jupyterlab",
+        # Without it JupyterLab would see notebooks/ only, and no link to data/ would open.
+        "--ServerApp.root_dir=" + ROOT,
+        # No news, no update check, no list of extensions from an index.
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]
+    if not any(word.endswith(".ipynb") for word in rest):
+        command.append(FIRST)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container root is the usual user
+    say("Opening JupyterLab. Ctrl-C twice ends it.")
+    process = subprocess.Popen(command + rest, cwd=ROOT, env=child_env())
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            pass  # JupyterLab got it too, and asks its own question
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+
+def test(rest):
+    """Run every step, also after a failure; say at the end which failed."""
+    import shutil
+    import tempfile
+    import time
+
+    everything, timings = "--all" in rest, "--timings" in rest
+    extra = [word for word in rest if word not in ("--all", "--timings")]
+    if extra:
+        return run([PY, "-m", "pytest"] + rest, dict(child_env(), PYTHONHASHSEED="0"))
+
+    start = time.time()
+    scratch = tempfile.mkdtemp(prefix="memcg-lab-")
+    try:
+        results = [result for group in test_groups(scratch, everything, timings) for result in run_group(group)]
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    headline("summary, %.0f s in all" % (time.time() - start))
+    for title, status, seconds in results:
+        print("%-6s %5.0f s  %s" % ("ok" if status == 0 else "FAILED", seconds, title))
+    failed = [title for title, status, seconds in results if status != 0]
+    if failed:
+        print("Failed: %s." % "; ".join(failed))
+        return 1
+    print("All %d steps passed." % len(results))
+    return 0
+
+
+def test_groups(scratch, everything, timings):
+    """Return the steps as groups; the steps of one group run side by side.
+
+    A step is a title, a list of commands and an environment. A new kind of test becomes a new
+    group at the end, under ``if everything``.
+    """
+    ruff = [PY, "-m", "ruff"]
+    pytest = [PY, "-m", "pytest", "-q"] + (["--durations=15"] if timings else [])
+    unit = pytest + ["tests", "memcg_lab", "--doctest-modules", "-m"]
+    apart = ["-p", "no:cacheprovider"]  # steps that run side by side share no folder
+    coverage = ["--cov=memcg_lab/mechanism", "--cov-report=term", "--cov-fail-under=95"]
+    fast = "" if everything else " and not slow"
+    compiled = "not once and not slow and not browser"
+    notebooks = notebook_env()
+    check = [PY, "tools/notebooks.py", "check"]
+    lint = (
+        "ruff, lint and format",
+        [ruff + ["check", "."], ruff + ["format", "--check", "."]],
+        clean_env(),
+    )
+    jit = (
+        "unit tests and doctests, JIT",
+        [unit + ["not browser" + fast]],
+        unit_env(scratch, "jit"),
+    )
+    nojit = (
+        "unit tests and doctests, no JIT, with coverage",
+        [unit + [compiled] + apart + coverage],
+        unit_env(scratch, "nojit", NUMBA_DISABLE_JIT="1"),
+    )
+    boundscheck = (
+        "unit tests and doctests, bounds checked",
+        [unit + [compiled] + apart],
+        unit_env(scratch, "boundscheck", NUMBA_BOUNDSCHECK="1"),
+    )
+    outputs = (
+        "notebooks, every output (nbval)",
+        [pytest + apart + ["--nbval", "notebooks"]],
+        notebooks,
+    )
+    figures = (
+        "notebooks, figures by pixels, and what was compared",
+        [check],
+        notebooks,
+    )
+    # Alone stand the JIT step, because it holds the tests that read a clock, and the notebooks:
+    # nbval has a cell's time limit, and the check itself executes two at a time.
+    return [[lint], [jit], [nojit, boundscheck], [outputs], [figures]]
+
+
+def run_group(group):
+    """Run the steps of one group at once; print their output one after the other."""
+    import concurrent.futures
+    import tempfile
+    import time
+
+    def work(step, out):
+        title, commands, env = step
+        start = time.time()
+        status = 0
+        for command in commands:
+            status = run(command, env, out) or status
+        return title, status, time.time() - start
+
+    results = []
+    # The first step writes straight to the terminal, the others into files.
+    outputs = [None] + [tempfile.TemporaryFile() for step in group[1:]]
+    with concurrent.futures.ThreadPoolExecutor(len(group)) as pool:
+        futures = [pool.submit(work, step, out) for step, out in zip(group, outputs)]
+        for step, out, future in zip(group, outputs, futures):
+            headline(step[0])
+            result = future.result()
+            if out:
+                out.seek(0)
+                encoding = sys.stdout.encoding or "utf-8"  # a Windows console may know fewer letters
+                print(out.read().decode("utf-8", "replace").encode(encoding, "replace").decode(encoding))
+                out.close()
+            print("%s: %s, %.0f s" % (step[0], "ok" if result[1] == 0 else "FAILED", result[2]))
+            results.append(result)
+    return results
+
+
+def child_env():
+    """Return the environment of whatever runs in .venv."""
+    return dict(os.environ, PYTHONUTF8="1")
+
+
+def clean_env(**more):
+    """Return an environment without the settings that would change a test's result."""
+    env = child_env()
+    for name in ("NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK", "MEMCG_LAB_TEST_MODE", "PYTEST_ADDOPTS"):
+        env.pop(name, None)
+    env.update(more)
+    return env
+
+
+def unit_env(scratch, mode, **more):
+    """Return the environment of one unit run: its mode, and a cache nobody used before.
+
+    A warm cache would silently ignore NUMBA_BOUNDSCHECK.
+    """
+    env = clean_env(**more)
+    env["MEMCG_LAB_TEST_MODE"] = mode
+    env["MPLBACKEND"] = "agg"
+    env["NUMBA_CACHE_DIR"] = os.path.join(scratch, "numba-" + mode)
+    env["COVERAGE_FILE"] = os.path.join(scratch, "coverage-" + mode)
+    env["PYTHONHASHSEED"] = "0"
+    return env
+
+
+def notebook_env():
+    """Return the environment in which notebooks are executed.
+
+    MPLBACKEND would switch the inline figures off, and a reader's own IPython start-up files
+    could change an output.
+    """
+    env = clean_env(IPYTHONDIR=os.path.join(VENV, "ipython"), PYTHONHASHSEED="0")
+    env.pop("MPLBACKEND", None)
+    return env
+
+
+# --- helpers --------------------------------------------------------------------------------------
+
+
+def run(command, env, out=None):
+    """Run a command at the root of the collection and return its exit status."""
+    import subprocess
+
+    sys.stdout.flush()
+    return subprocess.call(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT if out else None)
+
+
+def quiet(command):
+    """Run an installer; return its exit status and what it wrote."""
+    import subprocess
+
+    env = dict(child_env(), VIRTUAL_ENV=VENV)
+    if "PIP_INDEX_URL" in env:  # uv does not read pip's settings
+        env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = process.communicate()[0].decode("utf-8", "replace").strip()
+    return process.returncode, output
+
+
+def last_line(output):
+    """Return the last line of an installer's output that says something."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower() or "failed" in line.lower()]
+    return (errors or lines or ["no message"])[-1][:300]
+
+
+def read(path):
+    """Return a file's bytes; nothing if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (IOError, OSError):
+        return b""
+
+
+def write(path, text):
+    """Write a short text."""
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def remove(path, force=False):
+    """Remove a file, a link or a folder, if it is there."""
+    import shutil
+
+    if os.path.islink(path) or os.path.isfile(path):
+        os.remove(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=force)
+
+
+def headline(text):
+    """Print a headline."""
+    print("\n== %s ==" % text)
+    sys.stdout.flush()
+
+
+def say(text):
+    """Print one line at once."""
+    print("lab.py: " + text)
+    sys.stdout.flush()
+
+
+def fail(text):
+    """Stop with a message and exit status 1."""
+    sys.stdout.flush()
+    sys.exit("lab.py: " + text)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
