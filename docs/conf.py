@@ -1,0 +1,48 @@
+"""Sphinx settings of the book; tools/book.py puts the sources together and runs Sphinx with this file."""
+
+import docutils.nodes
+from docutils.utils.math import latex2mathml
+
+project = "memcg-lab"
+author = "the memcg-lab authors"
+project_copyright = "code: MIT; text and figures: CC-BY-4.0; quotations of the Linux kernel: GPL-2.0"
+language = "en"
+
+extensions = ["myst_nb"]
+html_theme = "furo"
+html_title = "memcg-lab"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_copy_source = False
+html_show_sourcelink = False
+
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 4
+myst_update_mathjax = False
+
+# The notebooks come executed. Nothing is fetched: no widget scripts, no script for formulas.
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}
+nb_merge_streams = True
+# A figure's HTML has its alt text and its table; every other form comes after it.
+nb_mime_priority_overrides = [
+    ("html", "text/html", 0),
+    ("html", "image/svg+xml", 10),
+    ("html", "image/png", 20),
+    ("html", "text/markdown", 30),
+    ("html", "text/plain", 40),
+]
+html_math_renderer = "mathml"
+
+
+def write_mathml(translator, node):
+    """Formulas as MathML: browsers show it and screen readers read it, without a script."""
+    block = isinstance(node, docutils.nodes.math_block)
+    translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=block))
+    raise docutils.nodes.SkipNode
+
+
+def setup(app):
+    """Register the renderer for formulas."""
+    app.add_html_math_renderer("mathml", (write_mathml, None), (write_mathml, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,397 @@
+"""Every notebook of the course has the same anatomy, and the rules that say so can fail."""
+
+import ast
+import json
+import pathlib
+import re
+
+import links
+import nbformat
+import notebook_samples as sample
+import notebooks as tools
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = sample.ROOT
+MAX_FUNCTION_LINES = 12
+PARTS = (
+    "You will be able to",
+    "Before you start",
+    "Time",
+    "Three things to remember",
+    "Next",
+    "References",
+)
+
+
+# --- reading a notebook
+
+
+def prose_of(nb):
+    return "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+
+
+def code_cells(nb):
+    return [(i, cell) for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
+
+
+def label(part):
+    """A part begins with its name as a heading or in bold."""
+    return re.compile(rf"^(?:#{{2,6}} |\*\*){part}\b", re.MULTILINE)
+
+
+def called(source):
+    """Dotted names of everything a piece of code calls."""
+    calls = [node.func for node in ast.walk(tree_of(source)) if isinstance(node, ast.Call)]
+    return [ast.unparse(function) for function in calls]
+
+
+def tree_of(source):
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.Module([], [])  # reported by its own rule
+
+
+def calls_a(name, source):
+    return any(name in function.split(".") for function in called(source))
+
+
+# --- the rules; each yields sentences
+
+
+def title_and_navigation(nb, path, line):
+    lines = nb.cells[0].source.split("\n")
+    if not re.fullmatch(rf"# {path.name[:2]} · \S.*", lines[0]):
+        yield f"the title is {lines[0]!r}, not '# {path.name[:2]} · Title'"
+    if line not in lines[1:4]:
+        yield f"no navigation line {line!r}"
+
+
+def parts_in_order(nb, path, line):
+    prose = prose_of(nb)
+    places = [match.start() if (match := label(part).search(prose)) else None for part in PARTS]
+    for part, place in zip(PARTS, places, strict=True):
+        if place is None:
+            yield f"no part '{part}'"
+    found = [place for place in places if place is not None]
+    if found != sorted(found):
+        yield "parts are not in order: " + ", ".join(PARTS)
+
+
+def minutes(nb, path, line):
+    match = re.search(r"^(?:#+ |\*\*)Time\W+(\d+) min", prose_of(nb), re.MULTILINE)
+    least = 10 if path.name.startswith("00_") else 20
+    if not match or not least <= int(match[1]) <= 45:
+        yield f"the time must be {least} to 45 min, written 'Time: 25 min'"
+
+
+def three_things(nb, path, line):
+    after = label("Three things to remember").split(prose_of(nb), maxsplit=1)
+    part = re.split(r"^#{1,6} |^\*\*Next", after[-1], maxsplit=1, flags=re.MULTILINE)[0] if after[1:] else ""
+    bullets = re.findall(r"^(?:[-*]|\d+\.) ", part, re.MULTILINE)
+    if len(bullets) != 3:
+        yield f"{len(bullets)} bullets under 'Three things to remember'"
+
+
+def checkpoint(nb, path, line):
+    folded = re.compile(r"<details>\s*<summary>.+?</summary>.+?</details>", re.DOTALL)
+    asked = [
+        cell
+        for cell in nb.cells
+        if cell.cell_type == "markdown" and "checkpoint" in cell.source.lower() and folded.search(cell.source)
+    ]
+    if not asked:
+        yield "no checkpoint question with a folded answer (<details><summary>…)"
+    prose = links.without_code(prose_of(nb))
+    if prose.count("<details") != prose.count("</details>"):
+        yield "a <details> is not closed"
+
+
+def prediction_before_run(nb, path, line):
+    cells = code_cells(nb)
+    predictions = [n for n, (_, cell) in enumerate(cells) if calls_a("predict", cell.source)]
+    if not predictions:
+        yield "no predict(…) call"
+    for n in predictions:
+        if not any(cell.outputs and not calls_a("predict", cell.source) for _, cell in cells[n + 1 :]):
+            yield f"cell {cells[n][0]}: nothing is run after the prediction"
+
+
+def exercise_with_check(nb, path, line):
+    exercises = [cell for _, cell in code_cells(nb) if "exercise" in tools.tags_of(cell)]
+    if not any(calls_a("check", cell.source) for cell in exercises):
+        yield "no cell tagged exercise that calls check"
+
+
+def no_algorithms(nb, path, line):
+    for i, cell in code_cells(nb):
+        try:
+            tree = ast.parse(cell.source)
+        except SyntaxError as error:
+            yield f"cell {i}: not plain Python: {error.msg}"
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.While):
+                yield f"cell {i}: a while loop"
+            if isinstance(node, (ast.For, ast.AsyncFor)) and any(
+                isinstance(inner, (ast.For, ast.While)) for inner in ast.walk(node) if inner is not node
+            ):
+                yield f"cell {i}: a loop in a loop"
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    yield f"cell {i}: {node.name} has {length} lines, more than {MAX_FUNCTION_LINES}"
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == "numba" for name in imported):
+                yield f"cell {i}: imports numba"
+
+
+def nothing_nbval_cannot_follow(nb, path, line):
+    for i, cell in code_cells(nb):
+        names = {function.split(".")[-1] for function in called(cell.source)}
+        names |= {
+            ast.unparse(d) for node in ast.walk(tree_of(cell.source)) for d in getattr(node, "decorator_list", [])
+        }
+        for name in ("interact", "interactive", "interactive_output", "Output", "clear_output"):
+            if any(name == found.split("(")[0].split(".")[-1] for found in names):
+                yield f"cell {i}: {name}"
+        if cell.source.rstrip().endswith(";"):
+            yield f"cell {i}: ends with a semicolon"
+        if not cell.source.strip():
+            yield f"cell {i}: empty"
+
+
+def calm_prose(nb, path, line):
+    for i, cell in enumerate(nb.cells):
+        if cell.cell_type == "markdown":
+            words = re.sub(r"!\[", "[", links.without_code(cell.source))
+            if "!" in re.sub(r"\$[^$]*\$", "", words):
+                yield f"cell {i}: an exclamation mark"
+
+
+def pictures_have_alt(nb, path, line):
+    prose = links.without_code(prose_of(nb))
+    if re.search(r"!\[\s*\]", prose):
+        yield "a picture without alt text"
+    for tag in re.findall(r"<img\b[^>]*>", prose):
+        if not re.search(r"\balt\s*=\s*[\"'][^\"']", tag):
+            yield f"a picture without alt text: {tag}"
+
+
+def headings_in_steps(nb, path, line):
+    levels = [level for level, _ in links.headings(prose_of(nb))]
+    if levels.count(1) != 1 or levels[0] != 1:
+        yield "there must be one heading of level 1, the title"
+    for before, after in zip(levels, levels[1:], strict=False):
+        if after > before + 1:
+            yield f"a heading of level {after} follows one of level {before}"
+
+
+def executed(nb, path, line):
+    run = [(i, cell) for i, cell in code_cells(nb) if "skip-execution" not in tools.tags_of(cell)]
+    for i, cell in run:
+        if cell.execution_count is None:
+            yield f"cell {i}: not executed"
+    counts = [cell.execution_count for _, cell in run if cell.execution_count is not None]
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"execution counts are {counts}"
+
+
+def form_of_file(nb, path, line):
+    if (nb.nbformat, nb.nbformat_minor) < (4, 5):
+        yield f"format {nb.nbformat}.{nb.nbformat_minor}, older than 4.5"
+    if nb.metadata != {"kernelspec": tools.KERNELSPEC, "language_info": tools.LANGUAGE_INFO}:
+        yield "metadata are not as refresh writes them"
+    ids = [cell.get("id") for cell in nb.cells]
+    if None in ids or len(set(ids)) != len(ids):
+        yield "cells without an id of their own"
+
+
+def sound_file(nb, path, line):
+    """Errors, stderr, tags, reasons, traces of a machine, size: the rules of tools/notebooks.py."""
+    yield from tools.faults(nb, json.dumps(nb, ensure_ascii=False))
+
+
+RULES = (
+    title_and_navigation,
+    parts_in_order,
+    minutes,
+    three_things,
+    checkpoint,
+    prediction_before_run,
+    exercise_with_check,
+    no_algorithms,
+    nothing_nbval_cannot_follow,
+    calm_prose,
+    pictures_have_alt,
+    headings_in_steps,
+    executed,
+    form_of_file,
+    sound_file,
+)
+
+
+def faults_of(nb, path, line, rules=RULES):
+    return [f"{path.name}: {fault}" for rule in rules for fault in rule(nb, path, line)]
+
+
+# --- the course
+
+
+def course():
+    return tools.roster(ROOT)
+
+
+def test_the_course_has_notebooks():
+    assert course(), "notebooks/ holds no notebook like 00_start_here.ipynb"
+    assert course()[0].name == "00_start_here.ipynb"
+
+
+def test_every_notebook_is_named_with_two_digits_and_its_own_number():
+    names = [path.name for path in (ROOT / "notebooks").glob("*.ipynb")]
+    assert [name for name in names if not re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", name)] == []
+    assert len({name[:2] for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("path", course(), ids=lambda path: path.stem)
+def test_a_notebook_has_the_anatomy(path):
+    loaded = {p: nbformat.v4.reads_json(tools.read_raw(p)) for p in course()}  # ids not mended
+    names = [(p, tools.title_of(nb, p)) for p, nb in loaded.items()]
+    line = tools.nav_line(course().index(path), names)
+    assert faults_of(loaded[path], path, line) == []
+
+
+# --- the rules can fail
+
+PATH = pathlib.Path("01_a_start.ipynb")
+LINE = "[Contents](01_a_start.ipynb)"
+
+
+def replace(old, new):
+    """A change of text in whichever cells hold ``old``."""
+
+    def change(nb):
+        hit = [cell for cell in nb.cells if old in cell.source]
+        assert hit, f"the sample has no {old!r}"
+        for cell in hit:
+            cell.source = cell.source.replace(old, new)
+
+    return change
+
+
+def with_code(source, *outputs, **options):
+    def change(nb):
+        nb.cells.insert(6, sample.code(source, *outputs, **options))
+        tools.normalise(nb)
+
+    return change
+
+
+def with_prose(source):
+    return lambda nb: nb.cells.insert(3, sample.markdown(source))
+
+
+def unrun(nb):
+    nb.cells[6].execution_count = None
+
+
+def out_of_order(nb):
+    nb.cells[6].execution_count = 9
+
+
+def prediction_last(nb):
+    nb.cells.append(nb.cells.pop(4))
+
+
+def widgets_kept(nb):
+    nb.metadata["widgets"] = {}
+
+
+def twin_ids(nb):
+    nb.cells[2].id = nb.cells[3].id
+
+
+LONG = "def f():\n" + "    x = 1\n" * 12
+ERROR = nbformat.v4.new_output("error", ename="ValueError", evalue="no", traceback=[])
+STDERR = nbformat.v4.new_output("stream", name="stderr", text="a warning\n")
+
+DEFECTS = [
+    (replace("# 01 · ", "# 02 · "), "the title is"),
+    (replace("# 01 · ", "# "), "the title is"),
+    (replace(LINE, "[Contents](02_other.ipynb)"), "no navigation line"),
+    (replace("You will be able to", "You will learn"), "no part 'You will be able to'"),
+    (replace("**Before you start:** nothing.", ""), "no part 'Before you start'"),
+    (replace("## References", "## Books"), "no part 'References'"),
+    (replace("## Next\n\nThe rest.\n\n## References", "## References\n\n## Next"), "not in order"),
+    (replace("25 min", "50 min"), "20 to 45 min"),
+    (replace("25 min", "15 min"), "20 to 45 min"),
+    (replace("25 min", "a while"), "20 to 45 min"),
+    (replace("- three\n", ""), "2 bullets"),
+    (replace("- three\n", "- three\n- four\n"), "4 bullets"),
+    (replace("Checkpoint", "Pause"), "no checkpoint"),
+    (replace("<summary>Answer</summary>", ""), "no checkpoint"),
+    (replace("</details>", ""), "not closed"),
+    (replace("predict(", "guess("), "no predict"),
+    (prediction_last, "nothing is run after"),
+    (replace("check('01.1', None)", "answer"), "calls check"),
+    (with_code("while True:\n    break"), "a while loop"),
+    (with_code("for a in x:\n    for b in a:\n        f(b)"), "a loop in a loop"),
+    (with_code(LONG), "f has 13 lines"),
+    (with_code("import numba"), "imports numba"),
+    (with_code("from numba import njit"), "imports numba"),
+    (with_code("%timeit f()"), "not plain Python"),
+    (with_code("widgets.interact(f, x=1)"), "interact"),
+    (with_code("@interact(x=1)\ndef f(x): ..."), "interact"),
+    (with_code("with W.Output():\n    f()"), "Output"),
+    (with_code("ax.plot(x);"), "semicolon"),
+    (with_code(" "), "empty"),
+    (with_prose("What a win!"), "an exclamation mark"),
+    (with_prose("![](a.png)"), "without alt text"),
+    (with_prose('<img src="a.png">'), "without alt text"),
+    (with_prose("#### Deep"), "level 4 follows"),
+    (with_prose("# Second title"), "one heading of level 1"),
+    (unrun, "not executed"),
+    (out_of_order, "execution counts"),
+    (widgets_kept, "metadata"),
+    (twin_ids, "id of their own"),
+    (with_code("f()", ERROR), "an error: ValueError"),
+    (with_code("f()", STDERR), "stderr: a warning"),
+    (with_code("f()", tags=["wip"]), "tags not allowed: wip"),
+    (with_code("f()", tags=sample.TIMING), "without a reason"),
+    (with_code("f()", tags=["nbval-ignore-output"], reason="x"), "go together"),
+    (with_code("f()", tags=["nbval-skip"], reason="x"), "go together"),
+    (with_code("f()", sample.printed(f"{ROOT}/data/x\n")), "one machine"),
+    (with_code("f()", sample.printed("/home/ann/x\n")), "one machine"),
+    (
+        with_code("f()", sample.result({"text/plain": "<Figure>", "image/png": sample.png()})),
+        "a picture without",
+    ),
+    (with_code("f()", sample.result({"text/plain": "x", "text/html": "<img src='x'>"})), "without alt text"),
+    (with_code("f()", sample.printed("x" * 400_000)), "a notebook stays under"),
+]
+
+
+def test_a_good_notebook_has_no_faults(good):
+    assert faults_of(good, PATH, LINE) == []
+
+
+@pytest.mark.parametrize(("change", "words"), DEFECTS, ids=[words for _, words in DEFECTS])
+def test_a_defect_is_caught(good, change, words):
+    change(good)
+    assert any(words in fault for fault in faults_of(good, PATH, LINE))
+
+
+def test_every_rule_has_a_defect_that_it_alone_can_catch():
+    idle = []
+    for rule in RULES:
+        for change, _ in DEFECTS:
+            nb = sample.good_notebook()
+            change(nb)
+            if faults_of(nb, PATH, LINE, [rule]):
+                break
+        else:
+            idle.append(rule.__name__)
+    assert idle == []

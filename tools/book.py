@@ -1,0 +1,241 @@
+"""The HTML book: notebooks and the pages they link to, without a warning or a foreign request."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+import sys
+import urllib.parse
+
+import links
+import nbformat
+
+
+def build(root, notebooks, settings):
+    """Write the book of ``notebooks`` (executed, by path) to ``root``/build/book. Returns an exit status."""
+    source, target, scratch = (root / "build" / name for name in ("book-src", "book", "book-doctrees"))
+    for folder in (source, target, scratch):
+        shutil.rmtree(folder, ignore_errors=True)
+    pages = gather(root, source, notebooks)
+    put(source / "index.md", index_page(root, notebooks, pages))
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-b",
+        "html",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-c",
+        str(settings),
+        "-d",
+        str(scratch),
+        str(source),
+        str(target),
+    ]
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        return status
+    complaints = page_faults(target)
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    if not complaints:
+        print(f"book: {len(notebooks)} notebooks and {len(pages)} further pages in {target / 'index.html'}")
+    return 1 if complaints else 0
+
+
+# --- sources
+
+
+def gather(root, source, notebooks):
+    """Write the notebooks and what they lead to under ``source``. Returns the Markdown pages among it."""
+    pages = {}
+    waiting = [root / "README.md"] if (root / "README.md").exists() else []
+    for path, nb in notebooks.items():
+        nb.metadata.language_info["pygments_lexer"] = "ipython3"
+        for cell in nb.cells:
+            if cell.cell_type == "markdown":
+                cell.source, wanted = for_the_book(cell.source, path, root)
+                waiting += wanted
+        put(source / path.relative_to(root), nbformat.writes(nb))
+    done = set(notebooks)
+    while waiting:
+        path = waiting.pop(0)
+        if path in done:
+            continue
+        done.add(path)
+        copy = source / path.relative_to(root)
+        if path.suffix == ".md":
+            text, wanted = for_the_book(path.read_text(encoding="utf-8"), path, root)
+            waiting += wanted
+            put(copy, text)
+            pages[path] = (links.headings(text) or [(1, path.name)])[0][1]
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    return pages
+
+
+def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def for_the_book(text, page, root):
+    """The Markdown of ``page`` with links the book can keep, and the files these lead to.
+
+    A link to a folder, or to what is no file of this project, becomes plain words. An anchor gets the
+    book's spelling: JupyterLab keeps capitals, the book does not.
+    """
+    wanted = []
+
+    def link(match):
+        if not match["link"] or links.is_absolute(match["link"].strip("<>")):
+            return match[0]
+        name, _, anchor = match["link"].strip("<>").partition("#")
+        anchor = "#" + links.slug(urllib.parse.unquote(anchor)) if anchor else ""
+        if name:
+            file = (page.parent / urllib.parse.unquote(name)).resolve()
+            if not file.is_file() or not file.is_relative_to(root):
+                return match["open"].lstrip("!")[1:-2]
+            wanted.append(file)
+        return f"{match['open']}{name}{anchor}{match['title'] or ''})"
+
+    return links.LINK_OR_CODE.sub(link, text), wanted
+
+
+def index_page(root, notebooks, pages):
+    """The first page: what this is, and the course as a table made from the notebooks themselves."""
+    rows = []
+    for path, nb in notebooks.items():
+        prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+        title = links.headings(prose)[0][1]
+        minutes = re.search(r"Time\W+(\d+)", prose)
+        aims = "; ".join(aims_of(prose)).replace("|", "\\|")
+        rows.append(f"| [{title}](notebooks/{path.name}) | {aims} | {minutes[1] if minutes else ''} |")
+    readme = root / "README.md"
+    lead = lead_of(readme.read_text(encoding="utf-8")) if readme.exists() else ""
+    lines = [
+        "# memcg-lab",
+        "",
+        for_the_book(lead, readme, root)[0],
+        "",
+        "## The course",
+        "",
+        "| Notebook | You will be able to | Minutes |",
+        "|---|---|---|",
+        *rows,
+        "",
+        *toctree("The course", [page_name(path, root) for path in notebooks]),
+    ]
+    if pages:
+        names = [
+            f"{'Set-up and use' if path == readme else title} <{page_name(path, root)}>"
+            for path, title in pages.items()
+        ]
+        lines += ["", *toctree("About this collection", names)]
+    return "\n".join(lines) + "\n"
+
+
+def page_name(path, root):
+    return path.relative_to(root).with_suffix("").as_posix()
+
+
+def toctree(caption, names):
+    return ["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"]
+
+
+def lead_of(text):
+    """The paragraphs between the title of a page and its first section."""
+    sections = re.split(r"^#{1,6} ", text, maxsplit=2, flags=re.MULTILINE)
+    return sections[1].partition("\n")[2].strip() if len(sections) > 1 else ""
+
+
+def aims_of(prose):
+    """The bullets under "You will be able to"."""
+    after = prose.partition("You will be able to")[2].splitlines()[1:]
+    aims = []
+    for line in after:
+        if re.match(r"[-*] ", line):
+            aims.append(line[2:].strip())
+        elif line.strip() and aims and line.startswith(" "):
+            aims[-1] += " " + line.strip()  # a bullet goes on
+        elif line.strip():
+            break
+    return aims
+
+
+# --- the built pages
+
+
+class Loaded(html.parser.HTMLParser):
+    """Collects what a page loads by itself, what it links to, and pictures without alt text."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.leads_to, self.without_alt = [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "a":
+            self.leads_to.append(values.get("href") or "")
+        elif tag == "link":
+            # canonical, next and the like are statements; the others are fetched.
+            if {
+                "stylesheet",
+                "icon",
+                "preload",
+                "modulepreload",
+                "preconnect",
+                "dns-prefetch",
+                "prefetch",
+                "manifest",
+            } & set((values.get("rel") or "").lower().split()):
+                self.loads.append(values.get("href") or "")
+        else:
+            self.loads += [values[name] for name in ("src", "data", "poster", "xlink:href") if values.get(name)]
+            self.loads += [part.split()[0] for part in (values.get("srcset") or "").split(",") if part.strip()]
+        self.loads += loads_of_css(values.get("style") or "")
+        if tag == "img" and values.get("alt") is None:
+            self.without_alt += 1
+
+    def handle_data(self, data):
+        if self.lasttag == "style":
+            self.loads += loads_of_css(data)
+
+
+def loads_of_css(css):
+    return [match[1] or match[2] for match in re.finditer(r"url\(\s*[\"']?([^\"')]+)|@import\s+[\"']([^\"']+)", css)]
+
+
+def page_faults(folder):
+    """Foreign requests, dead local links and pictures without alt text of the built pages, as sentences."""
+    found = []
+    for page in sorted(folder.rglob("*.html")):
+        name = page.relative_to(folder).as_posix()
+        seen = Loaded()
+        seen.feed(page.read_text(encoding="utf-8"))
+        found += [f"{name}: loads {address[:120]}" for address in seen.loads if is_foreign(address)]
+        if seen.without_alt:
+            found.append(f"{name}: {seen.without_alt} pictures without alt text")
+        for address in seen.leads_to + seen.loads:
+            if address and not links.is_absolute(address) and not reaches(page, folder, address):
+                found.append(f"{name}: leads nowhere: {address[:120]}")
+    for sheet in sorted(folder.rglob("*.css")):
+        found += [
+            f"{sheet.relative_to(folder).as_posix()}: loads {address[:120]}"
+            for address in loads_of_css(sheet.read_text(encoding="utf-8"))
+            if is_foreign(address)
+        ]
+    return found
+
+
+def is_foreign(address):
+    return links.is_absolute(address) and not address.startswith(("data:", "blob:", "#"))
+
+
+def reaches(page, folder, address):
+    path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
+    target = (page.parent / path).resolve() if path else page
+    return target.exists() and target.is_relative_to(folder.resolve())
