@@ -22,8 +22,14 @@ PACKAGE = pathlib.Path(__file__).resolve().parent
 
 
 def inline(rule):
-    """Compile a short rule so that it disappears into its caller; a compiled rule is returned as it is."""
-    return rule if isinstance(rule, Dispatcher) else njit(forceinline=True, **_OPTIONS)(rule)
+    """Compile a short rule so that it disappears into its caller; a compiled rule is returned as it is.
+
+    A reader's rule is compiled with bounds checks, so that a wrong index in it raises instead of writing somewhere.
+    """
+    if isinstance(rule, Dispatcher):
+        return rule
+    options = _OPTIONS if is_packaged(rule) else {**_OPTIONS, "boundscheck": True}
+    return njit(forceinline=True, **options)(rule)
 
 
 def function(rule):

@@ -26,7 +26,9 @@ from .workload import whole_number
 
 CPUS_MAX = 65_536
 MEMCGS_MAX = 65_536
+STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so 512 MiB
 LOG_ROWS = 1 << 12
+LOG_OPS_MAX = 100_000
 
 Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
@@ -276,6 +278,8 @@ class System:
         if memsw and not legacy:
             raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
         n = len(parents)
+        if cpus * n > STATE_MAX:
+            raise ValueError(f"{cpus:,} CPUs times {n:,} cgroups is more than {STATE_MAX:,}; take fewer of either.")
         if root is not None:
             root = whole_number("root", root, 0, n - 1)
             if parents[root] != -1:
@@ -503,8 +507,30 @@ class System:
         return self.work() - before
 
     def step_through(self, ops):
-        """Execute a stream and write down every step; a :class:`StepLog`."""
-        rows = max(LOG_ROWS, 64 * len(ops))
+        """Execute a stream and write down every step.
+
+        Parameters
+        ----------
+        ops : ndarray of ``op_dtype``, shape (n,)
+            At most 100,000 operations: a log is for looking at.
+
+        Returns
+        -------
+        StepLog
+
+        Raises
+        ------
+        ValueError
+            As :meth:`replay`; also if the stream is too long.
+
+        Examples
+        --------
+        >>> System.chain(depth=1, cpus=1).step_through(op("charge_skmem", cpu=0, memcg=1, nr=1))
+        StepLog(10 steps of 1 operations, 2 atomics)
+        """
+        if len(ops) > LOG_OPS_MAX:
+            raise ValueError(f"{len(ops):,} operations; a step log takes at most {LOG_OPS_MAX:,}. Use replay for more.")
+        rows = LOG_ROWS + 16 * len(ops)
         backup = self._backup()
         while True:
             log = np.zeros(rows, layout.step_dtype)
@@ -711,7 +737,11 @@ class System:
             memsw=int(self.memsw),
         )
         _jit.announce(run, self.policy.name)
-        done, reason, allowed = run(state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
+        try:
+            done, reason, allowed = run(state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
+        except IndexError as error:
+            self._restore(backup)
+            raise ValueError(f"a rule of {self.policy.name} used an index that does not exist.") from error
         if reason:
             self._restore(backup)
             raise ValueError(_complaint(ops, int(done), int(reason), int(allowed)))
