@@ -71,12 +71,10 @@ __all__ = [
 
 def warm_up():
     """Compile what the notebooks run, with a message, unless it is compiled already."""
-    for policy in (V4_13, V4_14):
+    for policy in POLICIES.values():
         system = System.chain(depth=1, cpus=1, policy=policy)
         system.replay(pingpong(1))
         system.step_through(pingpong(1))
-    for policy in (CAP_ONLY, UNCHARGE_ONLY):
-        System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
 
 
 def __getattr__(name):

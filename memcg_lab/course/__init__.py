@@ -1,0 +1,8 @@
+"""Course: what a notebook does with its reader: set up, let predict, reveal, check, show code."""
+
+from .environment import check_environment, setup
+from .exercises import check
+from .predictions import predict, reveal
+from .quotes import Quote, show_patch, show_rule
+
+__all__ = ["Quote", "check", "check_environment", "predict", "reveal", "setup", "show_patch", "show_rule"]

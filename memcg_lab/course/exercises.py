@@ -1,0 +1,272 @@
+"""The exercises: the right answer comes out of a run, and a wrong one is told why it is wrong."""
+
+import functools
+import inspect
+import math
+import numbers
+import re
+from collections import namedtuple
+
+import numpy as np
+
+from ..figures.series import giving_back
+from ..mechanism.layout import CHARGE_BATCH, OPS, STEP_TRY_ADD
+from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.stock import css_put_many, refill_stock, uncharge_counters, uncharge_to_stock
+from ..system import System, op
+from ..text import capital, count, kind, number, operation
+from ..workload import mixed
+
+# right: () -> int. why: what to add when it is right. wrong: answer -> why it is wrong. low, high: any other answer.
+Number = namedtuple("Number", "right why wrong low high")
+
+PARAMETERS = ("st", "batch", "drain", "cpu", "memcg", "nr_pages")
+
+
+def check(exercise, answer=None):
+    """Say whether an answer is right and, if not, why. Nothing is raised, whatever the answer is.
+
+    Parameters
+    ----------
+    exercise : str
+        The notebook and the number, such as "04.1".
+    answer : object
+        None or ... means not answered yet.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+
+    Examples
+    --------
+    >>> check("00.1", None)
+    00.1: not answered yet. Replace None by your answer and run this cell again.
+    >>> check("00.1", 2)
+    00.1: not yet. 2 is the number of levels below the root. The root has a counter too, and is charged like the rest.
+    >>> check("00.1", 3)
+    00.1: right. Leaf, middle, root: a charge adds to each of them, one atomic a level.
+    """
+    if exercise not in EXERCISES:
+        raise ValueError(f"exercise {exercise!r} does not exist; there are {', '.join(EXERCISES)}.")
+    if answer is None or answer is ...:
+        print(f"{exercise}: not answered yet. Replace None by your answer and run this cell again.")
+        return
+    right, told = EXERCISES[exercise](answer)
+    print(f"{exercise}: {'right' if right else 'not yet'}. {told}")
+
+
+# --- exercises with a number -----------------------------------------------------------------------------------------
+def _judge(exercise, answer):
+    """(is it right, what to say) for an exercise whose answer is a whole number."""
+    right = exercise.right()
+    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
+        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
+        return False, f"Your answer {what}; give a whole number, such as 5."
+    if answer != int(answer):
+        return False, f"{number(float(answer))} is not whole; here things are counted one by one."
+    answer = int(answer)
+    if answer == right:
+        return True, exercise.why
+    if answer in exercise.wrong:
+        return False, exercise.wrong[answer]
+    return False, f"{number(answer)} is too {'low' if answer < right else 'high'}. " + (
+        exercise.low if answer < right else exercise.high
+    )
+
+
+@functools.cache
+def _levels_met():
+    log = System.chain(depth=2, cpus=1).step_through(op("charge_skmem", cpu=0, memcg=2, nr=1))
+    return int((log.rows["step"] == STEP_TRY_ADD).sum())
+
+
+@functools.cache
+def _first_drain():
+    """(uncharges of one page until the first drain, atomics in that drain), from an empty stock at depth 2."""
+    system = System.chain(depth=2, cpus=2, policy=V4_14)
+    system.charge_skmem(cpu=0, memcg=2, nr_pages=4 * CHARGE_BATCH)
+    calls = 0
+    while True:
+        calls += 1
+        work = system.replay(op("uncharge_skmem", cpu=1, memcg=2, nr=1))
+        if work.drains:
+            return calls, work.atomics
+
+
+@functools.cache
+def _nothing_saved():
+    sizes = np.arange(1, 3 * CHARGE_BATCH)
+    saved = giving_back(V4_14, sizes) < giving_back(V4_13, sizes) * (1 - 1e-12)
+    return int(sizes[np.flatnonzero(saved)[-1] + 1])
+
+
+_NUMBERS = {
+    "00.1": Number(
+        right=_levels_met,
+        why="Leaf, middle, root: a charge adds to each of them, one atomic a level.",
+        wrong={
+            2: "2 is the number of levels below the root. The root has a counter too, and is charged like the rest.",
+            1: "The leaf is only the first: each counter passes the charge on to its parent, up to the root.",
+            4: "There are two levels below the root, and the root itself. That is all.",
+            CHARGE_BATCH: "That is how many pages one charge takes in advance; asked is how many levels it meets.",
+        },
+        low="Count every counter from the leaf up, the root included.",
+        high="Each level has one counter, and a charge meets it once.",
+    ),
+    "04.1": Number(
+        right=lambda: _first_drain()[0],
+        why="32 pages may stay: the test is `>`, and it comes after the addition. Page 33 tips the stock over.",
+        wrong={
+            32: "After 32 uncharges 32 pages are in stock, and `32 > 32` is false. The test comes after the addition.",
+            31: "31 is what a charge leaves in a stock: 32 taken, 1 used. Here the stock starts empty and only takes.",
+            34: "With page 33 the stock holds 33, and `33 > 32` is true already.",
+            64: "Two batches never gather: the cap is one batch.",
+            1: "That was before the patch, when each page went straight to the counters.",
+        },
+        low="A drain needs more than 32 pages in the stock.",
+        high="The stock is drained as soon as it holds more than 32 pages.",
+    ),
+    "04.2": Number(
+        right=lambda: _first_drain()[1],
+        why="One subtraction of 33 pages on each of three counters. The number of pages does not matter.",
+        wrong={
+            99: "99 is 33 pages times 3 levels. But each level subtracts all 33 pages in one atomic.",
+            33: "The pages leave together: one atomic subtracts all 33 of them from a level.",
+            1: "One atomic is right for one level. Count the levels.",
+            2: "Two levels lie below the root. The root's counter is subtracted from as well.",
+            66: "The pages leave together, one atomic a level; and the root is a level too.",
+            0: "The stock itself needs none, but draining it gives the pages back to the shared counters.",
+        },
+        low="Every level from the leaf to the root gives the pages back.",
+        high="One atomic subtracts any number of pages.",
+    ),
+    "04.3": Number(
+        right=_nothing_saved,
+        why="33 pages overflow the stock in every call, so every call drains: one atomic a level, as before the patch.",
+        wrong={
+            32: "32 pages just fit: `32 > 32` is false. The next call drains 64 at once: half the atomics are saved.",
+            31: "31 pages fit, and the next call drains 62 at once. Something is saved.",
+            34: "34 saves nothing, but it is not the smallest such number.",
+            64: "64 saves nothing, but it is not the smallest such number.",
+            1: "With single pages the patch saves most: one drain for 33 of them.",
+        },
+        low="As long as one call fits into the stock, a later call drains the pages of both.",
+        high="A smaller call overflows the stock every time already.",
+    ),
+}
+
+
+# --- exercise 04.4: a rule of the reader's ---------------------------------------------------------------------------
+def refill_stock_surplus(st, batch, drain, cpu, memcg, nr_pages):
+    """Put charged pages into the stock; of what exceeds the batch only the surplus goes back to the counters."""
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    stock = st.stock[cpu, 0]
+    surplus = stock.nr_pages - batch
+    if surplus > 0:
+        uncharge_counters(st, cpu, memcg, surplus)
+        css_put_many(st, cpu, memcg, surplus)
+        stock.nr_pages = batch
+
+
+SURPLUS = V4_14.with_rules("surplus", refill=refill_stock_surplus, uncharge=uncharge_to_stock)
+
+
+def _judge_refill(rule):
+    """(is it right, what to say) for a cap hunk that drains only the surplus."""
+    if not callable(rule):
+        return False, f"Your answer is {kind(rule)}; give the function itself, without calling it."
+    try:
+        parameters = tuple(inspect.signature(getattr(rule, "py_func", rule)).parameters)
+    except (TypeError, ValueError):
+        return False, "That function cannot be read; define it with def in a cell."
+    if len(parameters) != len(PARAMETERS):
+        taken = ", ".join(parameters) or "nothing"
+        return False, f"Your function takes ({taken}); a refill rule takes ({', '.join(PARAMETERS)})."
+    try:
+        return _replay_refill(rule)
+    except Exception as error:
+        return False, f"Your function did not run. {_short(error)}"
+
+
+def _replay_refill(rule):
+    yours, asked, kernel = (
+        System.siblings(2, cpus=2, policy=policy, underflow="record")
+        for policy in (V4_14.with_rules("your rule", refill=rule), SURPLUS, V4_14)
+    )
+    ops = np.concatenate([_single_pages(), _many_sizes()])
+    earlier = asked.snapshot()
+    for k in range(len(ops)):
+        for system in (yours, asked, kernel):
+            system.replay(ops[k : k + 1])
+        mine, right = yours.snapshot(), asked.snapshot()
+        if any(mine[field] != right[field] for field in ("stock", "usage", "css")):
+            return False, _difference(k, ops, mine, right, earlier, kernel.snapshot())
+        earlier = right
+    return True, f"{count(len(ops), 'operation')} leave the same stocks, counters and references as the specification."
+
+
+def _single_pages():
+    """Single pages, so that the first difference is easy to follow by hand."""
+    charge = [op("charge_skmem", cpu=0, memcg=1, nr=4 * CHARGE_BATCH)]
+    return np.concatenate(charge + [op("uncharge_skmem", cpu=1, memcg=1, nr=1)] * (CHARGE_BATCH + 4))
+
+
+def _many_sizes():
+    return mixed(600, cpus=2, memcgs=(1, 2), mix={1: 4, 9: 2, 16: 1, 40: 1}, in_flight=20, seed=4)
+
+
+def _difference(k, ops, yours, asked, earlier, kernel):
+    """The first operation after which the reader's rule and the specification differ, and what that hints at."""
+    row = ops[k]
+    done = operation(OPS[row["op"]], int(row["cpu"]), int(row["memcg"]), int(row["nr"]))
+    start = f"They part at operation {k + 1} of {len(ops):,}, where {done}: "
+    for cpu, (mine, right) in enumerate(zip(yours["stock"], asked["stock"], strict=True)):
+        if mine == right:
+            continue
+        told = start + f"your rule leaves {_held(mine)} in the stock of CPU {cpu}, the specification {_held(right)}."
+        if earlier["stock"][cpu][0] not in (-1, right[0]) and mine[0] == right[0]:
+            return told + " It held another cgroup's pages; they are drained first, before the new ones come in."
+        if yours["stock"] == kernel["stock"] and mine[1] == 0:
+            return told + " You empty the stock, as the kernel does; asked is to give back the surplus only."
+        if mine[0] != right[0] and mine[1] > 0:
+            return told + " A stock remembers whose pages it holds; refill_stock does that first."
+        if mine[1] > right[1]:
+            return told + f" More than {CHARGE_BATCH} pages may not stay."
+        return told + f" Up to {CHARGE_BATCH} pages may stay; `>` is not `>=`."
+    for field, name, mend in (
+        ("usage", "memory.current is", "What leaves the stock must leave every counter: uncharge_counters."),
+        ("css", "the references are", "What leaves the stock puts its references: css_put_many."),
+    ):
+        for m, (mine, right) in enumerate(zip(yours[field], asked[field], strict=True)):
+            if mine != right:
+                told = f"the stock is right, but {name} {mine:,} for memcg {m}, not {right:,}."
+                return f"{start}{told} {mend}"
+    return start
+
+
+def _held(stock):
+    memcg, pages = stock
+    return f"{count(pages, 'page')} of memcg {memcg}" if memcg >= 0 else f"{count(pages, 'page')} of no cgroup"
+
+
+def _short(error):
+    """What went wrong, in one line without colours, paths and addresses."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not re.search(r"0x[0-9a-f]+|File \"|pipeline|During:", line)]
+    if any("NRT required" in line for line in lines):
+        return "A rule may not make lists, arrays, texts or errors; the kernel cannot allocate there either."
+    for line in lines:
+        missing = re.search(r"(?:name '(\w+)' is not defined|global name '(\w+)')", line)
+        if missing:
+            name = missing[1] or missing[2]
+            return f"The name {name} is not known where the function stands; import it first."
+    known = [line for line in lines if re.match(r"(?:Unknown attribute|Cannot|Invalid|Use of|No )", line)]
+    line = (known or lines or [""])[0]
+    return capital(f"{type(error).__name__}: {line[:160]}".rstrip(": .")) + "."
+
+
+EXERCISES = {key: functools.partial(_judge, exercise) for key, exercise in _NUMBERS.items()}
+EXERCISES["04.4"] = _judge_refill

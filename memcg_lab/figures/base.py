@@ -1,0 +1,213 @@
+"""The figure object, the house look and the small helpers every chart uses."""
+
+import base64
+import functools
+import html
+import io
+import pathlib
+from collections import namedtuple
+
+import numpy as np
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
+
+from ..text import number
+
+STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
+
+BEFORE, AFTER, THIRD, FOURTH, GREY = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#666666"
+
+Look = namedtuple("Look", "color linestyle marker hatch width")
+LOOKS = {
+    "before": Look(BEFORE, (0, (5, 2)), "s", "///", 2.6),
+    "after": Look(AFTER, "-", "o", "", 2.6),
+}
+# What is neither before nor after takes these in turn; line style and marker tell them apart without colour.
+FURTHER = (
+    Look(THIRD, (0, (1, 1.4)), "^", "...", 2.4),
+    Look(FOURTH, (0, (7, 2, 1.5, 2)), "D", "xxx", 2.4),
+    Look(GREY, (0, (3, 1.5)), "v", "---", 2.2),
+    Look("#444444", (0, (1, 3)), "P", "+++", 2.2),
+)
+SAME_AS = {"v4.13": "before", "v4.14": "after"}
+
+
+def looks(labels):
+    """One look for each label: the fixed pair for before and after, the further ones in order for the rest."""
+    further = iter(FURTHER)
+    chosen = {}
+    for label in labels:
+        first = label.split(",")[0].split(" (")[0].strip().lower()
+        key = SAME_AS.get(first, first)
+        chosen[label] = LOOKS[key] if key in LOOKS else next(further, FURTHER[-1])
+    return chosen
+
+
+class Figure:
+    """A picture with everything a reader who cannot see it needs.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    caption : str
+        The message, with its number.
+    sentence : str
+        The alternative text: kind of picture, axes, trend, one number.
+    table : pandas.DataFrame
+        The numbers that were drawn; the index names the rows.
+
+    Examples
+    --------
+    >>> from memcg_lab import System, V4_13, V4_14, figures, pingpong
+    >>> before, after = (System.chain(depth=1, cpus=1, policy=p) for p in (V4_13, V4_14))
+    >>> _ = before.replay(pingpong(100)), after.replay(pingpong(100))
+    >>> figures.atomics_by_level(before, after)
+    Figure: Giving back through the stocks takes 2 atomics instead of 208 for the same traffic, 104 times fewer.
+    In words: Bar chart, atomics by counter level, 2 levels from the leaf to the root: before the patch the root takes \
+104, after it 1.
+    """
+
+    def __init__(self, figure, caption, sentence, table):
+        self.figure, self.caption, self.sentence, self.table = figure, caption, sentence, table
+        if figure.get_layout_engine() is not None:
+            with style.context(STYLE):
+                figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # a second layout would move things by a pixel
+
+    def __repr__(self):
+        return f"Figure: {self.caption}\nIn words: {self.sentence}"
+
+    def png(self):
+        """The picture as PNG; the same bytes for the same figure and library versions."""
+        return png(self.figure)
+
+    def to_html(self):
+        """The picture with alternative text, its caption and the folded table."""
+        return figure_html(self.png(), self.sentence, self.caption, self.table)
+
+    def _repr_mimebundle_(self, include=None, exclude=None, **options):
+        return {"text/plain": repr(self), "text/html": self.to_html()}
+
+
+def png(figure):
+    """A matplotlib figure as a small PNG: a palette of 64 colours, and no metadata that differ between runs."""
+    painted = FigureCanvasAgg(figure)
+    with style.context(STYLE):
+        painted.draw()
+    pixels = Image.fromarray(np.asarray(painted.buffer_rgba())).convert("RGB")
+    out = io.BytesIO()
+    flat = pixels.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    flat.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def image_html(picture, sentence, size=""):
+    """An ``<img>`` that carries the PNG and its alternative text."""
+    data = base64.b64encode(picture).decode("ascii")
+    return f'<img alt="{html.escape(sentence)}" src="data:image/png;base64,{data}"{size}>'
+
+
+def figure_html(picture, sentence, caption, table):
+    """A ``<figure>``: picture, caption, and the numbers folded below."""
+    return (
+        f"<figure>{image_html(picture, sentence)}<figcaption>{html.escape(caption)}</figcaption>"
+        f"{folded(table)}</figure>"
+    )
+
+
+def folded(table, summary="The numbers", caption=""):
+    """A data table that the reader unfolds."""
+    return f"<details><summary>{html.escape(summary)}</summary>{table_html(table, caption)}</details>"
+
+
+def table_html(table, caption=""):
+    """A DataFrame as a table whose headers say what they head."""
+    head = [table.index.name or "", *table.columns]
+    rows = ["".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in head)]
+    for label, values in zip(table.index, table.itertuples(index=False), strict=True):
+        cells = "".join(f'<td style="text-align:right">{html.escape(cell(value))}</td>' for value in values)
+        rows.append(f'<th scope="row">{html.escape(cell(label))}</th>{cells}')
+    caption = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
+        "".join(f"<tr>{row}</tr>" for row in rows[1:]) + "</tbody></table>"
+    )
+
+
+def cell(value):
+    """One entry of a table as text."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    return number(value.item() if isinstance(value, np.generic) else value) if _is_number(value) else str(value)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, np.integer, np.floating))
+
+
+def styled(draw):
+    """Run a chart function in the house look; nothing outside it changes."""
+
+    @functools.wraps(draw)
+    def in_style(*arguments, **options):
+        with style.context(STYLE):
+            return draw(*arguments, **options)
+
+    return in_style
+
+
+def canvas(columns=1, **options):
+    """An empty picture of the house size and its axes."""
+    figure = Canvas()
+    axes = figure.subplots(1, columns, squeeze=False, **options)[0]
+    return figure, axes[0] if columns == 1 else axes
+
+
+def thousands(axis):
+    """Write an axis' numbers as 10,000."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def whole(axis, steps=6):
+    """Ticks on whole numbers only."""
+    axis.set_major_locator(MaxNLocator(nbins=steps, integer=True))
+    thousands(axis)
+
+
+def label_ends(axes, ends, room=0.0):
+    """Write each line's label at its right end; labels that would cover each other are moved apart.
+
+    Parameters
+    ----------
+    ends : list of (x, y, text, color)
+    room : float
+        Share of the axes' height a label needs; 0 takes the font's height.
+    """
+    figure = axes.figure
+    figure.draw_without_rendering()  # the layout is known after this
+    height = room or 14.5 / (axes.get_window_extent().height / figure.dpi * 72)
+    at = [axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[1] for x, y, _, _ in ends]
+    # Upper label first where two lines end alike, in the order given.
+    order = sorted(range(len(ends)), key=lambda i: (at[i], -i))
+    placed = []
+    for i in order:
+        placed.append(max(at[i], placed[-1] + height) if placed else max(at[i], 0.03))
+    top = 1.04
+    for k in range(len(placed) - 1, -1, -1):
+        placed[k] = min(placed[k], top)
+        top = placed[k] - height
+    for y, i in zip(placed, order, strict=True):
+        _, _, text, color = ends[i]
+        axes.annotate(
+            text,
+            (1.012, y),
+            xycoords="axes fraction",
+            color=color,
+            va="center",
+            ha="left",
+            fontsize=10.5,
+            fontweight="bold",
+            annotation_clip=False,
+        )

@@ -1,0 +1,244 @@
+"""Text: the sentences of figures and labs, as pure functions of numbers, so that each can be tested by itself."""
+
+import math
+
+# English plurals of the words we count that do not just take an s.
+_PLURALS = {"memcg": "memcgs"}
+
+
+def number(value, digits=3):
+    """A number as the reader sees it: ``10,313``, ``0.0909``, ``1,200.5``.
+
+    Parameters
+    ----------
+    value : int or float
+    digits : int
+        Significant digits of what is not whole; thousands are never rounded away.
+
+    Examples
+    --------
+    >>> number(10313), number(3 / 33), number(2.0), number(1234.56)
+    ('10,313', '0.0909', '2', '1,235')
+    """
+    value = float(value) if not isinstance(value, int) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value == int(value):
+        return f"{int(value):,}"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    short = f"{value:,.{places}f}"
+    return short.rstrip("0").rstrip(".") if "." in short else short
+
+
+def count(value, noun):
+    """A number with its noun: ``1 page``, ``2 pages``, ``0 pages``.
+
+    Examples
+    --------
+    >>> count(1, "page"), count(10313, "atomic")
+    ('1 page', '10,313 atomics')
+    """
+    return f"{number(value)} {noun if value == 1 else _PLURALS.get(noun, noun + 's')}"
+
+
+def listing(words, last="and"):
+    """Words in a row: ``a``, ``a and b``, ``a, b and c``.
+
+    Examples
+    --------
+    >>> listing(["before", "after", "cap"])
+    'before, after and cap'
+    """
+    words = [str(word) for word in words]
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def kind(value):
+    """What a value is: ``an int``, ``a str``."""
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+
+
+def capital(sentence):
+    """The sentence with a capital first letter, unless it starts with a name such as ``v4.13``.
+
+    Examples
+    --------
+    >>> capital("after the patch"), capital("v4.13 alone")
+    ('After the patch', 'v4.13 alone')
+    """
+    first = sentence.split(" ")[0]
+    return sentence if any(letter.isdigit() for letter in first) else sentence[:1].upper() + sentence[1:]
+
+
+def factor(before, after):
+    """How many times less, in words.
+
+    Examples
+    --------
+    >>> factor(621, 39), factor(39, 39), factor(5, 0), factor(10, 30)
+    ('15.9 times fewer', 'as many', 'none left', '3 times more')
+    """
+    if before == after:
+        return "as many"
+    if after == 0:
+        return "none left"
+    if before == 0:
+        return "from none"
+    if before > after:
+        return f"{number(before / after)} times fewer"
+    return f"{number(after / before)} times more"
+
+
+def level(depth, memcg):
+    """A counter's place on the way up: ``root``, ``leaf, memcg 2``; depth counts from the root, -1 is the leaf.
+
+    Examples
+    --------
+    >>> level(0, 0), level(1, 1), level(-1, 2)
+    ('root', 'level 1, memcg 1', 'leaf, memcg 2')
+    """
+    if depth == 0:
+        return "root"
+    return f"leaf, memcg {memcg}" if depth < 0 else f"level {depth}, memcg {memcg}"
+
+
+# --- operations ------------------------------------------------------------------------------------------------------
+_VERBS = {
+    "charge_skmem": "CPU {cpu} charges {pages} to memcg {memcg}",
+    "uncharge_skmem": "CPU {cpu} gives {pages} of memcg {memcg} back",
+    "try_charge": "CPU {cpu} charges {pages} that are not socket memory to memcg {memcg}",
+    "cancel_charge": "CPU {cpu} gives {pages} of memcg {memcg} back past the stock",
+    "drain_local": "CPU {cpu} drains its stock",
+    "drain_all": "CPU {cpu} has every stock of memcg {memcg} and below drained",
+    "cpu_dead": "CPU {cpu} goes away",
+    "set_limit": "CPU {cpu} sets the limit of memcg {memcg} to {pages}",
+    "set_max": "CPU {cpu} writes memory.max of memcg {memcg}: {pages}",
+    "set_high": "CPU {cpu} writes memory.high of memcg {memcg}: {pages}",
+}
+
+
+def operation(name, cpu, memcg, nr):
+    """One operation in words.
+
+    Examples
+    --------
+    >>> operation("uncharge_skmem", 1, 2, 1)
+    'CPU 1 gives 1 page of memcg 2 back'
+    """
+    pages = "max" if nr == -1 else count(nr, "page")
+    if name in _VERBS:
+        return _VERBS[name].format(cpu=cpu, memcg=memcg, pages=pages)
+    return f"CPU {cpu}: {name} of {count(nr, 'byte')}, socket {memcg}"
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+def atomics_by_level(before, after, root_before, root_after, levels):
+    """Caption and sentence of the bars by counter level; the first two are totals over all levels."""
+    caption = (
+        f"Giving back through the stocks takes {number(after)} atomics instead of {number(before)} "
+        f"for the same traffic, {factor(before, after)}."
+    )
+    if before <= after:
+        caption = f"The same traffic takes {number(before)} atomics before the patch and {number(after)} after it."
+    sentence = (
+        f"Bar chart, atomics by counter level, {count(levels, 'level')} from the leaf to the root: before the patch "
+        f"the root takes {number(root_before)}, after it {number(root_after)}."
+    )
+    return caption, sentence
+
+
+def over_operations(what, finals, operations):
+    """Caption and sentence of lines over operations; ``finals`` maps labels to last values."""
+    told = listing(f"{label} {number(value)}" for label, value in finals.items())
+    caption = f"After {count(operations, 'operation')}: {told} {what}."
+    high, low = max(finals.values()), min(finals.values())
+    highest, lowest = ([label for label, value in finals.items() if value == end] for end in (high, low))
+    if len(finals) == 1:
+        trend = f"{highest[0]} ends at {number(high)}"
+    elif high == low:
+        trend = f"all end at {number(high)}"
+    else:
+        trend = (
+            f"{listing(highest)} {'ends' if len(highest) == 1 else 'end'} highest at {number(high)}, "
+            f"{listing(lowest)} lowest at {number(low)}"
+        )
+    sentence = f"Line chart, {what} over {count(operations, 'operation')}: {trend}."
+    return caption, sentence
+
+
+def stocks(finals, peaks, operations, bound=None):
+    """Caption and sentence of the pages in the stocks; ``finals`` and ``peaks`` map labels to pages."""
+    _, sentence = over_operations("pages in the stocks", finals, operations)
+    most = max(peaks, key=peaks.get)
+    caption = f"{capital(most)}: up to {count(peaks[most], 'page')} in the stocks"
+    others = [f"{label} up to {number(peak)}" for label, peak in peaks.items() if label != most]
+    caption += f"; {listing(others)}." if others else "."
+    if bound is not None:
+        over = [label for label, peak in peaks.items() if peak > bound]
+        caption += f" The bound is {count(bound, 'page')}; "
+        caption += f"above it: {listing(over)}." if over else "none is above it."
+    return caption, sentence
+
+
+def counter_and_stat(gap_before, gap_after, peak_before, peak_after, operations):
+    """Caption and sentence of counter against statistic; gaps and peaks are the largest values, in pages."""
+    caption = (
+        f"memory.current holds up to {count(gap_after, 'page')} more than the sockets do after the patch, "
+        f"up to {number(gap_before)} before it: the pages parked in the stocks."
+    )
+    sentence = (
+        f"Two line charts side by side, pages over {count(operations, 'operation')}, memory.current above MEMCG_SOCK: "
+        f"before the patch the counter peaks at {number(peak_before)} and the gap at {number(gap_before)}, "
+        f"after it at {number(peak_after)} and {number(gap_after)}."
+    )
+    return caption, sentence
+
+
+def atomics_per_page(first, first_before, first_after, break_even, last):
+    """Caption and sentence of the cost of a page against the size of a call; ``break_even`` may be None."""
+    caption = (
+        f"With {count(first, 'page')} a call the patch takes {number(first_after)} atomics a page instead of "
+        f"{number(first_before)}; "
+    )
+    caption += (
+        f"from {count(break_even, 'page')} a call on it saves nothing."
+        if break_even is not None
+        else f"it still saves something at {count(last, 'page')} a call."
+    )
+    sentence = (
+        f"Line chart, atomics per page given back on a logarithmic axis, over {number(first)} to "
+        f"{count(last, 'page')} a call: before the patch it falls from {number(first_before)}, after it it starts at "
+        f"{number(first_after)}; "
+    )
+    sentence += (
+        f"the lines meet at {count(break_even, 'page')} a call." if break_even is not None else "the lines never meet."
+    )
+    return caption, sentence
+
+
+# --- labs ------------------------------------------------------------------------------------------------------------
+LIVE = "Run this cell to make it live."
+
+
+def patch_position(number_, total, operation_, before, after, reason, sum_before, sum_after):
+    """The status line of the patch lab: what one operation costs on both machines.
+
+    Examples
+    --------
+    >>> patch_position(2, 400, "uncharge_skmem of 1 page on CPU 1", 3, 0, "", 6, 3)
+    'Operation 2 of 400, uncharge_skmem of 1 page on CPU 1: before 3 atomics, after 0. So far 6 before, 3 after.'
+    """
+    if number_ == 0:
+        return f"Nothing has run yet: {count(total, 'operation')} wait."
+    why = f" ({reason})" if reason else ""
+    return (
+        f"Operation {number(number_)} of {number(total)}, {operation_}: before {count(before, 'atomic')}, "
+        f"after {number(after)}{why}. So far {number(sum_before)} before, {number(sum_after)} after."
+    )
+
+
+def failed(what):
+    """What a lab says when something went wrong; the last good view stays."""
+    what = str(what).strip() or "an unknown error"
+    return f"That did not work: {what.rstrip('.')}. The lab still shows the last settings that did."

@@ -1,0 +1,383 @@
+"""The course talks to its reader in fixed sentences, never raises on an answer, and is right for the right reason."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import memcg_lab
+from memcg_lab import V4_14, check, check_environment, course, predict, reveal, setup, show_patch, show_rule
+from memcg_lab.course import environment, exercises, quotes
+from memcg_lab.mechanism.layout import DRAIN_CAP
+from memcg_lab.mechanism.stock import css_put_many, refill_stock, refill_stock_capped, uncharge_counters
+
+pytestmark = pytest.mark.once
+
+
+def said(capsys, function, *arguments, **options):
+    """What a call prints; it returns nothing, so that a cell shows the sentence alone."""
+    capsys.readouterr()
+    assert function(*arguments, **options) is None
+    printed = capsys.readouterr()
+    assert "0x" not in printed.out
+    return printed.out.rstrip("\n")
+
+
+# --- set up
+
+
+def test_setup_says_one_line(capsys):
+    assert said(capsys, setup, notebook="04") == f"memcg-lab {memcg_lab.__version__} is ready."
+
+
+@pytest.mark.parametrize("notebook", ["4", 4, "004", "ab", None])
+def test_setup_knows_what_a_notebook_is(notebook):
+    with pytest.raises(ValueError, match="two digits"):
+        setup(notebook=notebook)
+
+
+def test_a_healthy_environment_has_nothing_to_mend(capsys):
+    lines = said(capsys, check_environment).splitlines()
+    assert lines == [f"ok    {claim}" for claim in environment.CHECKS] + ["All is in place."]
+
+
+def test_each_check_can_fail(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "PYTHON", (99, 0))
+    monkeypatch.setattr(environment, "DATA", tmp_path)
+    monkeypatch.setattr(environment._jit, "JIT", False)
+    monkeypatch.setattr(environment._jit, "_PackageCache", int)
+    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
+    lines = said(capsys, check_environment).splitlines()
+    mended = [line for line in lines if line.startswith("mend  ")]
+    assert len(mended) == len(environment.CHECKS) - 1  # the run itself still agrees
+    assert lines[-1] == f"{len(mended)} things to mend."
+    assert all(line.endswith(".") and ": " in line for line in mended)
+
+
+def test_a_check_that_breaks_is_something_to_mend(capsys, monkeypatch):
+    monkeypatch.setattr(environment, "System", None)
+    assert "mend  a first run keeps every page counted: " in said(capsys, check_environment)
+
+
+def test_without_jit_the_environment_says_so():
+    env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    code = "import memcg_lab; memcg_lab.check_environment()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert "mend  numba compiles: NUMBA_DISABLE_JIT is set" in done.stdout
+    assert done.stderr == ""
+
+
+# --- predict and reveal
+
+
+@pytest.mark.parametrize("nothing", [None, ...])
+def test_no_prediction_is_no_error(capsys, nothing):
+    told = said(capsys, predict, "t.none", before=nothing, after=nothing)
+    assert told == "No prediction yet. Replace None by your numbers and run this cell again."
+    assert said(capsys, reveal, "t.none", before=621, after=39) == (
+        "You said nothing yet; the run says before 621, after 39."
+    )
+
+
+def test_a_prediction_is_noted_and_compared(capsys):
+    assert said(capsys, predict, "t.a", before=1200, after=40) == "Noted: before 1,200, after 40."
+    assert said(capsys, reveal, "t.a", before=np.int64(621), after=39).splitlines() == [
+        "before: you said 1,200, the run says 621; you were 1.9 times too high.",
+        "after: you said 40, the run says 39; within a tenth.",
+    ]
+
+
+def test_a_new_prediction_replaces_the_old_one(capsys):
+    predict("t.b", pages=3)
+    predict("t.b", pages=None)
+    assert said(capsys, reveal, "t.b", pages=3) == "You said nothing yet; the run says pages 3."
+
+
+def test_half_a_prediction_counts(capsys):
+    assert said(capsys, predict, "t.c", before=5, after=None) == "Noted: before 5.\nStill open: after."
+    assert said(capsys, reveal, "t.c", before=5, after=9).splitlines() == [
+        "before: you said 5, the run says 5; exactly right.",
+        "after: you said nothing, the run says 9.",
+    ]
+
+
+def test_words_may_be_predicted(capsys):
+    assert said(capsys, predict, "t.d", why="  the   root ") == 'Noted: why "the root".'
+    assert said(capsys, reveal, "t.d", why="the leaf") == 'why: you said "the root", the run says "the leaf".'
+
+
+def test_a_prediction_of_nothing_has_no_factor(capsys):
+    predict("t.e", a=0, b=-2)
+    assert said(capsys, reveal, "t.e", a=7, b=1).splitlines() == [
+        "a: you said 0, the run says 7; you were 7 too low.",
+        "b: you said -2, the run says 1; you were 3 too low.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (float("nan"), "finite"),
+        (float("inf"), "finite"),
+        ([1], "a list"),
+        (True, "a bool"),
+        ("", "letters"),
+        ("x" * 201, "201 letters"),
+        (1j, "a complex"),
+        (np.array([1, 2]), "an? ndarray"),
+    ],
+)
+def test_what_is_no_prediction_is_told_so(capsys, value, why):
+    import re
+
+    told = said(capsys, predict, "t.f", x=value)
+    assert re.match(f"Not noted: x .*{why}", told)
+    with pytest.raises(ValueError, match="x "):
+        reveal("t.f", x=value)
+
+
+@pytest.mark.parametrize("function", [predict, reveal])
+def test_a_question_needs_a_name_and_something_asked(function):
+    with pytest.raises(ValueError, match="must have a name"):
+        function("", a=1)
+    with pytest.raises(ValueError, match="nothing is asked"):
+        function("t.g")
+
+
+# --- exercises with a number
+
+RIGHT = {"00.1": 3, "04.1": 33, "04.2": 3, "04.3": 33}
+ODD = [
+    "33",
+    [33],
+    {},
+    float("nan"),
+    float("inf"),
+    -1,
+    0,
+    10**40,
+    2.5,
+    1j,
+    True,
+    object(),
+    np.array([1, 2]),
+    np.float64("nan"),
+    b"3",
+    print,
+]
+
+
+@pytest.mark.parametrize(("exercise", "right"), RIGHT.items())
+def test_the_run_gives_the_right_answer(exercise, right):
+    assert exercises._NUMBERS[exercise].right() == right
+
+
+@pytest.mark.parametrize(("exercise", "right"), RIGHT.items())
+def test_the_right_answer_is_accepted_in_every_number_type(capsys, exercise, right):
+    for answer in (right, float(right), np.int64(right), np.array(right), np.array([right])):
+        assert said(capsys, check, exercise, answer).startswith(f"{exercise}: right. ")
+
+
+@pytest.mark.parametrize("exercise", exercises.EXERCISES)
+def test_a_stub_is_not_answered_yet(capsys, exercise):
+    for nothing in (None, ...):
+        assert said(capsys, check, exercise, nothing).startswith(f"{exercise}: not answered yet.")
+    assert said(capsys, check, exercise).startswith(f"{exercise}: not answered yet.")
+
+
+@pytest.mark.parametrize("exercise", exercises.EXERCISES)
+@pytest.mark.parametrize("answer", ODD, ids=repr)
+def test_no_answer_raises(capsys, exercise, answer):
+    told = said(capsys, check, exercise, answer)
+    assert told.startswith(f"{exercise}: not yet. ")
+    assert told.endswith(".")
+
+
+@pytest.mark.parametrize("exercise", RIGHT)
+def test_every_typical_wrong_answer_is_told_why(capsys, exercise):
+    for answer, why in exercises._NUMBERS[exercise].wrong.items():
+        assert answer != RIGHT[exercise]
+        assert said(capsys, check, exercise, answer) == f"{exercise}: not yet. {why}"
+
+
+def test_wrong_answers_named_in_advance_have_their_own_sentence():
+    assert "root" in exercises._NUMBERS["00.1"].wrong[2]
+    assert "after the addition" in exercises._NUMBERS["04.1"].wrong[32]
+    assert 31 in exercises._NUMBERS["04.1"].wrong
+    assert "one atomic" in exercises._NUMBERS["04.2"].wrong[99]
+
+
+def test_other_answers_are_told_too_low_or_too_high(capsys):
+    assert "5 is too low" in said(capsys, check, "04.1", 5)
+    assert "50 is too high" in said(capsys, check, "04.1", 50)
+
+
+def test_an_unknown_exercise_is_an_authors_error():
+    with pytest.raises(ValueError, match=r"there are 00\.1, 04\.1"):
+        check("99.1", 3)
+
+
+# --- exercise 04.4: a rule
+
+
+def surplus(st, batch, drain, cpu, memcg, nr_pages):
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    stock = st.stock[cpu, 0]
+    over = stock.nr_pages - batch
+    if over > 0:
+        uncharge_counters(st, cpu, memcg, over)
+        css_put_many(st, cpu, memcg, over)
+        stock.nr_pages = batch
+
+
+def without_references(st, batch, drain, cpu, memcg, nr_pages):
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    stock = st.stock[cpu, 0]
+    if stock.nr_pages > batch:
+        uncharge_counters(st, cpu, memcg, stock.nr_pages - batch)
+        stock.nr_pages = batch
+
+
+def without_counters(st, batch, drain, cpu, memcg, nr_pages):
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    st.stock[cpu, 0].nr_pages = min(st.stock[cpu, 0].nr_pages, batch)
+
+
+def too_early(st, batch, drain, cpu, memcg, nr_pages):
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    if st.stock[cpu, 0].nr_pages >= batch:
+        drain(st, cpu, 0, DRAIN_CAP)
+
+
+def keeps_strangers(st, batch, drain, cpu, memcg, nr_pages):
+    stock = st.stock[cpu, 0]
+    stock.memcg = memcg
+    stock.nr_pages += nr_pages
+    over = stock.nr_pages - batch
+    if over > 0:
+        uncharge_counters(st, cpu, memcg, over)
+        css_put_many(st, cpu, memcg, over)
+        stock.nr_pages = batch
+
+
+def without_owner(st, batch, drain, cpu, memcg, nr_pages):
+    st.stock[cpu, 0].nr_pages += nr_pages
+
+
+def misspelt(st, batch, drain, cpu, memcg, nr_pages):
+    refil_stock(st, batch, drain, cpu, memcg, nr_pages)  # noqa: F821
+
+
+def test_draining_the_surplus_is_right(capsys):
+    assert said(capsys, check, "04.4", surplus).startswith("04.4: right. 637 operations")
+
+
+@pytest.mark.parametrize(
+    ("rule", "where", "why"),
+    [
+        (refill_stock_capped, "operation 34 of 637", "You empty the stock, as the kernel does"),
+        (refill_stock, "operation 34 of 637", "More than 32 pages may not stay"),
+        (without_references, "operation 34 of 637", "css_put_many"),
+        pytest.param(without_counters, "operation 34 of 637", "uncharge_counters", marks=pytest.mark.slow),
+        pytest.param(too_early, "operation 33 of 637", "`>` is not `>=`", marks=pytest.mark.slow),
+        (keeps_strangers, "operation ", "another cgroup's pages"),
+        pytest.param(without_owner, "operation 2 of 637", "whose pages", marks=pytest.mark.slow),
+        (misspelt, "", "The name refil_stock is not known"),
+    ],
+)
+def test_a_wrong_rule_is_told_where_and_why(capsys, rule, where, why):
+    told = said(capsys, check, "04.4", rule)
+    assert told.startswith("04.4: not yet. ")
+    assert where in told
+    assert why in told
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [(7, "an int; give the function itself"), (lambda a: a, "takes (a); a refill rule takes (st, batch,"), (int, ".")],
+)
+def test_what_is_no_rule_is_told_so(capsys, rule, why):
+    assert why in said(capsys, check, "04.4", rule)
+
+
+def test_the_specification_differs_from_the_kernel_only_by_the_surplus():
+    assert exercises.SURPLUS.batch == V4_14.batch
+    assert exercises.SURPLUS.uncharge is V4_14.uncharge
+    assert exercises.SURPLUS.drain is V4_14.drain
+
+
+# --- quotes
+
+
+def test_the_patch_is_the_file():
+    shown = [line.split("  ", 1)[1] if "  " in line else "" for line in repr(show_patch()).splitlines()[1:]]
+    kept = quotes.PATCH.read_text(encoding="utf-8").replace("\t", "    ").splitlines()
+    assert shown == kept
+    assert show_patch().caption == "Linux, GPL-2.0, mm/memcontrol.c, 475d048"
+
+
+def test_hunks_together_are_the_patch():
+    both = show_patch(hunk=1).lines + show_patch(hunk=2).lines
+    assert both == show_patch().lines[-len(both) :]
+    assert show_patch(hunk=1).lines[0][1].startswith("@@ -1792")
+
+
+def test_added_and_removed_lines_are_marked_by_sign_element_and_colour():
+    shown = show_patch().to_html()
+    assert shown.count("<ins ") == 3
+    assert shown.count("<del ") == 2
+    assert "page_counter_uncharge(&amp;memcg-&gt;memory, nr_pages);</del>" in shown
+    assert ">+    refill_stock(memcg, nr_pages);</ins>" in shown
+
+
+@pytest.mark.parametrize("hunk", [0, 3, -1, "1", True, 1.5])
+def test_there_are_two_hunks(hunk):
+    with pytest.raises(ValueError, match="the patch has hunks 1 to 2"):
+        show_patch(hunk=hunk)
+
+
+def test_a_missing_patch_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(quotes, "PATCH", tmp_path / "none.diff")
+    with pytest.raises(ValueError, match=r"475d048\.diff is missing"):
+        show_patch()
+
+
+def test_a_rule_is_shown_as_it_runs():
+    quote = show_rule("refill_stock_capped")
+    assert quote.caption == "memcg_lab/mechanism/stock.py"
+    assert quote.lines[0] == (1, "def refill_stock_capped(st, batch, drain, cpu, memcg, nr_pages):")
+    assert "if st.stock[cpu, 0].nr_pages > batch:" in quote.text
+    assert repr(show_rule(V4_14.refill)) == repr(quote)
+    assert "<ins" not in quote.to_html()
+
+
+@pytest.mark.parametrize("name", ["try_charge", "uncharge_skmem", "page_counter_cancel", "sk_mem_schedule"])
+def test_rules_are_found_in_every_module_also_inside_a_factory(name):
+    assert show_rule(name).lines[0][1].startswith(f"def {name}(")
+
+
+def test_a_rule_of_the_readers_own_is_shown():
+    quote = show_rule(surplus)
+    assert quote.caption == "surplus, a rule of yours"
+    assert quote.lines[0][1].startswith("def surplus(")
+
+
+@pytest.mark.parametrize("name", ["refill", "", None, 3, "_judge", "System"])
+def test_an_unknown_rule_is_told(name):
+    with pytest.raises(ValueError, match="no rule is called"):
+        show_rule(name)
+
+
+def test_a_quote_gives_text_and_html():
+    for quote in (show_patch(hunk=1), show_rule("drain_stock")):
+        data = quote._repr_mimebundle_()
+        assert set(data) == {"text/plain", "text/html"}
+        assert data["text/plain"] == repr(quote)
+        assert data["text/html"].count("<pre") == data["text/html"].count("</pre>") == 1
+
+
+def test_the_vocabulary_has_every_name_of_the_course():
+    for name in course.__all__:
+        assert name == "Quote" or getattr(memcg_lab, name) is getattr(course, name)

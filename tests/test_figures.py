@@ -1,0 +1,348 @@
+"""A figure says in words and numbers what it shows, looks the same each time, and refuses what it cannot draw."""
+
+import hashlib
+import html
+import re
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, System, bursts, figures, mixed, op, producer_consumer
+from memcg_lab.figures import base
+
+pytestmark = pytest.mark.once
+
+POLICIES = {"before": V4_13, "after": V4_14, "cap hunk alone": CAP_ONLY, "uncharge hunk alone": UNCHARGE_ONLY}
+
+
+@pytest.fixture(scope="module")
+def ops():
+    return producer_consumer(200, memcg=2)
+
+
+@pytest.fixture(scope="module")
+def runs(ops):
+    return {label: figures.record(System.chain(2, cpus=2, policy=p), ops) for label, p in POLICIES.items()}
+
+
+@pytest.fixture(scope="module")
+def systems(ops):
+    pair = [System.chain(2, cpus=2, policy=p) for p in (V4_13, V4_14)]
+    for system in pair:
+        system.replay(ops)
+    return pair
+
+
+@pytest.fixture(scope="module")
+def every(runs, systems):
+    sizes = range(1, 65)
+    costs = [figures.giving_back(p, sizes) for p in (V4_13, V4_14)]
+    return {
+        "atomics_by_level": figures.atomics_by_level(*systems),
+        "atomics_over_ops": figures.atomics_over_ops(runs),
+        "counter_and_stat": figures.counter_and_stat(runs["before"], runs["after"]),
+        "atomics_per_page": figures.atomics_per_page(sizes, *costs),
+        "stocks_over_ops": figures.stocks_over_ops({k: runs[k] for k in ("uncharge hunk alone", "after")}, bound=64),
+    }
+
+
+NAMES = ["atomics_by_level", "atomics_over_ops", "counter_and_stat", "atomics_per_page", "stocks_over_ops"]
+
+
+# --- every figure
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sentence_names_kind_and_has_a_number(every, name):
+    sentence = every[name].sentence
+    assert re.match(r"(Bar chart|Line chart|Two line charts side by side), ", sentence)
+    assert re.search(r"\d", sentence)
+    assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_caption_starts_with_its_message_and_number(every, name):
+    assert re.search(r"\d", every[name].caption.split(". ")[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_is_fixed_and_complete(every, name):
+    figure = every[name]
+    data = figure._repr_mimebundle_()
+    assert data["text/plain"] == f"Figure: {figure.caption}\nIn words: {figure.sentence}"
+    assert "0x" not in data["text/plain"]
+    assert f'<img alt="{html.escape(figure.sentence)}" src="data:image/png;base64,' in data["text/html"]
+    assert f"<figcaption>{html.escape(figure.caption)}</figcaption>" in data["text/html"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_table_says_what_its_headers_head(every, name):
+    table, shown = every[name].table, every[name].to_html()
+    assert shown.count('<th scope="col">') == 1 + len(table.columns)
+    assert shown.count('<th scope="row">') == len(table)
+    assert "<details><summary>The numbers</summary>" in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_is_small_and_the_same_each_time(every, name):
+    first = every[name].png()
+    assert first == every[name].png()
+    assert len(first) < 40_000
+    for stamp in (b"Software", b"Creation", b"tEXt", b"tIME"):
+        assert stamp not in first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_title_in_the_picture_and_units_on_the_axes(every, name):
+    for axes in every[name].figure.axes:
+        assert axes.get_title() == ""
+    assert re.search("atomics|pages", every[name].figure.axes[0].get_ylabel())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_label_leaves_the_picture(every, name):
+    figure = every[name].figure
+    renderer = base.FigureCanvasAgg(figure).get_renderer()
+    width, height = figure.bbox.size
+    for axes in figure.axes:
+        for label in axes.texts:
+            box = label.get_window_extent(renderer)
+            assert box.x0 >= -1
+            assert box.y0 >= -1
+            assert box.x1 <= width + 1
+            assert box.y1 <= height + 1
+
+
+def test_a_picture_is_the_same_in_another_process():
+    draw = 'figures.atomics_over_ops({"before": range(0, 90, 3), "after": range(30), "cap": [7] * 30}).png()'
+    code = f"import hashlib\nfrom memcg_lab import figures\nprint(hashlib.sha256({draw}).hexdigest())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    picture = figures.atomics_over_ops({"before": range(0, 90, 3), "after": range(30), "cap": [7] * 30}).png()
+    assert done.stdout.strip() == hashlib.sha256(picture).hexdigest()
+
+
+def test_drawing_changes_no_global_setting(systems, runs):
+    before = dict(matplotlib.rcParams)
+    figures.atomics_by_level(*systems).png()
+    with pytest.raises(ValueError, match="runs"):
+        figures.atomics_over_ops({})
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_figures_do_without_pyplot():
+    code = "from memcg_lab import figures\nimport sys\nprint('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_a_readers_own_settings_do_not_change_the_picture(systems):
+    wanted = figures.atomics_by_level(*systems).png()
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "figure.dpi": 50}):
+        assert figures.atomics_by_level(*systems).png() == wanted
+
+
+def test_text_in_html_is_escaped(runs):
+    figure = figures.atomics_over_ops({"<b>&": runs["before"]})
+    assert "<b>&" not in figure.to_html()
+    assert "&lt;b&gt;&amp;" in figure.to_html()
+
+
+# --- never colour alone
+
+
+def test_before_and_after_differ_without_colour():
+    before, after = base.LOOKS["before"], base.LOOKS["after"]
+    assert before.color == "#D55E00"
+    assert after.color == "#0072B2"
+    assert before.linestyle != after.linestyle
+    assert before.marker != after.marker
+    assert before.hatch
+    assert not after.hatch
+
+
+def test_all_lines_differ_without_colour():
+    looks = base.looks(["before", "after", "a", "b", "c"]).values()
+    assert len({(str(look.linestyle)) for look in looks}) == 5
+    assert len({look.marker for look in looks}) == 5
+
+
+def test_the_pair_keeps_its_looks_under_every_name():
+    for labels in (["v4.14", "v4.13"], ["after (v4.14)", "before, depth 2"]):
+        after, before = base.looks(labels).values()
+        assert (after, before) == (base.LOOKS["after"], base.LOOKS["before"])
+
+
+def luminance(color):
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("look", [*base.LOOKS.values(), *base.FURTHER])
+def test_every_line_stands_out_from_white(look):
+    assert 1.05 / (luminance(look.color) + 0.05) >= 3
+
+
+def test_bars_are_hatched_before_and_plain_after(every):
+    before, after = every["atomics_by_level"].figure.axes[0].containers[:2]
+    assert {bar.get_hatch() for bar in before} == {"///"}
+    assert not any(bar.get_hatch() for bar in after)
+
+
+# --- the numbers
+
+
+def test_the_bars_are_the_systems_counts(every, systems):
+    table = every["atomics_by_level"].table
+    for name, system in zip(("before", "after"), systems, strict=True):
+        assert table[name].tolist() == system.atomics_by_memcg()[[2, 1, 0]].tolist()
+        assert f"{table[name].sum():,}" in every["atomics_by_level"].caption
+        assert f"{table[name].iloc[-1]:,}" in every["atomics_by_level"].sentence
+
+
+def test_a_level_chart_of_siblings_takes_the_busiest_leaf():
+    pair = [System.siblings(3, cpus=1, policy=p) for p in (V4_13, V4_14)]
+    for system in pair:
+        system.replay(producer_consumer(40, memcg=2, uncharge_cpu=0))
+    assert figures.atomics_by_level(*pair).table["memcg"].tolist() == [2, 0]
+    assert figures.atomics_by_level(*pair, leaf=3).table["before"].iloc[0] == 0
+
+
+def test_lines_end_at_the_last_row_of_the_table(every, runs):
+    table = every["atomics_over_ops"].table
+    for label, run in runs.items():
+        assert table[label].iloc[-1] == run["atomics"].iloc[-1]
+        assert f"{label} {table[label].iloc[-1]:,}" in every["atomics_over_ops"].caption
+    assert table.index[-1] == 400
+
+
+def test_gap_and_peak_are_in_the_table(every, runs):
+    figure = every["counter_and_stat"]
+    for name in ("before", "after"):
+        gap = int((runs[name]["usage"] - runs[name]["sock"]).max())
+        assert figure.table.loc["peak", f"gap, {name}"] == gap
+        assert str(gap) in figure.caption
+
+
+def test_the_peak_of_the_stocks_is_in_the_table(every, runs):
+    figure = every["stocks_over_ops"]
+    assert figure.table.loc["peak", "uncharge hunk alone"] == runs["uncharge hunk alone"]["in_stocks"].max()
+    assert f"{figure.table.loc['peak', 'uncharge hunk alone']:,}" in figure.caption
+
+
+def test_the_break_even_is_where_the_table_stops_saving(every):
+    table = every["atomics_per_page"].table
+    break_even = int(table.index[~table["saved"]][0])
+    assert f"from {break_even} pages a call on it saves nothing" in every["atomics_per_page"].caption
+    assert break_even == V4_14.batch + 1
+    assert not table["saved"].loc[break_even:].any()
+
+
+# --- record
+
+
+def slow_record(system, ops, memcg):
+    """The same, one operation at a time."""
+    system = system.copy()
+    start = system.work().atomics
+    inside = [m for m in range(len(system.parents)) if memcg in path(system.parents, m)]
+
+    def row():
+        held = [stock.nr_pages for stock in system.stock]
+        usage, sock = system.usage[memcg], system.sock[inside].sum()
+        return [usage, sock, sum(held), max(held), system.work().atomics - start]
+
+    rows = [row()]
+    for k in range(len(ops)):
+        system.replay(ops[k : k + 1])
+        rows.append(row())
+    return np.array(rows)
+
+
+def path(parents, m):
+    while m >= 0:
+        yield m
+        m = parents[m]
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("memcg", [0, 1, 3])
+def test_a_record_is_what_single_operations_give(policy, memcg):
+    system = System([-1, 0, 1, 1], cpus=3, policy=policy)
+    stream = mixed(400, cpus=3, memcgs=(2, 3), in_flight=30, seed=7)
+    system.replay(stream[:100])  # a record may start anywhere
+    before = system.snapshot()
+    run = figures.record(system, stream[100:], memcg=memcg)
+    assert (run.to_numpy() == slow_record(system, stream[100:], memcg)).all()
+    assert system.snapshot() == before
+
+
+def test_a_record_watches_the_cgroup_that_is_charged():
+    run = figures.record(System.chain(2, cpus=1), op("charge_skmem", cpu=0, memcg=2, nr=1))
+    assert run.attrs["memcg"] == 2
+
+
+def test_a_record_of_a_limit_counts_its_exchange():
+    ops = np.concatenate([op("set_max", cpu=0, memcg=1, nr=5), op("charge_skmem", cpu=0, memcg=1, nr=9)])
+    system = System.chain(1, cpus=1)
+    assert figures.record(system, ops)["atomics"].iloc[-1] == system.replay(ops).atomics
+
+
+def test_giving_back_costs_what_the_arithmetic_says():
+    sizes = np.arange(1, 65)
+    levels, batch = 3, 32
+    assert figures.giving_back(V4_13, sizes) == pytest.approx(levels / sizes)
+    assert figures.giving_back(V4_14, sizes) == pytest.approx(levels / (sizes * (batch // sizes + 1)))
+    assert figures.giving_back(UNCHARGE_ONLY, [1, 64]).tolist() == [0, 0]
+
+
+# --- what is refused
+
+
+def refused():
+    one = System.chain(1, cpus=1)
+    other = System.chain(2, cpus=1)
+    charged = System.chain(1, cpus=1)
+    charged.charge_skmem(cpu=0, memcg=1, nr_pages=2)
+    run = figures.record(one, producer_consumer(4, uncharge_cpu=0))
+    longer = figures.record(one, producer_consumer(5, uncharge_cpu=0))
+    differs = figures.record(one, bursts(1, burst=4, uncharge_cpu=0))
+    draw = figures
+    return {
+        "not a system": (lambda: draw.atomics_by_level(1, one), "before is an int; it must be a System"),
+        "two trees": (lambda: draw.atomics_by_level(one, other), "different trees"),
+        "other traffic": (lambda: draw.atomics_by_level(one, charged), "memcg 1 has 0 socket pages before and 2"),
+        "no leaf": (lambda: draw.atomics_by_level(one, one, leaf=2), "this tree has memcgs 0 to 1"),
+        "no runs": (lambda: draw.atomics_over_ops({}), "at least one run"),
+        "a list": (lambda: draw.atomics_over_ops([1, 2]), "must be a dict"),
+        "too many": (lambda: draw.atomics_over_ops({str(i): run for i in range(7)}), "at most 6"),
+        "lengths": (lambda: draw.atomics_over_ops({"a": run, "b": longer}), "a 8 and b 10"),
+        "falls": (lambda: draw.atomics_over_ops({"a": [0, 2, 1]}), "falls at operation 2"),
+        "not numbers": (lambda: draw.atomics_over_ops({"a": ["x", "y"]}), "must be numbers"),
+        "nan": (lambda: draw.atomics_over_ops({"a": [0, float("nan")]}), "finite"),
+        "no operation": (lambda: draw.stocks_over_ops({"a": [0]}), "holds no operation"),
+        "no column": (lambda: draw.stocks_over_ops({"a": pd.DataFrame({"x": [1, 2]})}), 'no column "in_stocks"'),
+        "cursor": (lambda: draw.atomics_over_ops({"a": run}, cursor=9), "0 to 8"),
+        "bound": (lambda: draw.stocks_over_ops({"a": run}, bound=-1), "whole number of pages"),
+        "not a record": (lambda: draw.counter_and_stat(run, [1]), "after is not a table of record"),
+        "two streams": (lambda: draw.counter_and_stat(run, differs), "not of the same stream"),
+        "empty record": (lambda: draw.counter_and_stat(run.iloc[:1], run.iloc[:1]), "holds no operation"),
+        "sizes fall": (lambda: draw.atomics_per_page([2, 1], [1, 1], [1, 1]), "that rise"),
+        "costs missing": (lambda: draw.atomics_per_page([1, 2], [1, 1], [1]), "after has 1 costs"),
+        "cost of 0": (lambda: draw.atomics_per_page([1, 2], [1, 1], [1, 0]), "above 0"),
+        "no policy": (lambda: draw.giving_back("v4.13", [1]), "must be a Policy"),
+        "size 0": (lambda: draw.giving_back(V4_13, [0]), "pages in one call"),
+        "no memcg": (lambda: draw.record(one, producer_consumer(1, uncharge_cpu=0), memcg=5), "memcg is 5"),
+        "no system": (lambda: draw.record(None, None), "must be a System"),
+        "no stream": (lambda: draw.record(one, [1, 2]), "operations must be"),
+    }
+
+
+@pytest.mark.parametrize("name", refused().keys())
+def test_what_cannot_be_drawn_is_refused_in_a_sentence(name):
+    attempt, why = refused()[name]
+    with pytest.raises(ValueError, match=re.escape(why)):
+        attempt()

@@ -1,0 +1,103 @@
+"""The sentences are right for every number, also 0, 1 and numbers that are not whole."""
+
+import pytest
+
+from memcg_lab import text
+
+pytestmark = pytest.mark.once
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0, "0"),
+        (1, "1"),
+        (-3, "-3"),
+        (10313, "10,313"),
+        (2.0, "2"),
+        (0.5, "0.5"),
+        (3 / 33, "0.0909"),
+        (1234.5678, "1,235"),
+        (-0.25, "-0.25"),
+        (0.999999, "1"),
+        (10**30, "1" + ",000" * 10),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_a_number_is_written_as_a_reader_writes_it(value, told):
+    assert text.number(value) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0, "0 pages"), (1, "1 page"), (2, "2 pages"), (1000, "1,000 pages"), (0.5, "0.5 pages")]
+)
+def test_only_one_is_singular(value, told):
+    assert text.count(value, "page") == told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c"), ([1, 2], "1 and 2")]
+)
+def test_a_listing_reads_as_a_sentence(words, told):
+    assert text.listing(words) == told
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (621, 39, "15.9 times fewer"),
+        (4, 4, "as many"),
+        (0, 0, "as many"),
+        (4, 0, "none left"),
+        (0, 4, "from none"),
+        (10, 30, "3 times more"),
+    ],
+)
+def test_a_factor_says_which_way(before, after, told):
+    assert text.factor(before, after) == told
+
+
+def test_an_operation_is_told_in_words():
+    assert text.operation("charge_skmem", 0, 2, 33) == "CPU 0 charges 33 pages to memcg 2"
+    assert text.operation("set_max", 0, 2, -1) == "CPU 0 writes memory.max of memcg 2: max"
+    assert text.operation("sk_free_send", 1, 0, 1) == "CPU 1: sk_free_send of 1 byte, socket 0"
+
+
+def test_every_operation_has_words():
+    from memcg_lab import OPS
+
+    for name in OPS:
+        told = text.operation(name, 0, 1, 2)
+        assert told.startswith("CPU 0")
+        assert "{" not in told
+
+
+def test_lines_that_end_alike_are_all_named():
+    _, sentence = text.over_operations("atomics", {"before": 6, "cap": 6, "after": 1}, 10)
+    assert sentence == "Line chart, atomics over 10 operations: before and cap end highest at 6, after lowest at 1."
+    _, sentence = text.over_operations("atomics", {"before": 6, "after": 6}, 10)
+    assert sentence.endswith("all end at 6.")
+    _, sentence = text.over_operations("atomics", {"before": 6}, 1)
+    assert sentence == "Line chart, atomics over 1 operation: before ends at 6."
+
+
+def test_no_gain_is_not_told_as_a_gain():
+    caption, _ = text.atomics_by_level(10, 10, 5, 5, 2)
+    assert "fewer" not in caption
+    caption, _ = text.atomics_per_page(1, 3.0, 2.0, None, 8)
+    assert "still saves" in caption
+
+
+def test_the_bound_of_the_stocks_is_judged():
+    caption, _ = text.stocks({"after": 3, "cap": 90}, {"after": 64, "cap": 90}, 10, bound=64)
+    assert caption.endswith("The bound is 64 pages; above it: cap.")
+    caption, _ = text.stocks({"after": 3}, {"after": 64}, 10, bound=64)
+    assert caption.endswith("none is above it.")
+
+
+def test_a_failure_is_one_sentence_that_keeps_the_view():
+    assert (
+        text.failed("depth is 9.") == "That did not work: depth is 9. The lab still shows the last settings that did."
+    )
+    assert "an unknown error" in text.failed("")
