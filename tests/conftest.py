@@ -1,0 +1,32 @@
+"""What all tests share: the mode they run in, and Hypothesis without clock, chance or files."""
+
+import hypothesis
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+from lab_helpers import MODE
+
+
+def pytest_configure(config):
+    home = config.rootpath / "build" / "hypothesis"
+    set_hypothesis_home_dir(home)
+    hypothesis.settings.register_profile(
+        "memcg-lab",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=60,
+        stateful_step_count=40,
+        print_blob=False,
+    )
+    hypothesis.settings.load_profile("memcg-lab")
+
+
+def pytest_report_header():
+    return f"memcg-lab: {MODE} mode"
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what says nothing about this mode, however pytest was started."""
+    for item in items:
+        if MODE != "jit" and item.get_closest_marker("once"):
+            item.add_marker(pytest.mark.skip(reason="says nothing about compiled code"))

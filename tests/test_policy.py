@@ -1,0 +1,195 @@
+"""Policies: the generations, each hunk alone, mutants and a reader's own rule through one factory."""
+
+import numpy as np
+import pytest
+from lab_helpers import FAULTY, OWN, arrays_of, broken, cost, drain_at_the_batch, without_compiler
+
+from memcg_lab import (
+    CAP_ONLY,
+    POLICIES,
+    UNCHARGE_ONLY,
+    V4_13,
+    V4_14,
+    Policy,
+    System,
+    mixed,
+    pingpong,
+    producer_consumer,
+)
+from memcg_lab.mechanism import stock
+from memcg_lab.mechanism.policy import bind
+
+
+# --- a policy is data ------------------------------------------------------------------------------------------------
+def test_the_patch_is_two_rules():
+    assert (V4_13.refill, V4_13.uncharge) == (stock.refill_stock, stock.uncharge_to_counter)
+    assert (V4_14.refill, V4_14.uncharge) == (stock.refill_stock_capped, stock.uncharge_to_stock)
+    assert (V4_13.consume, V4_13.drain, V4_13.batch) == (V4_14.consume, V4_14.drain, V4_14.batch)
+    assert V4_14.batch == 32
+
+
+def test_each_hunk_alone_is_one_rule():
+    assert V4_13.with_rules("x", refill=V4_14.refill) == CAP_ONLY.with_rules("x")
+    assert V4_13.with_rules("x", uncharge=V4_14.uncharge) == UNCHARGE_ONLY.with_rules("x")
+
+
+def test_policies_are_found_by_their_names():
+    assert list(POLICIES) == ["v4.13", "v4.14", "v4.13 + cap hunk", "v4.13 + uncharge hunk"]
+
+
+def test_with_rules_leaves_the_policy_itself_alone():
+    changed = V4_14.with_rules("batch 64", batch=64)
+    assert (changed.name, changed.batch, changed.refill) == ("batch 64", 64, V4_14.refill)
+    assert (V4_14.name, V4_14.batch) == ("v4.14", 32)
+
+
+@pytest.mark.parametrize(
+    ("policy", "bound"), [(V4_13, 31), (V4_14, 32), (CAP_ONLY, 32), (UNCHARGE_ONLY, None), (OWN, None)], ids=str
+)
+def test_a_policy_knows_its_stocks_bound(policy, bound):
+    assert policy.stock_bound == bound
+
+
+@pytest.mark.parametrize("batch", [0, -1, 2**16 + 1, 32.0, float("nan"), "32", None])
+def test_a_batch_out_of_range_is_refused(batch):
+    with pytest.raises(ValueError, match=r"batch is .*; it must be a whole number from 1 to 65,536"):
+        V4_14.with_rules("x", batch=batch)
+
+
+@pytest.mark.parametrize("slots", [0, 65, 1.0, None])
+def test_slots_out_of_range_are_refused(slots):
+    with pytest.raises(ValueError, match=r"slots is .*; it must be a whole number from 1 to 64"):
+        V4_14.with_rules("x", slots=slots)
+
+
+@pytest.mark.parametrize("rule", ["consume", "refill", "drain", "uncharge", "reclaim"])
+def test_a_rule_that_is_no_function_is_refused(rule):
+    with pytest.raises(ValueError, match=f"{rule} is 5; it must be a function"):
+        V4_14.with_rules("x", **{rule: 5})
+
+
+def test_a_policys_repr_names_the_rules_that_differ():
+    assert repr(OWN) == 'Policy("a reader\'s own", batch 32, 1 slot, drain_at_the_batch, uncharge_to_stock)'
+    assert "2 slots" in repr(Policy("x", slots=2))
+
+
+def test_a_policy_is_bound_once():
+    assert bind(V4_14, False) is bind(V4_14, False)
+    assert bind(V4_14, False) is not bind(V4_13, False)
+
+
+# --- each hunk alone -------------------------------------------------------------------------------------------------
+def test_the_uncharge_hunk_alone_lets_the_stock_grow_without_bound():
+    system = System.chain(depth=1, cpus=2, policy=UNCHARGE_ONLY)
+    system.replay(producer_consumer(1000))
+    assert system.stock[1] == (1, 1000)
+    assert system.usage.tolist() == [1024, 1024]
+    assert system.sock.tolist() == [0, 0]
+    assert system.work().sub == 0
+    assert broken(system) == []
+
+
+@without_compiler
+def test_the_cap_hunk_alone_changes_nothing():
+    ops = mixed(400, cpus=3, memcgs=[1, 2], mix="web", in_flight=20)
+    before, capped = (System.siblings(2, cpus=3, policy=policy) for policy in (V4_13, CAP_ONLY))
+    before.replay(ops)
+    capped.replay(ops)
+    assert before.compare(capped) == []
+    assert capped.work().drains_by_cap == 0
+    assert before.work().drains > 0
+
+
+# --- rules of one's own ----------------------------------------------------------------------------------------------
+def test_a_readers_plain_function_takes_effect():
+    system = System.chain(depth=1, cpus=2, policy=OWN)
+    system.replay(producer_consumer(32))
+    assert system.stock[1] == (-1, 0)
+    system.replay(producer_consumer(31))
+    assert system.stock[1] == (1, 31)
+    kernel = System.chain(depth=1, cpus=2, policy=V4_14)
+    kernel.replay(producer_consumer(32))
+    assert kernel.stock[1] == (1, 32)
+
+
+def test_a_readers_rule_that_indexes_out_of_range_is_stopped_and_leaves_no_trace():
+    system = System.chain(depth=1, cpus=1, policy=OWN, limits=[-1, FAULTY])
+    system.replay(pingpong(3))
+    before = arrays_of(system)
+    with pytest.raises(ValueError, match="a rule of a reader's own used an index that does not exist"):
+        system.try_charge(cpu=0, memcg=1, nr_pages=FAULTY)
+    assert arrays_of(system) == before
+    assert system.try_charge(cpu=0, memcg=1, nr_pages=1) == 0
+
+
+@without_compiler
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, KeyboardInterrupt])
+def test_a_readers_rule_that_fails_otherwise_leaves_no_trace(error):
+    def reclaim_and_fail(st, cpu, over, nr_pages):
+        raise error
+
+    system = System.chain(depth=1, cpus=1, policy=V4_14.with_rules("fails", reclaim=reclaim_and_fail), limits=[-1, 10])
+    before = arrays_of(system)
+    with pytest.raises((ValueError, error)):
+        system.try_charge(cpu=0, memcg=1, nr_pages=11)
+    assert arrays_of(system) == before
+
+
+@without_compiler
+def test_every_rule_can_be_exchanged():
+    called = set()
+
+    def noting(rule):
+        def noted(*args):
+            called.add(rule.__name__)
+            return rule(*args)
+
+        return noted
+
+    names = ("consume", "refill", "drain", "uncharge", "reclaim")
+    policy = V4_14.with_rules("noting", **{name: noting(getattr(V4_14, name)) for name in names})
+    ops = np.concatenate([producer_consumer(40), pingpong(1, nr_pages=200)])
+    noted, plain = (System.chain(depth=1, cpus=2, policy=p, limits=[-1, 100]) for p in (policy, V4_14))
+    for system in (noted, plain):
+        system.replay(ops)
+        system.try_charge(cpu=0, memcg=1, nr_pages=200)
+    assert called == {getattr(V4_14, name).__name__ for name in names}
+    assert noted.compare(plain) == []
+
+
+@without_compiler
+@pytest.mark.parametrize("batch", [1, 31, 64])
+def test_another_batch_moves_both_bounds(batch):
+    policy = V4_14.with_rules("batch", batch=batch)
+    system = System.chain(depth=1, cpus=2, policy=policy)
+    system.charge_skmem(cpu=0, memcg=1, nr_pages=batch)
+    assert system.usage[1] == batch
+    system.uncharge_skmem(cpu=1, memcg=1, nr_pages=batch)
+    assert system.stock[1] == (1, batch)
+    system.charge_skmem(cpu=0, memcg=1, nr_pages=1)
+    system.uncharge_skmem(cpu=1, memcg=1, nr_pages=1)
+    assert system.stock[1] == (-1, 0)
+
+
+@without_compiler
+def test_a_plain_function_and_the_compiled_rule_are_the_same_rule():
+    def capped(st, batch, drain, cpu, memcg, nr_pages):
+        stock.refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+        if st.stock[cpu, 0].nr_pages > batch:
+            drain(st, cpu, 0, stock.DRAIN_CAP)
+
+    ops = mixed(300, cpus=2, memcgs=[1, 2], in_flight=30)
+    own, built_in = (System.siblings(2, cpus=2, policy=p) for p in (V4_14.with_rules("mine", refill=capped), V4_14))
+    own.replay(ops)
+    built_in.replay(ops)
+    assert own.compare(built_in) == []
+    assert own.work() == built_in.work()
+
+
+def test_a_mutant_differs_from_the_kernel_where_it_should():
+    mutant, kernel = (System.chain(depth=1, cpus=2, policy=p) for p in (OWN, V4_14))
+    assert OWN.refill is drain_at_the_batch
+    for system in (mutant, kernel):
+        system.charge_skmem(cpu=0, memcg=1, nr_pages=32)
+    work = [cost(s, lambda s=s: s.uncharge_skmem(cpu=1, memcg=1, nr_pages=32)).drains_by_cap for s in (mutant, kernel)]
+    assert work == [1, 0]
