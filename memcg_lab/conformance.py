@@ -51,10 +51,13 @@ def check_scenario(scenario, policy):
 
 def check_files(paths, policy_name):
     """Check files, print each mismatch and last ``scenarios N ops M fields K mismatches X``; 0 if X is 0, else 1."""
-    scenarios = [scenario for path in paths for scenario in read_golden(path)]
+    scenarios = [(path, scenario) for path in paths for scenario in read_golden(path)]
     tally = Tally(0, 0, 0, 0)
-    for scenario in scenarios:
-        fields, mismatches = check_scenario(scenario, POLICIES[policy_name])
+    for path, scenario in scenarios:
+        try:
+            fields, mismatches = check_scenario(scenario, POLICIES[policy_name])
+        except ValueError as error:
+            raise ValueError(f"{path}, scenario {scenario.config['name']}: {error}") from None
         for m in mismatches:
             print(f"{m.scenario}, op {m.op}, {m.field}: expected {m.expected}, got {m.got}")
         tally = Tally(

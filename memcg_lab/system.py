@@ -271,8 +271,7 @@ class System:
     ):
         parents = _parents(parents)
         cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
-        if not isinstance(policy, Policy):
-            raise ValueError(f"policy is {policy!r}; it must be a Policy such as V4_13 or V4_14.")
+        _check_policy(policy)
         if underflow not in ("refuse", "record"):
             raise ValueError(f'underflow is {underflow!r}; it must be "refuse" or "record".')
         if memsw and not legacy:
@@ -287,6 +286,7 @@ class System:
         self.parents, self.policy, self.underflow = parents, policy, underflow
         self.root, self.legacy, self.memsw = root, bool(legacy), bool(memsw)
 
+        sockets = _several("sockets", sockets)
         counter = np.zeros(3 * n, layout.counter_dtype)
         for kind in range(3):
             counter["parent"][kind * n : (kind + 1) * n] = [p + kind * n if p >= 0 else -1 for p in parents]
@@ -528,6 +528,7 @@ class System:
         >>> System.chain(depth=1, cpus=1).step_through(op("charge_skmem", cpu=0, memcg=1, nr=1))
         StepLog(10 steps of 1 operations, 2 atomics)
         """
+        _check_stream(ops)
         if len(ops) > LOG_OPS_MAX:
             raise ValueError(f"{len(ops):,} operations; a step log takes at most {LOG_OPS_MAX:,}. Use replay for more.")
         rows = LOG_ROWS + 16 * len(ops)
@@ -682,6 +683,7 @@ class System:
         twin.__dict__.update(self.__dict__)
         twin._arrays = self._backup()
         if policy is not None:
+            _check_policy(policy)
             if policy.slots != self.policy.slots:
                 raise ValueError(f"{policy.name} has {policy.slots} slots, this system {self.policy.slots}.")
             twin.policy = policy
@@ -723,9 +725,7 @@ class System:
         return self.last_return
 
     def _run(self, ops, log):
-        if not isinstance(ops, np.ndarray) or ops.dtype != layout.op_dtype or ops.ndim != 1:
-            got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
-            raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
+        _check_stream(ops)
         run = bind(self.policy, bool(len(self._arrays["socket"])))
         backup = self._backup()
         arrays = {name: _jit.records(a) if a.dtype.names else a for name, a in self._arrays.items()}
@@ -739,12 +739,20 @@ class System:
         _jit.announce(run, self.policy.name)
         try:
             done, reason, allowed = run(state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
-        except IndexError as error:
+        except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
             self._restore(backup)
-            raise ValueError(f"a rule of {self.policy.name} used an index that does not exist.") from error
+            if isinstance(error, IndexError):
+                raise ValueError(f"a rule of {self.policy.name} used an index that does not exist.") from error
+            raise
         if reason:
             self._restore(backup)
             raise ValueError(_complaint(ops, int(done), int(reason), int(allowed)))
+
+
+def _check_stream(ops):
+    if not isinstance(ops, np.ndarray) or ops.dtype != layout.op_dtype or ops.ndim != 1:
+        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
+        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
 
 
 def _complaint(ops, number, reason, allowed):
@@ -779,8 +787,20 @@ def _context(ctx):
     return whole_number("ctx", ctx, 0, 31)
 
 
+def _check_policy(policy):
+    if not isinstance(policy, Policy):
+        raise ValueError(f"policy is {policy!r}; it must be a Policy such as V4_13 or V4_14.")
+
+
+def _several(what, values):
+    try:
+        return list(values)
+    except TypeError:
+        raise ValueError(f"{what} is {values!r}; it must be a list.") from None
+
+
 def _parents(parents):
-    parents = list(parents)
+    parents = _several("parents", parents)
     if not 1 <= len(parents) <= MEMCGS_MAX:
         raise ValueError(f"the tree has {len(parents)} cgroups; it must have 1 to {MEMCGS_MAX:,}.")
     for memcg, parent in enumerate(parents):
@@ -796,7 +816,7 @@ def _parents(parents):
 def _limits(what, values, n):
     if values is None:
         return PAGE_COUNTER_MAX
-    values = list(values)
+    values = _several(what, values)
     if len(values) != n:
         raise ValueError(f"{what} has {len(values)} values; the tree has {n} cgroups.")
     pages = [-1 if v is None else whole_number(f"{what}[{m}]", v, -1, PAGE_COUNTER_MAX) for m, v in enumerate(values)]
@@ -804,6 +824,7 @@ def _limits(what, values, n):
 
 
 def _protocol(tcp_mem, nr_sockets):
+    tcp_mem = _several("tcp_mem", tcp_mem)
     tcp_mem = [whole_number(f"tcp_mem[{i}]", pages, 0, PAGE_COUNTER_MAX) for i, pages in enumerate(tcp_mem)]
     if len(tcp_mem) != 3 or tcp_mem != sorted(tcp_mem):
         raise ValueError(f"tcp_mem is {tcp_mem}; it must be three numbers of pages, none below the one before.")

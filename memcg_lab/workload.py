@@ -8,7 +8,7 @@ import gzip
 import json
 import operator
 import pathlib
-import zipfile
+import zlib
 from collections import namedtuple
 
 import numpy as np
@@ -100,6 +100,8 @@ def sizes(seed, n, mix):
         if mix not in SIZE_MIXES:
             raise ValueError(f'size mix "{mix}" does not exist; there are {", ".join(SIZE_MIXES)}.')
         mix = SIZE_MIXES[mix]
+    if not isinstance(mix, dict):
+        raise ValueError(f"size mix is {mix!r}; it must be a name or a dict of {{pages: weight}}.")
     pages = np.array([whole_number("pages in a size mix", p, 1, NR_PAGES_MAX) for p in mix], dtype=np.int64)
     weights = np.array([whole_number("weight in a size mix", w, 1, 2**31) for w in mix.values()], dtype=np.int64)
     if not pages.size:
@@ -248,13 +250,13 @@ def load_ops(path):
         If the file is truncated, empty or something else; the message names it.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["format"]) != FORMAT:
                 raise ValueError(f'format is "{file["format"]}"')
             columns = {name: file[name] for name in op_dtype.names}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file.") from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+    except Exception as error:  # numpy, zipfile and zlib raise many kinds; each means the same to the reader
         raise ValueError(f"{path}: not a stream written by save_ops ({error}).") from None
     ops = np.zeros(columns["op"].size, op_dtype)
     for name, values in columns.items():
@@ -302,11 +304,11 @@ def read_golden(path):
         raise ValueError(f"{path}: no such file.") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); is the file cut off?") from None
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"{path}, line {number}: not a golden line ({type(error).__name__}: {error}).") from None
     except ValueError as error:
         raise ValueError(f"{path}, line {number}: {error}") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}, after line {number}: cannot be read ({error}).") from None
     if not scenarios:
         raise ValueError(f"{path}: no scenario in it.")

@@ -123,6 +123,7 @@ def test_a_failed_charge_leaves_usage_as_it_was(policy):
 def test_the_root_is_never_charged():
     system = System.chain(depth=1, cpus=1)
     assert system.try_charge(cpu=0, memcg=0, nr_pages=5) == 0
+    assert broken(system) == []
     system.cancel_charge(cpu=0, memcg=0, nr_pages=5)
     assert system.usage.tolist() == [0, 0]
     assert system.work().atomics == 0

@@ -126,6 +126,12 @@ def test_partial_reclaim_keeps_at_least_one_byte(pages, queued, left):
     assert allocated(system) * PAGE == left + queued
 
 
+def test_partial_reclaim_of_one_quantum_costs_nothing():
+    system = one_socket()
+    do(system, "sk_rmem_schedule", PAGE)
+    assert cost(system, lambda: do(system, "sk_mem_reclaim_partial")).protocol == 0
+
+
 def test_2_mib_in_advance_give_1_mib_back():
     system = one_socket()
     do(system, "sk_rmem_schedule", 2 * MIB)
@@ -266,6 +272,24 @@ def test_under_pressure_a_writer_below_its_minimum_gets_its_pages():
     system = System.chain(depth=1, cpus=1, sockets=[1] * 99, tcp_mem=(0, 0, 100))
     assert do(system, "sk_wmem_schedule", PAGE) == 1
     assert system.protocol()["suppressed"] == 0
+
+
+@pytest.mark.parametrize(("queued", "suppressed"), [(PAGE - 1, 0), (PAGE, 1)])
+def test_a_stream_writers_minimum_is_what_it_has_queued(queued, suppressed):
+    system = System.chain(depth=1, cpus=1, sockets=[1] * 99, tcp_mem=(0, 0, 100))
+    do(system, "sk_forced_mem_schedule", queued)
+    do(system, "sk_queue_send", queued)
+    do(system, "sk_wmem_schedule", PAGE)
+    assert system.protocol()["suppressed"] == suppressed
+
+
+@pytest.mark.parametrize(("sent", "answer"), [(7, 1), (8, 0)])
+def test_what_a_socket_sends_counts_for_its_size_too(sent, answer):
+    system = System.chain(depth=1, cpus=1, sockets=[1] * 10, tcp_mem=(0, 0, 100))
+    do(system, "sk_forced_mem_schedule", (sent + 1) * PAGE)
+    do(system, "sk_queue_send", sent * PAGE)
+    do(system, "sk_queue_receive", PAGE)
+    assert do(system, "sk_rmem_schedule", PAGE) == answer
 
 
 def test_under_pressure_a_small_socket_gets_its_pages_and_a_big_one_does_not():

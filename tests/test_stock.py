@@ -82,6 +82,14 @@ def test_a_charge_of_a_whole_batch_leaves_nothing_over(policy):
     assert system.usage.tolist() == [32, 32]
 
 
+def test_a_whole_batch_can_come_out_of_the_stock():
+    system = System.chain(depth=1, cpus=2, policy=V4_14)
+    system.charge_skmem(cpu=0, memcg=1, nr_pages=32)
+    system.uncharge_skmem(cpu=1, memcg=1, nr_pages=32)
+    assert cost(system, lambda: system.charge_skmem(cpu=1, memcg=1, nr_pages=32)).stock_hits == 1
+    assert system.stock[1] == (1, 0)
+
+
 # --- refill ----------------------------------------------------------------------------------------------------------
 @both_policies
 def test_another_cgroup_drains_the_stock_first(policy):

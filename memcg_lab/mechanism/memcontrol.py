@@ -122,6 +122,12 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
                 drain_local(st, other, DRAIN_ALL_CALL)
                 break
 
+    @inline
+    def ask_for_reclaim(st, cpu, memcg, nr_pages):
+        step(st.log, cpu, STEP_RECLAIM, memcg, st.total[RECLAIM], st.total[RECLAIM] + 1)
+        st.total[RECLAIM] += 1
+        return reclaim(st, cpu, memcg, nr_pages)
+
     @function
     def charge_slow(st, cpu, memcg, ctx, nr_pages):
         """What try_charge does when the stock did not help at the first look."""
@@ -156,9 +162,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
                 break
             else:
                 st.memcg[over].ev_max += 1
-                step(st.log, cpu, STEP_RECLAIM, over, st.total[RECLAIM], st.total[RECLAIM] + 1)
-                st.total[RECLAIM] += 1
-                reclaimed = reclaim(st, cpu, over, nr_pages)
+                reclaimed = ask_for_reclaim(st, cpu, over, nr_pages)
                 if mem_cgroup_margin(st, over) >= nr_pages:
                     pass
                 elif not drained:
@@ -256,8 +260,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
                 drain_all(st, cpu, memcg)
                 drained = True
             elif reclaims > 0:
-                st.total[RECLAIM] += 1
-                if reclaim(st, cpu, memcg, st.counter[memcg].count - limit) == 0:
+                if ask_for_reclaim(st, cpu, memcg, st.counter[memcg].count - limit) == 0:
                     reclaims -= 1
             else:
                 st.memcg[memcg].ev_oom += 1
@@ -268,8 +271,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
         """Write memory.high (v2): the excess is reclaimed once."""
         st.memcg[memcg].high = high
         if st.counter[memcg].count > high and high < PAGE_COUNTER_MAX:
-            st.total[RECLAIM] += 1
-            reclaim(st, cpu, memcg, st.counter[memcg].count - high)
+            ask_for_reclaim(st, cpu, memcg, st.counter[memcg].count - high)
 
     return Memcontrol(
         try_charge, cancel_charge, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high

@@ -91,10 +91,12 @@ def bind_sock(charge_skmem, uncharge_skmem):
 
     @function
     def charge(st, cpu, memcg, ctx, nr_pages):
+        st.memcg[memcg].sock_held += nr_pages
         return charge_skmem(st, cpu, memcg, ctx, nr_pages)
 
     @function
     def uncharge(st, cpu, memcg, nr_pages):
+        st.memcg[memcg].sock_held -= nr_pages
         uncharge_skmem(st, cpu, memcg, nr_pages)
 
     @inline
