@@ -3,6 +3,7 @@
 import hypothesis
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
+
 from lab_helpers import MODE
 
 

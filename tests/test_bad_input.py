@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from lab_helpers import arrays_of, both_policies
 
+from lab_helpers import arrays_of, both_policies
 from memcg_lab import OPS, System, mixed, op, op_dtype, pingpong
 from memcg_lab.mechanism import layout
 

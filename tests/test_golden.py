@@ -3,8 +3,8 @@
 import functools
 
 import pytest
-from lab_helpers import GOLDEN, drain_at_the_batch, without_compiler
 
+from lab_helpers import GOLDEN, drain_at_the_batch, without_compiler
 from memcg_lab import POLICIES, V4_13, V4_14, read_golden
 from memcg_lab.conformance import check_scenario, system_of
 from memcg_lab.mechanism import layout, stock

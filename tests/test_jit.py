@@ -9,8 +9,8 @@ import sys
 import numba
 import numpy as np
 import pytest
-from lab_helpers import MODE, OWN, ROOT, digests, python
 
+from lab_helpers import MODE, OWN, ROOT, digests, python
 from memcg_lab import V4_13, V4_14, System, _jit, pingpong
 from memcg_lab.mechanism import stock
 from memcg_lab.mechanism.policy import bind

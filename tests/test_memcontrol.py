@@ -1,6 +1,7 @@
 """try_charge and what calls it: retries, reclaim, force, memory.high, references, cgroup v1."""
 
 import pytest
+
 from lab_helpers import (
     OWN,
     SOFTIRQ,
@@ -12,7 +13,6 @@ from lab_helpers import (
     total,
     without_compiler,
 )
-
 from memcg_lab import V4_13, V4_14, System, pingpong
 from memcg_lab.mechanism.layout import DYING, IN_OOM, NOFAIL, NORETRY
 from memcg_lab.mechanism.stock import refill_stock_capped

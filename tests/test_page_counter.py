@@ -1,8 +1,8 @@
 """page_counter: one rule a test, each on the rule function alone."""
 
 import pytest
-from lab_helpers import field, state_of, total
 
+from lab_helpers import field, state_of, total
 from memcg_lab import System, op
 from memcg_lab.mechanism.layout import EBUSY, PAGE_COUNTER_MAX
 from memcg_lab.mechanism.page_counter import (

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from lab_helpers import FAULTY, OWN, arrays_of, broken, cost, drain_at_the_batch, without_compiler
 
+from lab_helpers import FAULTY, OWN, arrays_of, broken, cost, drain_at_the_batch, without_compiler
 from memcg_lab import (
     CAP_ONLY,
     POLICIES,

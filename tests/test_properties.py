@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from lab_helpers import arrays_of, broken, rough_stream
 
+from lab_helpers import arrays_of, broken, rough_stream
 from memcg_lab import V4_13, V4_14, System, mixed
 from memcg_lab.mechanism.layout import PAGE_COUNTER_MAX
 

@@ -1,8 +1,8 @@
 """The socket layer: bytes, quanta, pressure, and what reaches the cgroup."""
 
 import pytest
-from lab_helpers import MODE, broken, cost
 
+from lab_helpers import MODE, broken, cost
 from memcg_lab import V4_13, V4_14, System
 from memcg_lab.mechanism.layout import SOCK_MIN_SNDBUF
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from lab_helpers import both_policies, rough_stream, rough_system, without_compiler
 
+from lab_helpers import both_policies, rough_stream, rough_system, without_compiler
 from memcg_lab import STEPS, V4_13, V4_14, System, mixed, op, pingpong, system
 from memcg_lab.mechanism import layout as L
 

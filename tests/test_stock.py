@@ -1,8 +1,8 @@
 """The stock: consume, refill, drain, and who causes a drain."""
 
 import pytest
-from lab_helpers import both_policies, broken, cost, field, total
 
+from lab_helpers import both_policies, broken, cost, field, total
 from memcg_lab import V4_13, V4_14, System, op, pingpong
 from memcg_lab.mechanism import layout
 

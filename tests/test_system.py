@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from lab_helpers import arrays_of, both_policies, broken
 
+from lab_helpers import arrays_of, both_policies, broken
 from memcg_lab import V4_13, V4_14, Policy, Stock, System, Work, mixed, op, pingpong, producer_consumer
 from memcg_lab.mechanism import layout
 from memcg_lab.mechanism.layout import PAGE_COUNTER_MAX

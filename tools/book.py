@@ -7,8 +7,9 @@ import subprocess
 import sys
 import urllib.parse
 
-import links
 import nbformat
+
+import links
 
 
 def build(root, notebooks, settings):

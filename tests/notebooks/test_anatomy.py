@@ -5,11 +5,12 @@ import json
 import pathlib
 import re
 
-import links
 import nbformat
+import pytest
+
+import links
 import notebook_samples as sample
 import notebooks as tools
-import pytest
 
 pytestmark = pytest.mark.once
 

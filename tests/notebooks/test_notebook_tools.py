@@ -9,11 +9,12 @@ import re
 import subprocess
 import sys
 
-import book
 import nbformat
+import pytest
+
+import book
 import notebook_samples as sample
 import notebooks as tools
-import pytest
 
 pytestmark = pytest.mark.once
 
