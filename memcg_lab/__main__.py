@@ -11,6 +11,13 @@ def conformance(arguments):
     return check_files(arguments.files, arguments.policy)
 
 
+def profile(arguments):
+    """Compare two profiles: what is gone, what is new, and how far the rest was rescaled."""
+    from .perf import print_comparison
+
+    return print_comparison(arguments.before, arguments.after)
+
+
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
     from . import warm_up
@@ -28,6 +35,12 @@ def main(argv=None):
     command.add_argument("files", nargs="+", metavar="FILE", help="golden file, .jsonl or .jsonl.gz")
     command.add_argument("--policy", required=True, choices=["v4.13", "v4.14"], help="before or after the patch")
     command.set_defaults(run=conformance)
+
+    command = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
+    text = "output of perf top, perf report --stdio or perf script as text, or folded stacks"
+    command.add_argument("before", metavar="BEFORE", help=text)
+    command.add_argument("after", metavar="AFTER", help="the same, from after the change")
+    command.set_defaults(run=profile)
 
     command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
     command.set_defaults(run=warmup)

@@ -43,7 +43,8 @@ class Work:
     add, sub, xchg : int
         Atomic read-modify-writes on counters shared by all CPUs.
     stock_hits, stock_misses : int
-        Looks into a stock that found enough pages, or not; a charge may look more than once.
+        Charges that the stock served, and attempts at the counters: one charge may attempt several, and one above the
+        batch never looks into the stock.
     drains_by_other_memcg, drains_by_cap, drains_local, drains_all, drains_cpu_dead : int
         Drains that moved pages, by what caused them.
     pages_drained : int
@@ -141,6 +142,8 @@ class StepLog:
         """What one step touched, in words: ``stock of CPU 1``, ``count of memory of memcg 2``."""
         row = self.rows[number]
         what, where = STEPS[row["step"]].what, int(row["where"])
+        if row["step"] == layout.STEP_RETURN:
+            return what
         if what.endswith(" of"):
             kind, where = divmod(where, self.memcgs)
             what = f"{what} {('memory', 'memsw', 'tcpmem')[kind]} of memcg"
@@ -577,6 +580,8 @@ class System:
 
     def socket(self, sk):
         """The fields of one socket, in bytes."""
+        if not len(self._arrays["socket"]):
+            raise ValueError("this system was made without sockets.")
         row = self._arrays["socket"][whole_number("socket", sk, 0, len(self._arrays["socket"]) - 1)]
         return {name: int(row[name]) for name in layout.socket_dtype.names if name != "spare"}
 

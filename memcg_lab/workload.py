@@ -237,7 +237,9 @@ def mixed(n, *, cpus, memcgs, mix="web", same_cpu_percent=25, in_flight=64, seed
 
 
 def save_ops(path, ops):
-    """Write a stream to a ``.npz`` file."""
+    """Write a stream to a ``.npz`` file; ValueError if it is not one."""
+    if not isinstance(ops, np.ndarray) or ops.dtype != op_dtype or ops.ndim != 1:
+        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {type(ops).__name__}.")
     np.savez_compressed(path, format=np.array(FORMAT), **{name: ops[name] for name in op_dtype.names})
 
 

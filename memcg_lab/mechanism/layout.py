@@ -268,7 +268,7 @@ STEPS = (
         True,
     ),
     Step("sk_forward_alloc", "bytes charged in advance", "forward_alloc of socket", "socket", False),
-    Step("return", "what the caller gets", "answer to the caller about memcg", "none", False),
+    Step("return", "what the caller gets", "the caller", "none", False),
 )
 (
     STEP_SOCK_ADD,

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import _jit
+from ..workload import whole_number
 from . import stock
 from .layout import CHARGE_BATCH
 from .memcontrol import bind_memcontrol, reclaim_nothing
 from .replay import bind_replay
 from .sock import bind_sock
 
+SLOTS_MAX = 64
 BATCH_MAX = 2**16  # pages; far above any batch the kernel has had (32 and 64)
 
 
@@ -29,7 +31,8 @@ class Policy:
     consume, refill, drain, uncharge : callable
         The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock.py``.
     reclaim : callable
-        ``reclaim(st, cpu, over, nr_pages) -> pages freed``; by default nothing can be freed.
+        ``reclaim(st, cpu, over, nr_pages) -> pages freed``; by default nothing can be freed. It must answer 0 when
+        nothing was freed: as in the kernel, a charge tries again for as long as reclaim makes progress.
     stock_bound : int or None
         The most pages one CPU's stock can hold between operations; None if the rules do not bound it.
 
@@ -56,10 +59,8 @@ class Policy:
     reclaim: Any = field(default=reclaim_nothing, repr=False)
 
     def __post_init__(self):
-        if not isinstance(self.batch, int) or not 1 <= self.batch <= BATCH_MAX:
-            raise ValueError(f"batch is {self.batch!r}; it must be a whole number from 1 to {BATCH_MAX:,}.")
-        if not isinstance(self.slots, int) or not 1 <= self.slots <= 64:
-            raise ValueError(f"slots is {self.slots!r}; it must be a whole number from 1 to 64.")
+        whole_number("batch", self.batch, 1, BATCH_MAX)
+        whole_number("slots", self.slots, 1, SLOTS_MAX)
         for rule in ("consume", "refill", "drain", "uncharge", "reclaim"):
             if not callable(getattr(self, rule)):
                 raise ValueError(f"{rule} is {getattr(self, rule)!r}; it must be a function.")
