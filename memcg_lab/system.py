@@ -411,31 +411,201 @@ class System:
         return self._one("try_charge", cpu, memcg, nr_pages, ctx)
 
     def cancel_charge(self, *, cpu, memcg, nr_pages):
-        """Give back pages of ``try_charge`` past the stock (kernel: ``cancel_charge``, ``uncharge_batch``)."""
+        """Give back pages of :meth:`try_charge`, past the stock.
+
+        Parameters
+        ----------
+        cpu, memcg : int
+        nr_pages : int
+            At most what :meth:`try_charge` charged and nobody gave back. The root ignores it.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, or more is given back than is held. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``cancel_charge`` in ``mm/memcontrol.c``, v4.13; ``uncharge_batch`` does the same to the counters. The
+        patch changed neither.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> _ = s.try_charge(cpu=0, memcg=1, nr_pages=40)
+        >>> s.cancel_charge(cpu=0, memcg=1, nr_pages=40)
+        >>> s.usage
+        array([0, 0])
+        """
         self._one("cancel_charge", cpu, memcg, nr_pages, "task")
 
     def drain_local_stock(self, *, cpu):
-        """Drain one CPU's stock (kernel: ``drain_local_stock``)."""
+        """Drain one CPU's stock: its pages and references go back, and the cgroup is forgotten.
+
+        Parameters
+        ----------
+        cpu : int
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``drain_local_stock`` in ``mm/memcontrol.c``, v4.13.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> _ = s.charge_skmem(cpu=0, memcg=1, nr_pages=1)
+        >>> s.drain_local_stock(cpu=0)
+        >>> s.usage, s.stock
+        (array([1, 1]), [Stock(memcg=-1, nr_pages=0)])
+        """
         self._one("drain_local", cpu, -1, 0, "task")
 
     def drain_all_stock(self, *, cpu, memcg):
-        """Drain every stock that holds pages of this cgroup's subtree (kernel: ``drain_all_stock``)."""
+        """Drain every stock that holds pages of this cgroup or of one below it.
+
+        Parameters
+        ----------
+        cpu : int
+            The CPU that asks; the others get work sent, which runs at once here.
+        memcg : int
+            The top of the subtree; the root means every stock.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``drain_all_stock`` in ``mm/memcontrol.c``, v4.13. There the work is asynchronous.
+
+        Examples
+        --------
+        >>> s = System.siblings(2, cpus=2)
+        >>> _ = s.charge_skmem(cpu=0, memcg=1, nr_pages=1), s.charge_skmem(cpu=1, memcg=2, nr_pages=1)
+        >>> s.drain_all_stock(cpu=0, memcg=2)
+        >>> s.stock
+        [Stock(memcg=1, nr_pages=31), Stock(memcg=-1, nr_pages=0)]
+        """
         self._one("drain_all", cpu, memcg, 0, "task")
 
     def cpu_dead(self, *, cpu):
-        """A CPU goes away and its stock is drained (``memcg_hotplug_cpu_dead``); a later operation brings it back."""
+        """A CPU goes away and its stock is drained; a later operation on it brings it back.
+
+        Parameters
+        ----------
+        cpu : int
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``memcg_hotplug_cpu_dead`` in ``mm/memcontrol.c``, v4.13.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=2)
+        >>> _ = s.charge_skmem(cpu=1, memcg=1, nr_pages=1)
+        >>> s.cpu_dead(cpu=1)
+        >>> s.work().drains_cpu_dead
+        1
+        """
         self._one("cpu_dead", cpu, -1, 0, "task")
 
     def set_limit(self, *, cpu, memcg, nr_pages):
-        """Set the limit as cgroup v1 does: 0, or -16 (EBUSY) if more is in use (kernel: ``page_counter_limit``)."""
+        """Set the limit as cgroup v1 does: refused while more is in use.
+
+        Parameters
+        ----------
+        cpu, memcg : int
+        nr_pages : int
+            0 to 2,251,799,813,685,247; -1 = max.
+
+        Returns
+        -------
+        int
+            0, or -16 (EBUSY).
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``page_counter_limit`` in ``mm/page_counter.c``, v4.13.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> _ = s.try_charge(cpu=0, memcg=1, nr_pages=40)
+        >>> s.set_limit(cpu=0, memcg=1, nr_pages=39), s.set_limit(cpu=0, memcg=1, nr_pages=40)
+        (-16, 0)
+        """
         return self._one("set_limit", cpu, memcg, nr_pages, "task")
 
     def set_max(self, *, cpu, memcg, nr_pages):
-        """Write ``memory.max``: it holds at once, then drains and reclaim push usage down (``memory_max_write``)."""
+        """Write ``memory.max``: it holds at once; then a drain and reclaim push usage down as far as they can.
+
+        Parameters
+        ----------
+        cpu, memcg : int
+        nr_pages : int
+            0 to 2,251,799,813,685,247; -1 = max.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``memory_max_write`` in ``mm/memcontrol.c``, v4.13. Where the kernel would kill a task, we stop.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> _ = s.charge_skmem(cpu=0, memcg=1, nr_pages=20)
+        >>> s.set_max(cpu=0, memcg=1, nr_pages=20)
+        >>> s.usage, s.work().drains_all
+        (array([20, 20]), 1)
+        """
         self._one("set_max", cpu, memcg, nr_pages, "task")
 
     def set_high(self, *, cpu, memcg, nr_pages):
-        """Write ``memory.high``: the excess is reclaimed once (kernel: ``memory_high_write``)."""
+        """Write ``memory.high``: what is above it is reclaimed once.
+
+        Parameters
+        ----------
+        cpu, memcg : int
+        nr_pages : int
+            0 to 2,251,799,813,685,247; -1 = max.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range. The state is unchanged.
+
+        Notes
+        -----
+        Kernel: ``memory_high_write`` in ``mm/memcontrol.c``, v4.13.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> _ = s.charge_skmem(cpu=0, memcg=1, nr_pages=20)
+        >>> s.set_high(cpu=0, memcg=1, nr_pages=20)
+        >>> s.work().reclaim
+        1
+        """
         self._one("set_high", cpu, memcg, nr_pages, "task")
 
     def socket_op(self, name, *, cpu, sk, nr_bytes=0, ctx="softirq"):
@@ -477,7 +647,26 @@ class System:
         return self._one(name, cpu, sk, nr_bytes, ctx)
 
     def set_socket_pressure(self, memcg, on):
-        """Say that reclaim found the cgroup short of memory; its sockets and those below see it."""
+        """Say that reclaim found the cgroup short of memory; its sockets and those below see it.
+
+        Parameters
+        ----------
+        memcg : int
+        on : bool
+
+        Raises
+        ------
+        ValueError
+            If the cgroup does not exist.
+
+        Notes
+        -----
+        Kernel: ``memcg->socket_pressure``, v4.13, which holds for a second there.
+
+        Examples
+        --------
+        >>> System.chain(depth=1, cpus=1).set_socket_pressure(1, True)
+        """
         self._arrays["memcg"]["socket_pressure"][whole_number("memcg", memcg, 0, len(self.parents) - 1)] = bool(on)
 
     # --- streams ----------------------------------------------------------------------------------------------------

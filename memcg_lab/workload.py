@@ -141,6 +141,25 @@ def skmem(op, n, *, cpu, memcg, nr_pages, ctx=SOFTIRQ):
 def pingpong(n, *, memcg=1, cpu=0, nr_pages=1):
     """``n`` times: charge and give back on one CPU.
 
+    Parameters
+    ----------
+    n : int
+        Pairs.
+    memcg : int or sequence of int
+        The cgroup, or one for each pair.
+    cpu : int
+    nr_pages : int or sequence of int
+        Pages of a call, or one number for each.
+
+    Returns
+    -------
+    ndarray of ``op_dtype``
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a whole number in its range.
+
     Examples
     --------
     >>> pingpong(2)["op"]
@@ -151,20 +170,96 @@ def pingpong(n, *, memcg=1, cpu=0, nr_pages=1):
 
 
 def producer_consumer(n, *, memcg=1, charge_cpu=0, uncharge_cpu=1, nr_pages=1):
-    """``n`` times: charge by a task on one CPU, give back in softirq on another."""
+    """``n`` times: charge by a task on one CPU, give back in softirq on another.
+
+    Parameters
+    ----------
+    n : int
+        Pairs.
+    memcg : int or sequence of int
+        The cgroup, or one for each pair.
+    charge_cpu, uncharge_cpu : int
+    nr_pages : int or sequence of int
+        Pages of a call, or one number for each.
+
+    Returns
+    -------
+    ndarray of ``op_dtype``
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a whole number in its range.
+
+    Examples
+    --------
+    >>> producer_consumer(2)["cpu"]
+    array([0, 1, 0, 1], dtype=uint16)
+    """
     charge = skmem(CHARGE_SKMEM, n, cpu=charge_cpu, memcg=memcg, nr_pages=nr_pages, ctx=TASK)
     return pairs(charge, skmem(UNCHARGE_SKMEM, n, cpu=uncharge_cpu, memcg=memcg, nr_pages=nr_pages))
 
 
 def alternating(n, *, memcgs=(1, 2), cpu=0, nr_pages=1):
-    """``n`` charges that take the cgroups in turn on one CPU, then ``n`` uncharges likewise: the stock's worst case."""
+    """``n`` charges that take the cgroups in turn on one CPU, then ``n`` uncharges likewise: the stock's worst case.
+
+    Parameters
+    ----------
+    n : int
+        Charges.
+    memcgs : sequence of int
+        Cgroups that take turns.
+    cpu : int
+    nr_pages : int or sequence of int
+        Pages of a call, or one number for each.
+
+    Returns
+    -------
+    ndarray of ``op_dtype``
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a whole number in its range.
+
+    Examples
+    --------
+    >>> alternating(2)["memcg"]
+    array([1, 2, 1, 2], dtype=int32)
+    """
     owner = np.resize(np.asarray(memcgs), n)
     charge = skmem(CHARGE_SKMEM, n, cpu=cpu, memcg=owner, nr_pages=nr_pages)
     return np.concatenate([charge, skmem(UNCHARGE_SKMEM, n, cpu=cpu, memcg=owner, nr_pages=nr_pages)])
 
 
 def bursts(n, *, burst=64, memcg=1, charge_cpu=0, uncharge_cpu=1, mix="frames", seed=1):
-    """``n`` bursts: ``burst`` charges in a row on one CPU, then as many uncharges on another."""
+    """``n`` bursts: ``burst`` charges in a row on one CPU, then as many uncharges on another.
+
+    Parameters
+    ----------
+    n : int
+        Bursts.
+    burst : int
+        Charges in one.
+    memcg, charge_cpu, uncharge_cpu : int
+    mix : str or dict
+        See :func:`sizes`.
+    seed : int
+
+    Returns
+    -------
+    ndarray of ``op_dtype``
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a whole number in its range.
+
+    Examples
+    --------
+    >>> bursts(1, burst=2)["op"]
+    array([0, 0, 1, 1], dtype=uint8)
+    """
     nr = sizes(seed, n * burst, mix).reshape(n, burst)
     charge = skmem(CHARGE_SKMEM, n * burst, cpu=charge_cpu, memcg=memcg, nr_pages=nr.ravel())
     free = skmem(UNCHARGE_SKMEM, n * burst, cpu=uncharge_cpu, memcg=memcg, nr_pages=nr.ravel())
@@ -172,7 +267,30 @@ def bursts(n, *, burst=64, memcg=1, charge_cpu=0, uncharge_cpu=1, mix="frames", 
 
 
 def rpc(n, *, memcg=1, client_cpu=0, server_cpu=1, nr_pages=1):
-    """``n`` requests and answers: each side charges what it sends, the other CPU gives it back after reading."""
+    """``n`` requests and answers: each side charges what it sends, the other CPU gives it back after reading.
+
+    Parameters
+    ----------
+    n : int
+        Requests with their answers.
+    memcg, client_cpu, server_cpu : int
+    nr_pages : int
+        Pages of a request and of an answer.
+
+    Returns
+    -------
+    ndarray of ``op_dtype``
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a whole number in its range.
+
+    Examples
+    --------
+    >>> rpc(1)["cpu"]
+    array([0, 1, 1, 0], dtype=uint16)
+    """
     request = producer_consumer(n, memcg=memcg, charge_cpu=client_cpu, uncharge_cpu=server_cpu, nr_pages=nr_pages)
     answer = producer_consumer(n, memcg=memcg, charge_cpu=server_cpu, uncharge_cpu=client_cpu, nr_pages=nr_pages)
     return np.concatenate([request.reshape(n, 2), answer.reshape(n, 2)], axis=1).ravel()
@@ -182,6 +300,32 @@ def bulk(n, *, memcg=1, receive_cpu=0, timer_cpu=1, per_reclaim=8, mix="gro", se
     """``n`` rounds of a bulk receiver: ``per_reclaim`` charges, then one uncharge of all their pages by a timer.
 
     In v4.13 most TCP uncharges come from timers, which give back at once what piled up since the last one.
+
+    Parameters
+    ----------
+    n : int
+        Rounds.
+    memcg, receive_cpu, timer_cpu : int
+    per_reclaim : int
+        Charges of a round.
+    mix : str or dict
+        See :func:`sizes`.
+    seed : int
+
+    Returns
+    -------
+    ndarray of ``op_dtype``
+
+    Raises
+    ------
+    ValueError
+        If an argument is not a whole number in its range.
+
+    Examples
+    --------
+    >>> ops = bulk(1, per_reclaim=2)
+    >>> ops["op"], ops["nr"]
+    (array([0, 0, 1], dtype=uint8), array([ 9,  1, 10]))
     """
     nr = sizes(seed, n * per_reclaim, mix).reshape(n, per_reclaim)
     out = stream(n * (per_reclaim + 1)).reshape(n, per_reclaim + 1)
