@@ -31,9 +31,15 @@ _LATER = {
     "check": "course",
     "check_environment": "course",
     "setup": "course",
+    "data_path": "course",
+    "golden_path": "course",
     "show_patch": "course",
     "show_rule": "course",
+    "CounterLab": "labs",
+    "DriftLab": "labs",
     "PatchLab": "labs",
+    "ProfileLab": "labs",
+    "StockLab": "labs",
     "figures": "figures",
 }
 

@@ -3,7 +3,7 @@
 import math
 
 # English plurals of the words we count that do not just take an s.
-_PLURALS = {"memcg": "memcgs"}
+_PLURALS = {"memcg": "memcgs", "entry": "entries", "miss": "misses"}
 
 
 def number(value, digits=3):
@@ -107,7 +107,7 @@ def level(depth, memcg):
 _VERBS = {
     "charge_skmem": "CPU {cpu} charges {pages} to memcg {memcg}",
     "uncharge_skmem": "CPU {cpu} gives {pages} of memcg {memcg} back",
-    "try_charge": "CPU {cpu} charges {pages} that are not socket memory to memcg {memcg}",
+    "try_charge": "CPU {cpu} charges {pages}, not socket memory, to memcg {memcg}",
     "cancel_charge": "CPU {cpu} gives {pages} of memcg {memcg} back past the stock",
     "drain_local": "CPU {cpu} drains its stock",
     "drain_all": "CPU {cpu} has every stock of memcg {memcg} and below drained",
@@ -167,16 +167,16 @@ def over_operations(what, finals, operations):
     return caption, sentence
 
 
-def stocks(finals, peaks, operations, bound=None):
-    """Caption and sentence of the pages in the stocks; ``finals`` and ``peaks`` map labels to pages."""
-    _, sentence = over_operations("pages in the stocks", finals, operations)
+def stocks(finals, peaks, operations, bound=None, where="in the stocks", bound_name="bound"):
+    """Caption and sentence of pages over operations; ``finals`` and ``peaks`` map labels to pages."""
+    _, sentence = over_operations(f"pages {where}", finals, operations)
     most = max(peaks, key=peaks.get)
-    caption = f"{capital(most)}: up to {count(peaks[most], 'page')} in the stocks"
+    caption = f"{capital(most)}: up to {count(peaks[most], 'page')} {where}"
     others = [f"{label} up to {number(peak)}" for label, peak in peaks.items() if label != most]
     caption += f"; {listing(others)}." if others else "."
     if bound is not None:
         over = [label for label, peak in peaks.items() if peak > bound]
-        caption += f" The bound is {count(bound, 'page')}; "
+        caption += f" The {bound_name} is {count(bound, 'page')}; "
         caption += f"above it: {listing(over)}." if over else "none is above it."
     return caption, sentence
 
@@ -214,6 +214,94 @@ def atomics_per_page(first, first_before, first_after, break_even, last):
     sentence += (
         f"the lines meet at {count(break_even, 'page')} a call." if break_even is not None else "the lines never meet."
     )
+    return caption, sentence
+
+
+def atomics_by_depth(depths, before, after):
+    """Caption and sentence of the cost against depth; ``before`` and ``after`` hold atomics, one for each depth."""
+    first, last = depths[0], depths[-1]
+    caption = (
+        f"From depth {number(first)} to depth {number(last)} the same traffic goes from {number(before[0])} to "
+        f"{count(before[-1], 'atomic')} before the patch, and from {number(after[0])} to {number(after[-1])} after it"
+    )
+    slopes = [_slope(depths, costs) for costs in (before, after)]
+    caption += "." if None in slopes else f": each level adds {number(slopes[0])} before, {number(slopes[1])} after."
+    sentence = (
+        f"Line chart, atomics for the same traffic over depth {number(first)} to {number(last)}: before the patch they "
+        f"go from {number(before[0])} to {number(before[-1])}, after it from {number(after[0])} to {number(after[-1])}."
+    )
+    return caption, sentence
+
+
+def _slope(x, y):
+    """What one step of x adds to y if the points lie on a straight line, else None."""
+    slope = (y[-1] - y[0]) / (x[-1] - x[0])
+    straight = all(abs(y[0] + slope * (here - x[0]) - value) < 1e-9 for here, value in zip(x, y, strict=True))
+    return slope if straight else None
+
+
+def drift_bound(cpus, worst, batch):
+    """Caption and sentence of the largest drift; ``worst`` maps labels to pages, one for each number of CPUs."""
+    most, line = cpus[-1], f"the line CPUs × {number(batch)}"
+    groups = {}
+    for label, pages in worst.items():
+        groups.setdefault(tuple(pages), []).append(label)
+    bound = [n * batch for n in cpus]
+    told = [_drift_group(labels, pages, bound, line) for pages, labels in groups.items()]
+    caption = f"On {count(most, 'CPU')} the counter is up to {count(max(p[-1] for p in groups), 'page')} ahead. "
+    caption += f"{capital('; '.join(told))}."
+    sentence = (
+        f"Line chart, largest drift in pages over {number(cpus[0])} to {count(most, 'CPU')}: {'; '.join(told)}, "
+        f"which ends at {number(bound[-1])}."
+    )
+    return caption, sentence
+
+
+def _drift_group(labels, pages, bound, line):
+    many = len(labels) > 1
+    told = f"{listing(labels)} coincide, and " if many else f"{labels[0]} "
+    if list(pages) == bound:
+        return f"{told}{'lie' if many else 'lies'} on {line}"
+    if all(p <= b for p, b in zip(pages, bound, strict=True)):
+        return f"{told}{'end' if many else 'ends'} at {number(pages[-1])}, never above {line}"
+    return f"{told}{'end' if many else 'ends'} at {number(pages[-1])}, above {line}"
+
+
+def profile(rows, percents, marked, shown):
+    """Caption and sentence of the bars of a profile.
+
+    Parameters
+    ----------
+    rows : list of str
+        The symbols, in the order of the listing.
+    percents : list of float
+    marked : list of int
+        Rows that are marked, from 0.
+    shown : int
+        Bars that are drawn.
+
+    Examples
+    --------
+    >>> profile(["a", "b"], [2.13, 1.0], [0], 2)[0]
+    '1 of 2 rows is marked: 2.13 % of all samples.'
+    """
+    n = len(rows)
+    listed = f"{sum(percents):.2f} %"
+    if not marked:
+        caption = f"{count(n, 'row')} with {listed} of all samples; none is marked."
+    else:
+        caption = (
+            f"{number(len(marked))} of {count(n, 'row')} {'is' if len(marked) == 1 else 'are'} marked: "
+            f"{sum(percents[k] for k in marked):.2f} % of all samples."
+        )
+    caption += f" The first {number(shown)} are drawn." if shown < n else ""
+    sentence = (
+        f"Bar chart, percent of samples by symbol, {count(n, 'row')} from {percents[0]:.2f} to {percents[-1]:.2f} %: "
+    )
+    told = [f"{rows[k]} {percents[k]:.2f}" for k in marked[:4]]
+    if len(marked) > 4:
+        told.append(f"{number(len(marked) - 4)} more")
+    sentence += f"marked {'is' if len(marked) == 1 else 'are'} {listing(told)}." if marked else "none is marked."
     return caption, sentence
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import memcg_lab
-from memcg_lab import V4_14, check, check_environment, course, predict, reveal, setup, show_patch, show_rule
-from memcg_lab.course import environment, exercises, quotes
+from memcg_lab import V4_13, V4_14, check, check_environment, course, predict, reveal, setup, show_patch, show_rule
+from memcg_lab.course import answers, data_path, environment, exercises, files, golden_path, quotes
 from memcg_lab.mechanism.layout import DRAIN_CAP
 from memcg_lab.mechanism.stock import css_put_many, refill_stock, refill_stock_capped, uncharge_counters
 
@@ -148,7 +148,19 @@ def test_a_question_needs_a_name_and_something_asked(function):
 
 # --- exercises with a number
 
-RIGHT = {"00.1": 3, "04.1": 33, "04.2": 3, "04.3": 33}
+RIGHT = {
+    "00.1": 3,
+    "02.1": 5,
+    "02.2": 10,
+    "03.1": 12,
+    "03.2": 24,
+    "04.1": 33,
+    "04.2": 3,
+    "04.3": 33,
+    "05.1": 72 * 32,
+    "05.2": 72 * 31,
+    "05.3": 32,
+}
 ODD = [
     "33",
     [33],
@@ -166,6 +178,12 @@ ODD = [
     np.float64("nan"),
     b"3",
     print,
+    10**400,
+    "page_counter_cancel",
+    [[-1]],
+    [None],
+    {1: 2}.keys(),
+    np.zeros((2, 2)),
 ]
 
 
@@ -215,8 +233,209 @@ def test_other_answers_are_told_too_low_or_too_high(capsys):
 
 
 def test_an_unknown_exercise_is_an_authors_error():
-    with pytest.raises(ValueError, match=r"there are 00\.1, 04\.1"):
+    with pytest.raises(ValueError, match=r"there are 00\.1, 01\.1, 01\.2, 02\.1"):
         check("99.1", 3)
+
+
+def test_an_answer_that_breaks_is_told_so(capsys):
+    class Trap:
+        def __getattr__(self, name):
+            raise RuntimeError("no")
+
+    for exercise in exercises.EXERCISES:
+        assert said(capsys, check, exercise, Trap()).startswith(f"{exercise}: not yet. ")
+
+
+def test_the_drift_asked_for_is_what_policies_bound():
+    assert exercises._drift(V4_14, 72, 3) == 72 * V4_14.stock_bound == exercises._drift(V4_14, 72, 1)
+    assert exercises._drift(V4_13, 72, 3) == 72 * V4_13.stock_bound
+
+
+# --- exercise 01.1: a factor
+
+
+@pytest.mark.parametrize("answer", [1.04, 1.039, 1.03896, 1 / 0.9625, np.float64(1.04), np.array([1.04])])
+def test_the_right_factor_is_accepted_with_more_digits_too(capsys, answer):
+    assert said(capsys, check, "01.1", answer).startswith("01.1: right. ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (1.25, "the percent of the old samples that the function still takes"),
+        (4, "4 holds for the function alone"),
+        (1.0375, "adds the time saved to 1"),
+        (1.05, "if the function vanished wholly"),
+        (1.0526, "if the function vanished wholly"),
+        (0.96, "its inverse"),
+        (3.75, "how many percent"),
+        (1.2, "still takes a quarter"),
+        (1, "Something is saved"),
+        (1.02, "1.02 is too low"),
+        (0.5, "the host gets slower"),
+        (1.5, "1.5 is too high"),
+        ("1.04", "a str; give a number"),
+    ],
+)
+def test_a_wrong_factor_is_told_why(capsys, answer, why):
+    told = said(capsys, check, "01.1", answer)
+    assert told.startswith("01.1: not yet. ")
+    assert why in told
+
+
+def test_amdahl():
+    assert answers.amdahl(0.05, 4) == pytest.approx(1.03896, abs=1e-5)
+    assert answers.amdahl(0, 9) == 1
+
+
+# --- exercise 01.2: names
+
+ROWS = {"page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"}
+
+
+@pytest.mark.parametrize("make", [set, frozenset, list, tuple, sorted, np.array, lambda s: {f"{n}() " for n in s}])
+def test_the_right_rows_are_accepted_in_every_form(capsys, make):
+    rows = make(sorted(ROWS))
+    assert said(capsys, check, "01.2", rows).startswith("01.2: right. These belong")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (set(), "`page_counter_cancel` is missing (subtracts pages from one level"),
+        (ROWS - {"tcp_delack_timer_handler"}, "`tcp_delack_timer_handler` is missing (sends a delayed"),
+        (ROWS | {"tcp_ack"}, "of `tcp_ack` you cannot tell (handles an acknowledgement"),
+        (ROWS | {"ixgbe_poll"}, "`ixgbe_poll` cannot belong (driver"),
+        (ROWS | {"malloc"}, "`malloc` is not in the listing"),
+        ("page_counter_cancel", "a str; give a set of names"),
+        ({1, 2}, "holds an int"),
+    ],
+)
+def test_a_wrong_or_missing_row_is_told_why(capsys, answer, why):
+    told = said(capsys, check, "01.2", answer)
+    assert told.startswith("01.2: not yet. ")
+    assert why.lower() in told.lower()
+    assert told.endswith(".")
+
+
+def test_every_row_of_the_listing_has_its_reason(capsys):
+    for name, (on_the_path, what) in answers._symbols().items():
+        if on_the_path != "yes":
+            assert what in said(capsys, check, "01.2", ROWS | {name})
+
+
+def test_missing_data_are_told(capsys, monkeypatch, tmp_path):
+    answers._symbols.cache_clear()
+    monkeypatch.setattr(files, "DATA", tmp_path)
+    assert "data/perf/symbols.csv is missing" in said(capsys, check, "01.2", ROWS).lower()
+    answers._symbols.cache_clear()
+
+
+# --- exercise 02.3: a tree
+
+
+@pytest.mark.parametrize(
+    "tree", [[-1, 0, 0, 1], [-1, 0, 0, 2], (-1, 0, 0, 0, 3), [-1, -1, 1, 1, 2], np.array([-1, 0, 0, 1])]
+)
+def test_every_valid_tree_is_right(capsys, tree):
+    assert said(capsys, check, "02.3", tree).startswith("02.3: right. ")
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        ([-1, 0, 1], "Each of your cgroups lies above or below every other"),
+        (range(-1, 2), "Each of your cgroups"),
+        ([-1, 0, 1, 1], "memcg 2 and memcg 3 lie side by side, but share 2 counters"),
+        ([-1, 0, 0], "costs 2 atomics, one for each counter on its way up: memcg 2 then memcg 0. Asked are 3."),
+        ([-1, 0, 1, 2, 0], "costs 2 atomics"),
+        ([-1, 0, 0, 1, 3], "costs 4 atomics"),
+        ([-1, -1, 1, 2], "share no counter"),
+        ([-1], "a root alone"),
+        ([], "0 entries"),
+        ([-1] * 1001, "1,001 entries"),
+        ([0], "no tree"),
+        ([-1, 5], "no tree: parent of memcg 1 is 5"),
+        (["a"], "no tree"),
+        ({-1, 0}, "a set; give a list of parents"),
+        ("[-1, 0, 0, 1]", "a str; give a list of parents"),
+    ],
+)
+def test_a_wrong_tree_is_told_why(capsys, tree, why):
+    told = said(capsys, check, "02.3", tree)
+    assert told.startswith("02.3: not yet. ")
+    assert why.lower() in told.lower()
+
+
+# --- exercise 03.3: a size that never hits
+
+
+def test_only_the_batch_itself_never_hits(capsys):
+    for pages in range(1, 33):
+        told = said(capsys, check, "03.3", pages)
+        assert told.startswith("03.3: right. ") == (pages == 32)
+        assert pages == 32 or "is a hit" in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (20, "With 20 pages a call, call 3 is a hit: by then the stock holds 24 pages."),
+        (31, "call 32 is a hit"),
+        (33, "33 is too high. Such a call is above the batch"),
+        (0, "0 is too low"),
+        (1.5, "not whole"),
+        ("32", "a str"),
+        (float("nan"), "not finite"),
+    ],
+)
+def test_a_size_that_hits_is_told_when(capsys, answer, why):
+    told = said(capsys, check, "03.3", answer)
+    assert told.startswith("03.3: not yet. ")
+    assert why in told
+
+
+# --- files
+
+
+def test_bundled_files_are_found():
+    assert data_path("perf/before.txt").read_text(encoding="utf-8").startswith("  2.13%")
+    for name in ("stories_pre", "stories_post", "random_pre", "random_post"):
+        assert golden_path(name).name == f"{name}.jsonl.gz"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("perf/none.txt", "data/perf/none.txt is missing"),
+        ("perf", "data/perf is missing"),
+        (".", "is missing"),
+        ("../tests/golden/FORMAT.md", "is not below data"),
+        ("/etc/passwd", "is not below data"),
+        ("perf\\before.txt", "with forward slashes"),
+        ("a\0b", "is not below data"),
+        ("", "the name is empty"),
+        (None, "the name is a NoneType"),
+        (3, "the name is an int"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told(name, why):
+    with pytest.raises(ValueError, match=why.replace(".", r"\.")):
+        data_path(name)
+
+
+@pytest.mark.parametrize("name", ["stories", "stories_post.jsonl.gz", "../data/README", "x"])
+def test_an_unknown_golden_file_is_told(name):
+    with pytest.raises(ValueError, match="there are random_post, random_pre, stories_post and stories_pre"):
+        golden_path(name)
+
+
+def test_without_golden_files_the_place_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "GOLDEN", tmp_path)
+    with pytest.raises(ValueError, match=r"tests/golden/stories_pre\.jsonl\.gz is missing"):
+        golden_path("stories_pre")
+    with pytest.raises(ValueError, match="a NoneType"):
+        golden_path(None)
 
 
 # --- exercise 04.4: a rule

@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, System, bursts, figures, mixed, op, producer_consumer
+from memcg_lab.course import data_path
 from memcg_lab.figures import base
+from memcg_lab.perf import read_perf
 
 pytestmark = pytest.mark.once
 
@@ -37,8 +39,22 @@ def systems(ops):
     return pair
 
 
+DEPTHS = [1, 2, 3, 4, 5]
+CPUS = [1, 2, 4, 8, 16, 32, 64]
+MARKED = ["page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"]
+
+
+def cost_by_depth(policy):
+    return [System.chain(d, cpus=2, policy=policy).replay(producer_consumer(200, memcg=d)).atomics for d in DEPTHS]
+
+
 @pytest.fixture(scope="module")
-def every(runs, systems):
+def profile():
+    return read_perf(data_path("perf/before.txt"))
+
+
+@pytest.fixture(scope="module")
+def every(runs, systems, profile):
     sizes = range(1, 65)
     costs = [figures.giving_back(p, sizes) for p in (V4_13, V4_14)]
     return {
@@ -47,10 +63,26 @@ def every(runs, systems):
         "counter_and_stat": figures.counter_and_stat(runs["before"], runs["after"]),
         "atomics_per_page": figures.atomics_per_page(sizes, *costs),
         "stocks_over_ops": figures.stocks_over_ops({k: runs[k] for k in ("uncharge hunk alone", "after")}, bound=64),
+        "pages_over_ops": figures.pages_over_ops(
+            {"count": [0, 40, 80, 80], "watermark": [0, 40, 80, 120]}, "counted", 100, "limit", cursor=3
+        ),
+        "atomics_by_depth": figures.atomics_by_depth(DEPTHS, cost_by_depth(V4_13), cost_by_depth(V4_14)),
+        "drift_bound": figures.drift_bound(CPUS, {f"depth {d}": [32 * n for n in CPUS] for d in (1, 4)}, batch=32),
+        "profile_bars": figures.profile_bars(profile, marked=MARKED),
     }
 
 
-NAMES = ["atomics_by_level", "atomics_over_ops", "counter_and_stat", "atomics_per_page", "stocks_over_ops"]
+NAMES = [
+    "atomics_by_level",
+    "atomics_over_ops",
+    "counter_and_stat",
+    "atomics_per_page",
+    "stocks_over_ops",
+    "pages_over_ops",
+    "atomics_by_depth",
+    "drift_bound",
+    "profile_bars",
+]
 
 
 # --- every figure
@@ -100,7 +132,8 @@ def test_a_picture_is_small_and_the_same_each_time(every, name):
 def test_no_title_in_the_picture_and_units_on_the_axes(every, name):
     for axes in every[name].figure.axes:
         assert axes.get_title() == ""
-    assert re.search("atomics|pages", every[name].figure.axes[0].get_ylabel())
+    axes = every[name].figure.axes[0]
+    assert re.search("atomics|pages|percent", axes.get_ylabel() + axes.get_xlabel())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -241,6 +274,77 @@ def test_the_break_even_is_where_the_table_stops_saving(every):
     assert not table["saved"].loc[break_even:].any()
 
 
+# --- depth, CPUs and profiles
+
+
+def test_the_lines_over_depth_are_the_runs(every):
+    figure = every["atomics_by_depth"]
+    assert figure.table["before"].tolist() == [207 * (d + 1) for d in DEPTHS]
+    assert figure.table["after"].tolist() == cost_by_depth(V4_14)
+    assert figure.caption == (
+        "From depth 1 to depth 5 the same traffic goes from 414 to 1,242 atomics before the patch, and from 26 to 78 "
+        "after it: each level adds 207 before, 13 after."
+    )
+
+
+def test_what_is_not_straight_has_no_slope():
+    assert "each level adds" not in figures.atomics_by_depth([1, 2, 4], [1, 2, 9], [1, 2, 4]).caption
+    assert "each level adds 2 before, 0 after." in figures.atomics_by_depth([1, 2, 4], [2, 4, 8], [0, 0, 0]).caption
+
+
+def test_lines_that_coincide_are_told_apart_and_said_to_coincide(every):
+    figure = every["drift_bound"]
+    assert "Depth 1 and depth 4 coincide, and lie on the line CPUs × 32" in figure.caption
+    assert "depth 1 and depth 4 coincide" in figure.sentence
+    lines = [line for line in figure.figure.axes[0].lines if line.get_linestyle() != "None"]
+    marks = [line for line in figure.figure.axes[0].lines if line.get_linestyle() == "None"]
+    assert len({line.get_linewidth() for line in lines}) == 3  # two depths and the bound
+    assert len({(mark.get_marker(), mark.get_markersize()) for mark in marks}) == 2
+    assert figure.table["CPUs × 32"].tolist() == [32 * n for n in CPUS]
+    assert f"{figure.table['depth 4'].iloc[-1]:,} pages" in figure.caption
+
+
+def test_lines_off_the_bound_say_where_they_end():
+    worst = {"v4.13": [31, 62], "v4.14": [32, 64], "no cap": [90, 200], "no cap, deeper": [90, 200]}
+    caption = figures.drift_bound([1, 2], worst, 32).caption
+    assert "v4.13 ends at 62, never above the line CPUs × 32" in caption
+    assert "v4.14 lies on the line" in caption
+    assert "no cap and no cap, deeper coincide, and end at 200, above the line" in caption
+    assert "up to 200 pages ahead" in caption
+
+
+def test_marked_bars_are_hatched_and_named_the_others_plain(every, profile):
+    axes = every["profile_bars"].figure.axes[0]
+    marked = profile["symbol"].isin(MARKED).tolist()
+    assert [bool(bar.get_hatch()) for bar in axes.patches] == marked
+    assert ["marked" in label.get_text() for label in axes.texts] == marked
+    assert len({bar.get_facecolor() for bar, filled in zip(axes.patches, marked, strict=True) if not filled}) == 1
+
+
+def test_the_caption_of_a_profile_is_the_sum_of_the_marked(every, profile):
+    table = every["profile_bars"].table
+    assert table["percent"].tolist() == profile["percent"].tolist()
+    total = table["percent"][table["marked"]].sum()
+    assert every["profile_bars"].caption == f"3 of 16 rows are marked: {total:.2f} % of all samples."
+
+
+def test_every_row_of_one_name_is_marked(profile):
+    figure = figures.profile_bars(profile, marked=["< workload >", 0])
+    assert figure.caption.startswith("3 of 16 rows are marked: 3.56 %")
+    assert "none is marked" in figures.profile_bars(profile).caption
+    assert "and 12 more." in figures.profile_bars(profile, marked=range(16)).sentence
+
+
+def test_a_long_profile_is_cut_and_says_so():
+    long = pd.DataFrame(
+        {"percent": np.full(100, 0.5), "symbol": [f"a_very_long_name_of_a_symbol_{k}" * 3 for k in range(100)]}
+    )
+    figure = figures.profile_bars(long, marked=[99])
+    assert len(figure.figure.axes[0].patches) == 30
+    assert figure.caption == "1 of 100 rows is marked: 0.50 % of all samples. The first 30 are drawn."
+    assert len(figure.table) == 100
+
+
 # --- record
 
 
@@ -333,6 +437,31 @@ def refused():
         "sizes fall": (lambda: draw.atomics_per_page([2, 1], [1, 1], [1, 1]), "that rise"),
         "costs missing": (lambda: draw.atomics_per_page([1, 2], [1, 1], [1]), "after has 1 costs"),
         "cost of 0": (lambda: draw.atomics_per_page([1, 2], [1, 1], [1, 0]), "above 0"),
+        "limit": (lambda: draw.pages_over_ops({"a": [0, 1]}, "counted", bound=1.5, bound_name="limit"), "limit is 1.5"),
+        "pages cursor": (lambda: draw.pages_over_ops({"a": [0, 1]}, "counted", cursor=2), "0 to 1"),
+        "a record": (lambda: draw.pages_over_ops({"a": run}, "counted"), 'no column "pages"'),
+        "depths fall": (lambda: draw.atomics_by_depth([2, 1], [1, 1], [1, 1]), "that rise, from 1 on"),
+        "depth 0": (lambda: draw.atomics_by_depth([0, 1], [1, 1], [1, 1]), "depths is 0"),
+        "one depth": (lambda: draw.atomics_by_depth([1], [1], [1]), "two or more"),
+        "cost missing": (lambda: draw.atomics_by_depth([1, 2], [1, 1], [1]), "after has 1 values"),
+        "cost below 0": (lambda: draw.atomics_by_depth([1, 2], [1, -1], [1, 1]), "before is -1"),
+        "no drift": (lambda: draw.drift_bound([1, 2], {}, 32), "one to four lines"),
+        "drift a list": (lambda: draw.drift_bound([1, 2], [1, 2], 32), "one to four lines"),
+        "drift length": (lambda: draw.drift_bound([1, 2], {"a": [1]}, 32), 'worst["a"] has 1 values'),
+        "batch 0": (lambda: draw.drift_bound([1, 2], {"a": [1, 2]}, 0), "batch is 0"),
+        "no profile": (lambda: draw.profile_bars([1]), "not a table of read_perf()"),
+        "no percent": (lambda: draw.profile_bars(pd.DataFrame({"symbol": ["a"]})), "columns percent and symbol"),
+        "empty profile": (lambda: draw.profile_bars(pd.DataFrame({"symbol": [], "percent": []})), "no rows"),
+        "percent": (
+            lambda: draw.profile_bars(pd.DataFrame({"symbol": ["a"], "percent": [-1]})),
+            "allowed are 0 to 100",
+        ),
+        "not listed": (
+            lambda: draw.profile_bars(pd.DataFrame({"symbol": ["a"], "percent": [1]}), ["b"]),
+            "'b' is marked",
+        ),
+        "a name": (lambda: draw.profile_bars(pd.DataFrame({"symbol": ["a"], "percent": [1]}), "a"), "list of symbols"),
+        "no row": (lambda: draw.profile_bars(pd.DataFrame({"symbol": ["a"], "percent": [1]}), [1]), "0 to 0"),
         "no policy": (lambda: draw.giving_back("v4.13", [1]), "must be a Policy"),
         "size 0": (lambda: draw.giving_back(V4_13, [0]), "pages in one call"),
         "no memcg": (lambda: draw.record(one, producer_consumer(1, uncharge_cpu=0), memcg=5), "memcg is 5"),

@@ -8,7 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from memcg_lab import V4_13, V4_14, PatchLab, System, figures, mixed
+from memcg_lab import (
+    V4_13,
+    V4_14,
+    CounterLab,
+    DriftLab,
+    PatchLab,
+    ProfileLab,
+    StockLab,
+    System,
+    figures,
+    mixed,
+    op,
+)
 from memcg_lab.course import quotes
 from memcg_lab.labs import Lab, base, history, machines, patch
 from memcg_lab.labs.history import History
@@ -48,9 +60,25 @@ def test_every_state_is_what_single_operations_give(policy):
         assert state.sock == tuple(system.sock)
         assert state.css == tuple(system.snapshot()["css"])
         assert state.stock == tuple(tuple(stock) for stock in system.stock)
+        assert state.watermark == tuple(system.snapshot()["max"])
+        assert state.failcnt == tuple(system.snapshot()["failcnt"])
         assert past.total[k] == system.work().atomics
         if k < len(ops):
             system.replay(ops[k : k + 1])
+
+
+def test_watermarks_and_failures_of_refused_charges_are_kept():
+    ops = np.concatenate(
+        [op("try_charge", cpu=0, memcg=2, nr=n, ctx=c) for n in (40, 90, 1) for c in ("softirq", "task")]
+    )
+    limits = [-1, 100, -1]
+    past = History(System.chain(2, cpus=1, limits=limits), ops)
+    system = System.chain(2, cpus=1, limits=limits)
+    for k in range(len(ops)):
+        system.replay(ops[k : k + 1])
+        assert past.states[k + 1].watermark == tuple(system.snapshot()["max"])
+        assert past.states[k + 1].failcnt == tuple(system.snapshot()["failcnt"])
+    assert past.states[-1].failcnt[1] > 0
 
 
 @pytest.mark.parametrize("traffic", PatchLab.traffics)
@@ -150,11 +178,11 @@ def test_buttons_move_the_cursor_and_stop_at_the_ends(lab):
     assert press(lab.next) == 1
     assert press(lab.next) == 2
     assert press(lab.back) == 1
-    assert press(lab.next_drain) == 66
-    assert press(lab.next_drain) == 132
+    assert press(lab.next_landmark) == 66
+    assert press(lab.next_landmark) == 132
     assert press(lab.last) == 400
     assert press(lab.next) == 400
-    assert press(lab.next_drain) == 400
+    assert press(lab.next_landmark) == 400
     assert lab.message == "After operation 400 no stock is drained any more."
     assert press(lab.first) == 0
     assert lab.message == "Nothing has run yet: 400 operations wait."
@@ -313,7 +341,14 @@ class Doubler(Lab):
         return pd.DataFrame({"double": [result]})
 
 
-LABS = {"PatchLab": lambda: PatchLab(position=66), "Doubler": lambda: Doubler(number=2)}
+LABS = {
+    "PatchLab": lambda: PatchLab(position=66),
+    "ProfileLab": lambda: ProfileLab(marked=["page_counter_cancel"]),
+    "CounterLab": lambda: CounterLab(),
+    "StockLab": lambda: StockLab(position=33),
+    "DriftLab": lambda: DriftLab(),
+    "Doubler": lambda: Doubler(number=2),
+}
 
 
 @pytest.fixture(params=LABS.values(), ids=LABS)
@@ -382,6 +417,31 @@ def test_every_picture_has_alternative_text(any_lab):
     for widget in every_widget(any_lab):
         for picture in re.findall(r"<img[^>]*>", str(getattr(widget, "value", ""))):
             assert re.match(r'<img alt="[^"]{20,}"', picture)
+
+
+def test_every_sketch_has_a_name(any_lab):
+    for widget in every_widget(any_lab):
+        for sketch in re.findall(r"<svg[^>]*>", str(getattr(widget, "value", ""))):
+            assert re.match(r'<svg role="img" aria-label="Line chart, [^"]{20,}"', sketch)
+
+
+def test_a_table_shows_in_the_lab(any_lab):
+    any_lab.show_numbers.value = True
+    assert any_lab.numbers.value.count('<th scope="row">') == len(any_lab.table())
+
+
+def test_the_copied_line_makes_any_lab_again(any_lab):
+    if type(any_lab).__name__ == "Doubler":
+        pytest.skip("no part of the library")
+    any_lab.copy_settings.click()
+    twin = eval(any_lab.code.value, {type(any_lab).__name__: type(any_lab)})
+    assert twin.settings() == any_lab.settings()
+    assert repr(twin) == repr(any_lab)
+
+
+def test_an_unknown_setting_of_any_lab_is_refused(any_lab):
+    with pytest.raises(ValueError, match="is no setting of this lab; there are "):
+        any_lab.set(speed=1)
 
 
 def test_a_base_lab_says_what_is_missing():

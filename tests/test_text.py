@@ -101,3 +101,29 @@ def test_a_failure_is_one_sentence_that_keeps_the_view():
         text.failed("depth is 9.") == "That did not work: depth is 9. The lab still shows the last settings that did."
     )
     assert "an unknown error" in text.failed("")
+
+
+def test_bounds_and_places_have_their_names():
+    caption, sentence = text.stocks({"leaf": 3}, {"leaf": 120}, 10, 100, "counted", "limit")
+    assert caption == "Leaf: up to 120 pages counted. The limit is 100 pages; above it: leaf."
+    assert sentence.startswith("Line chart, pages counted over 10 operations")
+
+
+def test_a_drift_below_the_bound_is_not_told_as_reached():
+    caption, sentence = text.drift_bound([1, 2], {"a": [31, 62]}, 32)
+    assert caption == "On 2 CPUs the counter is up to 62 pages ahead. A ends at 62, never above the line CPUs × 32."
+    assert sentence.endswith("never above the line CPUs × 32, which ends at 64.")
+
+
+def test_many_marked_rows_are_counted_not_listed():
+    rows = [f"f{k}" for k in range(9)]
+    _, sentence = text.profile(rows, [1.0] * 9, list(range(7)), 9)
+    assert sentence.endswith("marked are f0 1.00, f1 1.00, f2 1.00, f3 1.00 and 3 more.")
+    caption, sentence = text.profile(["f"], [1.0], [0], 1)
+    assert caption == "1 of 1 row is marked: 1.00 % of all samples."
+    assert sentence.endswith("marked is f 1.00.")
+
+
+def test_plurals_of_words_that_do_not_just_take_an_s():
+    assert text.count(2, "miss") == "2 misses"
+    assert text.count(0, "entry") == "0 entries"

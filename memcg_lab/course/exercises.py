@@ -16,6 +16,7 @@ from ..mechanism.stock import css_put_many, refill_stock, uncharge_counters, unc
 from ..system import System, op
 from ..text import capital, count, kind, number, operation
 from ..workload import mixed
+from .answers import judge_factor, judge_never_hit, judge_rows, judge_tree
 
 # right: () -> int. why: what to add when it is right. wrong: answer -> why it is wrong. low, high: any other answer.
 Number = namedtuple("Number", "right why wrong low high")
@@ -52,7 +53,10 @@ def check(exercise, answer=None):
     if answer is None or answer is ...:
         print(f"{exercise}: not answered yet. Replace None by your answer and run this cell again.")
         return
-    right, told = EXERCISES[exercise](answer)
+    try:
+        right, told = EXERCISES[exercise](answer)
+    except Exception:  # an answer of the reader's own making; whatever it does, the cell goes on
+        right, told = False, f"Your answer is {kind(answer)} that cannot be read here; give what the text asks for."
     print(f"{exercise}: {'right' if right else 'not yet'}. {told}")
 
 
@@ -103,6 +107,53 @@ def _nothing_saved():
     return int(sizes[np.flatnonzero(saved)[-1] + 1])
 
 
+@functools.cache
+def _fits(depth, nr_pages):
+    log = System.chain(depth, cpus=1, policy=V4_13).step_through(op("try_charge", cpu=0, memcg=depth, nr=nr_pages))
+    return log.atomics()
+
+
+@functools.cache
+def _root_refuses(depth, nr_pages):
+    limits = [nr_pages - 1] + [-1] * depth
+    system = System.chain(depth, cpus=1, policy=V4_13, limits=limits)
+    return system.step_through(op("try_charge", cpu=0, memcg=depth, nr=nr_pages, ctx="softirq")).atomics()
+
+
+@functools.cache
+def _stock_after(*charges):
+    """Pages in an empty stock of v4.13 after some charges."""
+    system = System.chain(depth=1, cpus=1, policy=V4_13)
+    for nr_pages in charges:
+        system.charge_skmem(cpu=0, memcg=1, nr_pages=nr_pages)
+    return system.stock[0].nr_pages
+
+
+@functools.cache
+def _drift(policy, cpus, depth):
+    """The most pages the counter is ahead when each CPU fills its stock as far as the policy lets it."""
+    system = System.chain(depth, cpus=cpus, policy=policy)
+    for cpu in range(cpus):
+        system.charge_skmem(cpu=cpu, memcg=depth, nr_pages=1)
+        if policy is V4_14:  # one page back on top of the 31 that charging left
+            system.uncharge_skmem(cpu=cpu, memcg=depth, nr_pages=1)
+    return int(system.usage[depth] - system.sock[depth])
+
+
+@functools.cache
+def _largest_let_through():
+    """The largest packet that fits after one of its size was refused, on a cgroup that is full."""
+    largest = 0
+    for nr_pages in range(1, 2 * CHARGE_BATCH):
+        system = System.chain(depth=1, cpus=1, policy=V4_14, limits=[-1, 40])
+        system.charge_skmem(cpu=0, memcg=1, nr_pages=40)
+        refused = not system.charge_skmem(cpu=0, memcg=1, nr_pages=nr_pages)
+        system.uncharge_skmem(cpu=0, memcg=1, nr_pages=nr_pages)
+        if refused and system.charge_skmem(cpu=0, memcg=1, nr_pages=nr_pages):
+            largest = nr_pages
+    return largest
+
+
 _NUMBERS = {
     "00.1": Number(
         right=_levels_met,
@@ -115,6 +166,62 @@ _NUMBERS = {
         },
         low="Count every counter from the leaf up, the root included.",
         high="Each level has one counter, and a charge meets it once.",
+    ),
+    "02.1": Number(
+        right=lambda: _fits(4, 50),
+        why="Four levels below the root and the root itself, one atomic each. 50 pages cost what one page costs.",
+        wrong={
+            4: "4 is the number of levels below the root. The root has a counter too.",
+            250: "250 is 50 pages times 5 levels. But one atomic adds all 50 pages to a level.",
+            200: "200 is 50 pages times 4 levels. One atomic adds all 50 pages to a level, and the root counts.",
+            50: "One atomic adds all 50 pages to a level. Count the levels.",
+            10: "50 is more than a batch, so exactly 50 pages are charged, in one walk from the leaf to the root.",
+            1: "One atomic is right for one level. Count the levels.",
+        },
+        low="Count every counter from the leaf up, the root included.",
+        high="One atomic a level adds any number of pages.",
+    ),
+    "02.2": Number(
+        right=lambda: _root_refuses(4, 50),
+        why="Five levels add, the root included; the root takes its own back, and then the four below are undone.",
+        wrong={
+            5: "5 is right for the additions. All five have to be taken back.",
+            9: "The root added too, before it looked at its limit. It takes its own addition back.",
+            8: "8 would be right if the level below the root refused. The root is the fifth counter.",
+            4: "Each level adds before it looks at its limit, and what was added has to be taken back.",
+            6: "The root alone takes its addition back at once. The four levels below it are undone as well.",
+            500: "One atomic adds or takes back all 50 pages of a level.",
+            0: "Nobody looks before adding. All the levels add, and all of that is undone.",
+        },
+        low="Count the additions from the leaf to the root, and then what undoes each of them.",
+        high="One addition and one subtraction a level; the number of pages does not matter.",
+    ),
+    "03.1": Number(
+        right=lambda: _stock_after(20),
+        why="32 pages are charged, 20 are handed out, 12 are left.",
+        wrong={
+            32: "32 pages are charged, but 20 of them go to whoever asked.",
+            20: "20 pages are handed out. Asked is what is left of the batch.",
+            0: "The kernel charges a whole batch of 32, not just the 20 pages.",
+            31: "31 are left when one page is asked for. Here it is 20.",
+            52: "The 20 pages come out of the batch; they do not go into the stock on top of it.",
+        },
+        low="A whole batch is charged, and what nobody asked for stays.",
+        high="The pages that were asked for do not stay in the stock.",
+    ),
+    "03.2": Number(
+        right=lambda: _stock_after(20, 20),
+        why="12 are fewer than 20, so this is a miss: a new batch of 32, of which 12 are left, on top of the 12.",
+        wrong={
+            12: "12 is what the second batch leaves. The 12 of the first are still there.",
+            44: "Of the new batch 20 pages are handed out; only the rest goes into the stock.",
+            4: "A charge that the stock cannot serve leaves it alone, and then a whole batch of 32 comes, not 24.",
+            0: "All or nothing: 12 pages cannot serve 20, so they stay where they are.",
+            32: "Nothing fills the stock up to 32. What is left of each batch goes on top.",
+            31: "31 is the most that a stock of 4.13 can hold. Count what is left of both batches.",
+        },
+        low="Count what is left of both batches.",
+        high="40 of the 64 pages that were charged are in use.",
     ),
     "04.1": Number(
         right=lambda: _first_drain()[0],
@@ -155,6 +262,49 @@ _NUMBERS = {
         },
         low="As long as one call fits into the stock, a later call drains the pages of both.",
         high="A smaller call overflows the stock every time already.",
+    ),
+    "05.1": Number(
+        right=lambda: _drift(V4_14, 72, 3),
+        why="72 stocks of 32 pages. Each page is counted once at each level, so the depth does not matter.",
+        wrong={
+            72 * 31: "31 is what charging alone leaves in a stock. Giving back can make it 32.",
+            72 * 32 * 3: "Depth does not multiply: each level sees the same pages once.",
+            72 * 32 * 4: "Depth does not multiply: each level sees the same pages once.",
+            72 * 33: "With 33 pages a stock is drained at once. 32 may stay.",
+            32: "That is one CPU's stock. There are 72.",
+            96: "Depth does not multiply, the CPUs do.",
+            128: "Depth does not multiply, the CPUs do.",
+            72: "Each CPU may hold 32 pages, not one.",
+        },
+        low="Count what every CPU's stock may hold.",
+        high="A stock holds 32 pages at most, and each page is counted once at each level.",
+    ),
+    "05.2": Number(
+        right=lambda: _drift(V4_13, 72, 3),
+        why="Before the patch only charging fills a stock: a batch of 32 less the page or more that was asked for.",
+        wrong={
+            72 * 32: "That is after the patch. Before it a stock is filled only by a charge, which uses a page itself.",
+            0: "Charging used the stocks before the patch already.",
+            31: "That is one CPU's stock. There are 72.",
+            72: "Each CPU may hold more than one page: what is left of a batch.",
+            72 * 31 * 3: "Depth does not multiply: each level sees the same pages once.",
+            72 * 31 * 4: "Depth does not multiply: each level sees the same pages once.",
+        },
+        low="Count what is left of a batch on every CPU.",
+        high="A charge of one page leaves 31 of its batch, and each page is counted once at each level.",
+    ),
+    "05.3": Number(
+        right=_largest_let_through,
+        why="32 pages may stay when they come back. With 33 the stock is drained, and the next packet finds nothing.",
+        wrong={
+            31: "31 was the most before the patch. When the refused packet's pages come back, 32 may stay.",
+            33: "With 33 pages the stock is drained at once, so nothing is left for the next packet.",
+            3: "3 was the size in the example. Larger packets do it too.",
+            10: "10 was the limit in the example; it has nothing to do with the stock.",
+            64: "More than 32 pages do not stay in a stock.",
+        },
+        low="Larger packets pass too, as long as their pages may stay in the stock.",
+        high="As soon as the pages come back they would overflow the stock, and it is drained.",
     ),
 }
 
@@ -268,5 +418,13 @@ def _short(error):
     return capital(f"{type(error).__name__}: {line[:160]}".rstrip(": .")) + "."
 
 
-EXERCISES = {key: functools.partial(_judge, exercise) for key, exercise in _NUMBERS.items()}
-EXERCISES["04.4"] = _judge_refill
+_JUDGES = {
+    "01.1": judge_factor,
+    "01.2": judge_rows,
+    "02.3": judge_tree,
+    "03.3": judge_never_hit,
+    "04.4": _judge_refill,
+}
+EXERCISES = dict(
+    sorted({**{key: functools.partial(_judge, exercise) for key, exercise in _NUMBERS.items()}, **_JUDGES}.items())
+)

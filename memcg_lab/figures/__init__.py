@@ -1,16 +1,30 @@
 """Figures: one function a figure, one look for all; each returns picture, caption, sentence and data table."""
 
 from .base import Figure
-from .charts import atomics_by_level, atomics_over_ops, atomics_per_page, counter_and_stat, stocks_over_ops
+from .charts import (
+    atomics_by_depth,
+    atomics_by_level,
+    atomics_over_ops,
+    atomics_per_page,
+    counter_and_stat,
+    drift_bound,
+    pages_over_ops,
+    profile_bars,
+    stocks_over_ops,
+)
 from .series import giving_back, record
 
 __all__ = [
     "Figure",
+    "atomics_by_depth",
     "atomics_by_level",
     "atomics_over_ops",
     "atomics_per_page",
     "counter_and_stat",
+    "drift_bound",
     "giving_back",
+    "pages_over_ops",
+    "profile_bars",
     "record",
     "stocks_over_ops",
 ]

@@ -5,10 +5,13 @@ import pandas as pd
 
 from .. import text
 from ..system import System
-from .base import LOOKS, Figure, canvas, label_ends, looks, styled, thousands, whole
+from ..workload import whole_number
+from .base import FURTHER, LOOKS, Figure, canvas, label_ends, looks, styled, thousands, whole
 from .series import _path
 
 ROWS_SHOWN = 20  # of a long series in its data table, plus the start
+BARS_SHOWN = 30  # of a long profile; more could not be read
+NAME_SHOWN = 44  # letters of a symbol beside its bar
 
 
 @styled
@@ -176,16 +179,236 @@ def stocks_over_ops(runs, bound=None):
     Uncharge hunk alone: up to 224 pages in the stocks; after up to 63. The bound is 64 pages; above it: uncharge hunk \
 alone.
     """
-    series = _series(runs, "in_stocks")
-    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or bound < 0):
-        raise ValueError(f"bound is {bound!r}; it must be a whole number of pages, 0 or more.")
-    n = len(next(iter(series.values()))) - 1
-    figure, axes = _lines(series, "pages in the stocks", None, bound)
-    finals = {label: int(values[-1]) for label, values in series.items()}
-    peaks = {label: int(values.max()) for label, values in series.items()}
-    caption, sentence = text.stocks(finals, peaks, n, bound)
-    table = _rows(series)
-    table.loc["peak"] = list(peaks.values())
+    return _pages(_series(runs, "in_stocks"), "in the stocks", bound, "bound", None)
+
+
+@styled
+def pages_over_ops(runs, where, bound=None, bound_name="bound", cursor=None):
+    """Lines: pages of any kind, operation by operation, with a bound or a limit that they may meet.
+
+    Parameters
+    ----------
+    runs : dict of str to sequence of int
+        Pages after each operation, with the start in front.
+    where : str
+        What the pages have in common, after the word "pages": "in the stock of CPU 0".
+    bound : int, optional
+        Drawn as a line.
+    bound_name : str
+        What that line is called.
+    cursor : int, optional
+        An operation to mark with an upright line.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no run, the runs differ in length, or the bound or the cursor is not a whole number in its range.
+
+    Examples
+    --------
+    >>> print(pages_over_ops({"leaf": [0, 40, 80, 80]}, "counted", bound=100, bound_name="limit").caption)
+    Leaf: up to 80 pages counted. The limit is 100 pages; none is above it.
+    """
+    return _pages(_series(runs, "pages"), where, bound, bound_name, cursor)
+
+
+@styled
+def atomics_by_depth(depths, before, after):
+    """Lines: what the same traffic costs, against the depth of the cgroup, before and after the patch.
+
+    Parameters
+    ----------
+    depths : sequence of int
+        Levels below the root, rising.
+    before, after : sequence of int
+        Atomics, one for each depth.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, the depths do not rise, or a count is below 0.
+
+    Examples
+    --------
+    >>> print(atomics_by_depth([1, 2, 4], [414, 621, 1035], [26, 39, 65]).caption)
+    From depth 1 to depth 4 the same traffic goes from 414 to 1,035 atomics before the patch, and from 26 to 65 after \
+it: each level adds 207 before, 13 after.
+    """
+    depths = _rising("depths", depths, 1)
+    costs = {name: _counts(name, values, depths, "depth") for name, values in (("before", before), ("after", after))}
+    figure, axes = canvas()
+    ends = []
+    for name, cost in costs.items():
+        look = LOOKS[name]
+        axes.plot(depths, cost, color=look.color, linestyle=look.linestyle, marker=look.marker, clip_on=False)
+        ends.append((depths[-1], cost[-1], f"{name}: {text.number(cost[-1])}", look.color))
+    axes.set_xlim(depths[0], depths[-1] + 0.02 * (depths[-1] - depths[0]))  # room for the last marker
+    axes.set_ylim(0, max(1, *(max(cost) for cost in costs.values())) * 1.08)
+    axes.set_xticks(depths)
+    whole(axes.yaxis)
+    axes.set_xlabel("depth: levels below the root")
+    axes.set_ylabel("atomics")
+    label_ends(axes, ends)
+    caption, sentence = text.atomics_by_depth(depths, costs["before"], costs["after"])
+    return Figure(figure, caption, sentence, pd.DataFrame(costs, index=pd.Index(depths, name="depth", dtype=object)))
+
+
+@styled
+def drift_bound(cpus, worst, batch):
+    """Lines: the largest drift against the number of CPUs, with the line CPUs × batch.
+
+    Parameters
+    ----------
+    cpus : sequence of int
+        Numbers of CPUs, rising.
+    worst : dict of str to sequence of int
+        Pages the counter was ahead at most, one for each number of CPUs; one to four lines.
+    batch : int
+        Pages a stock may hold.
+
+    Returns
+    -------
+    Figure
+        Lines that coincide lie upon each other as a wide one and a narrow one, and the sentence says so.
+
+    Raises
+    ------
+    ValueError
+        If there is no line, the lengths differ, or a number is out of range.
+
+    Examples
+    --------
+    >>> figure = drift_bound([1, 2, 4], {"depth 1": [32, 64, 128], "depth 4": [32, 64, 128]}, batch=32)
+    >>> print(figure.caption)
+    On 4 CPUs the counter is up to 128 pages ahead. Depth 1 and depth 4 coincide, and lie on the line CPUs × 32.
+    """
+    cpus = _rising("cpus", cpus, 1)
+    batch = whole_number("batch", batch, 1, 2**31 - 1)
+    if not isinstance(worst, dict) or not 1 <= len(worst) <= 4:
+        raise ValueError('worst must be a dict of one to four lines, such as {"depth 1": [32, 64]}.')
+    worst = {str(label): _counts(f'worst["{label}"]', pages, cpus, "number of CPUs") for label, pages in worst.items()}
+    bound = [n * batch for n in cpus]
+    figure, axes = canvas()
+    chosen = looks(worst)
+    ends = []
+    for rank, (label, pages) in enumerate(worst.items()):
+        look = chosen[label]
+        below = len(worst) - 1 - rank  # lines still to come: the earlier a line, the wider it is
+        axes.plot(
+            cpus,
+            pages,
+            color=look.color,
+            linestyle="-" if below else look.linestyle,
+            linewidth=2.2 + 4.5 * below,
+            alpha=0.45 if below else 1.0,
+            zorder=2 + rank / 10,
+            clip_on=False,
+        )
+        axes.plot(
+            cpus,
+            pages,
+            linestyle="none",
+            marker=look.marker,
+            markersize=6 + 6 * below,
+            markerfacecolor="white" if below else look.color,
+            markeredgecolor=look.color,
+            markeredgewidth=2,
+            zorder=3 + rank / 10,
+            clip_on=False,
+        )
+        ends.append((cpus[-1], pages[-1], f"{label}: {text.number(pages[-1])}", look.color))
+    axes.plot(cpus, bound, color="#222222", linewidth=1.3, linestyle=(0, (2, 2)), zorder=4)
+    ends.append((cpus[-1], bound[-1], f"CPUs × {batch}: {text.number(bound[-1])}", "#222222"))
+    axes.set_xlim(0, cpus[-1] * 1.02)
+    axes.set_ylim(0, max(1, *bound, *(max(pages) for pages in worst.values())) * 1.08)
+    # Where numbers double, the first ones would cover each other.
+    apart = [n for k, n in enumerate(cpus) if k == len(cpus) - 1 or n >= cpus[-1] / 10]
+    axes.set_xticks([0, *apart] if len(apart) <= 10 else [0, cpus[-1]])
+    whole(axes.yaxis)
+    axes.set_xlabel("CPUs")
+    axes.set_ylabel("largest drift, pages")
+    label_ends(axes, ends)
+    caption, sentence = text.drift_bound(cpus, worst, batch)
+    table = pd.DataFrame(worst | {f"CPUs × {batch}": bound}, index=pd.Index(cpus, name="CPUs", dtype=object))
+    return Figure(figure, caption, sentence, table)
+
+
+@styled
+def profile_bars(profile, marked=()):
+    r"""Bars: the rows of a profile, those that are marked filled and named so, the others grey.
+
+    Parameters
+    ----------
+    profile : DataFrame
+        What ``read_perf`` gave, or any table with the columns ``percent`` and ``symbol``.
+    marked : sequence of str or int
+        Symbols (every row of that name) or numbers of rows from 0.
+
+    Returns
+    -------
+    Figure
+        At most 30 rows are drawn; sums and sentence know all of them.
+
+    Raises
+    ------
+    ValueError
+        If the table has no rows or not these columns, or what is marked is not in it.
+
+    Examples
+    --------
+    >>> from memcg_lab.perf import read_perf
+    >>> listing = read_perf("2.13% [kernel] [k] page_counter_cancel\n0.84% [kernel] [k] tcp_ack\n")
+    >>> print(profile_bars(listing, marked=["tcp_ack"]).caption)
+    1 of 2 rows is marked: 0.84 % of all samples.
+    """
+    rows, percents = profile_rows(profile)
+    marked = marked_rows(rows, marked)
+    shown = min(len(rows), BARS_SHOWN)
+    figure, axes = canvas()
+    figure.set_size_inches(8, 1.0 + 0.285 * max(shown, 4))
+    look = FURTHER[0]
+    widest = max(percents)
+    for k in range(shown):
+        filled = k in marked
+        axes.barh(
+            k,
+            percents[k],
+            height=0.74,
+            facecolor=look.color if filled else "#e3e3e3",
+            edgecolor="#003d2c" if filled else "#8a8a8a",
+            hatch="///" if filled else "",
+            linewidth=1.2,
+        )
+        axes.annotate(
+            f"{percents[k]:.2f}" + ("  marked" if filled else ""),
+            (percents[k], k),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontweight="bold" if filled else "normal",
+            color="#005f45" if filled else "#222222",
+        )
+    axes.set_yticks(range(shown), [_short(row) for row in rows[:shown]])
+    for k, label in enumerate(axes.get_yticklabels()):
+        label.set_fontweight("bold" if k in marked else "normal")
+    axes.set_ylim(shown - 0.4, -0.6)
+    axes.set_xlim(0, max(widest, 0.01) * 1.25)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.set_xlabel("percent of all samples")
+    caption, sentence = text.profile(rows, percents, marked, shown)
+    table = pd.DataFrame(
+        {"symbol": rows, "percent": percents, "marked": [k in marked for k in range(len(rows))]},
+        index=pd.Index(range(1, len(rows) + 1), name="row", dtype=object),
+    )
     return Figure(figure, caption, sentence, table)
 
 
@@ -365,6 +588,55 @@ def atomics_per_page(sizes, before, after):
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------------
+def profile_rows(profile):
+    """Symbols and percents of a profile, row by row, or a ValueError that says what is missing."""
+    if not isinstance(profile, pd.DataFrame) or not {"percent", "symbol"} <= set(profile.columns):
+        raise ValueError("profile is not a table of read_perf(); it needs the columns percent and symbol.")
+    if not len(profile):
+        raise ValueError("profile has no rows.")
+    percents = _numbers("percent", list(profile["percent"])).tolist()
+    wrong = [k for k, percent in enumerate(percents) if not 0 <= percent <= 100]
+    if wrong:
+        raise ValueError(f"row {wrong[0] + 1} of the profile has {percents[wrong[0]]} percent; allowed are 0 to 100.")
+    return [str(symbol) for symbol in profile["symbol"]], percents
+
+
+def marked_rows(rows, marked):
+    """Numbers of the rows that are named, from 0, in order; each entry is a symbol or such a number."""
+    if isinstance(marked, str) or not hasattr(marked, "__iter__"):
+        raise ValueError(f"marked is {marked!r}; it must be a list of symbols, such as [{rows[0]!r}].")
+    found = set()
+    for entry in marked:
+        if isinstance(entry, str):
+            named = [k for k, row in enumerate(rows) if row == entry]
+            if not named:
+                raise ValueError(f"{entry!r} is marked, but no row of the profile has this symbol.")
+            found.update(named)
+        else:
+            found.add(whole_number("a marked row", entry, 0, len(rows) - 1))
+    return sorted(found)
+
+
+def _short(symbol):
+    return symbol if len(symbol) <= NAME_SHOWN else symbol[: NAME_SHOWN - 1] + "…"
+
+
+def _rising(name, values, low):
+    """Two or more whole numbers that rise, as a list."""
+    values = [whole_number(name, value, low, 2**31 - 1) for value in values]
+    if len(values) < 2 or any(a >= b for a, b in zip(values, values[1:], strict=False)):
+        raise ValueError(f"{name} must be two or more whole numbers that rise, from {low} on.")
+    return values
+
+
+def _counts(name, values, places, place):
+    """Whole numbers from 0 on, one for each place, as a list."""
+    values = [whole_number(name, value, 0, 2**62) for value in values]
+    if len(values) != len(places):
+        raise ValueError(f"{name} has {len(values):,} values; it needs one for each {place}, {len(places):,}.")
+    return values
+
+
 def _numbers(name, values):
     try:
         numbers = np.asarray(values, dtype=float)
@@ -398,7 +670,21 @@ def _series(runs, column):
     return series
 
 
-def _lines(series, ylabel, cursor=None, bound=None):
+def _pages(series, where, bound, bound_name, cursor):
+    """The figures of pages over operations."""
+    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or bound < 0):
+        raise ValueError(f"{bound_name} is {bound!r}; it must be a whole number of pages, 0 or more.")
+    n = len(next(iter(series.values()))) - 1
+    figure, axes = _lines(series, f"pages {where}", cursor, bound, bound_name)
+    finals = {label: int(values[-1]) for label, values in series.items()}
+    peaks = {label: int(values.max()) for label, values in series.items()}
+    caption, sentence = text.stocks(finals, peaks, n, bound, where, bound_name)
+    table = _rows(series)
+    table.loc["peak"] = list(peaks.values())
+    return Figure(figure, caption, sentence, table)
+
+
+def _lines(series, ylabel, cursor=None, bound=None, bound_name="bound"):
     """The drawing that the figures over operations share."""
     n = len(next(iter(series.values()))) - 1
     if cursor is not None and (isinstance(cursor, bool) or cursor not in range(n + 1)):
@@ -429,7 +715,7 @@ def _lines(series, ylabel, cursor=None, bound=None):
     if bound is not None:
         top = max(top, bound)
         axes.axhline(bound, color="#333333", linewidth=1.2, linestyle=(0, (2, 2)))
-        ends.append((n, bound, f"bound: {text.number(bound)}", "#333333"))
+        ends.append((n, bound, f"{bound_name}: {text.number(bound)}", "#333333"))
     axes.set_xlim(0, n)
     axes.set_ylim(0, top * 1.08)
     whole(axes.xaxis, 8)

@@ -16,7 +16,7 @@ class Lab(W.VBox):
 
     A subclass gives ``make_controls``, ``compute``, ``figure``, ``sentence`` and ``table``, and may give ``view`` (HTML
     above the picture), ``overlay`` (cheap HTML over the picture), ``picture_of`` (the settings the picture depends on)
-    and ``buttons``.
+    and ``picture_html`` (the live picture, if it is not the figure's own).
 
     Parameters
     ----------
@@ -121,6 +121,11 @@ class Lab(W.VBox):
         """The picture in the live lab; what :meth:`overlay` shows is left out."""
         return self.figure(result)
 
+    def picture_html(self, result):
+        """The HTML of that picture; a lab that draws it anew with every move gives a ``sketch`` instead."""
+        figure = self.drawing(result)
+        return image_html(figure.png(), figure.sentence, ' width="720"')
+
     # --- what a reader uses -----------------------------------------------------------------------------------------
     def settings(self):
         """The values of the controls by name."""
@@ -144,8 +149,9 @@ class Lab(W.VBox):
                 raise ValueError(f"{name!r} is no setting of this lab; there are {', '.join(self.controls)}.")
         self._quiet = True
         try:
-            for name, value in values.items():
-                self.controls[name].value = value
+            for name in self.controls:  # in their order: one may set the range of a later one
+                if name in values:
+                    self.controls[name].value = values[name]
         finally:
             self._quiet = False
         self._update()
@@ -196,8 +202,7 @@ class Lab(W.VBox):
         screen, overlay, message = self.view(result), self.overlay(result), self.sentence(result)
         drawn = self.picture_of(settings)
         if drawn != self._drawn:
-            figure = self.drawing(result)
-            self.picture.value = image_html(figure.png(), figure.sentence, ' width="720"')
+            self.picture.value = self.picture_html(result)
             self._drawn = drawn
         self.result = result
         self.numbers.value = table_html(self.table(result)) if self.show_numbers.value else ""

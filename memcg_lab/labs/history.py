@@ -13,6 +13,7 @@ from ..mechanism.layout import (
     STEP_CSS_PUT,
     STEP_DRAIN,
     STEP_DRAIN_OWNER,
+    STEP_FAILCNT,
     STEP_REFILL,
     STEP_REFILL_OWNER,
     STEP_SOCK_ADD,
@@ -30,12 +31,14 @@ PATCH_LINES = (
 )
 CAP_TEST, CAP_DRAIN, OLD_UNCHARGE, OLD_PUT, NEW_REFILL = range(len(PATCH_LINES))
 
-State = namedtuple("State", "usage css sock stock")  # pages by memcg, by memcg, by memcg; (memcg, pages) by CPU
+# By cgroup: usage, references, MEMCG_SOCK, watermark (pages) and failures; by CPU: (memcg, pages) in the stock.
+State = namedtuple("State", "usage css sock stock watermark failcnt")
 
 _STOCK = {STEP_CONSUME_HIT, STEP_REFILL, STEP_DRAIN}
 _OWNER = {STEP_REFILL_OWNER, STEP_DRAIN_OWNER}
 _CSS = {STEP_CSS_GET, STEP_CSS_PUT}
 _SOCK = {STEP_SOCK_ADD, STEP_SOCK_SUB}
+_WATERMARK = {code for code, step in enumerate(STEPS) if step.what == "watermark of"}
 _COUNT = {code for code, step in enumerate(STEPS) if step.what == "count of"}
 
 
@@ -75,8 +78,8 @@ class History:
         edges = np.searchsorted(rows["op"], np.arange(len(ops) + 1)).tolist()
         self._edges = edges
         usage, css, sock = list(start["usage"]), list(start["css"]), list(start["sock"])
-        stock = [list(s) for s in start["stock"]]
-        self.states = [_state(usage, css, sock, stock)]
+        stock, watermark, failcnt = [list(s) for s in start["stock"]], list(start["max"]), list(start["failcnt"])
+        self.states = [_state(usage, css, sock, stock, watermark, failcnt)]
         for k in range(len(ops)):
             for _, _, code, where, before, after in self.rows[edges[k] : edges[k + 1]]:
                 if code in _COUNT:
@@ -90,7 +93,11 @@ class History:
                     css[where] = after
                 elif code in _SOCK:
                     sock[where] += after - before
-            self.states.append(_state(usage, css, sock, stock))
+                elif code in _WATERMARK and where < memcgs:
+                    watermark[where] = after
+                elif code == STEP_FAILCNT and where < memcgs:
+                    failcnt[where] = after
+            self.states.append(_state(usage, css, sock, stock, watermark, failcnt))
         atomic = rows["op"][COUNTER_ATOMIC[rows["step"]]]
         self.atomics = np.bincount(atomic, minlength=len(ops)) if len(ops) else np.zeros(0, np.int64)
         self.total = np.concatenate([[0], np.cumsum(self.atomics)])
@@ -132,5 +139,7 @@ class History:
         return filled[-1] if filled else None
 
 
-def _state(usage, css, sock, stock):
-    return State(tuple(usage), tuple(css), tuple(sock), tuple(tuple(s) for s in stock))
+def _state(usage, css, sock, stock, watermark, failcnt):
+    return State(
+        tuple(usage), tuple(css), tuple(sock), tuple(tuple(s) for s in stock), tuple(watermark), tuple(failcnt)
+    )

@@ -2,6 +2,7 @@
 
 import html
 
+from ..figures.series import COUNTER_ATOMIC
 from ..mechanism.layout import (
     CHARGE_BATCH,
     OPS,
@@ -74,7 +75,7 @@ def machine(name, title, history, k, names, rows):
     )
     return (
         f'<section class="machine {name}" aria-label="{html.escape(title)}">{head}'
-        f"{_places(history, k, names)}{_steps(history, k, names, rows)}</section>"
+        f"{_places(history, k, names)}{steps(history, k, names, rows)}</section>"
     )
 
 
@@ -92,7 +93,7 @@ def _places(history, k, names):
     )
     rows = []
     for m in reversed(range(len(names))):
-        cells = "".join(_value(getattr(state, field)[m], getattr(past, field)[m]) for field in ("usage", "css", "sock"))
+        cells = "".join(value(getattr(state, field)[m], getattr(past, field)[m]) for field in ("usage", "css", "sock"))
         rows.append(f'<tr><th scope="row">{html.escape(names[m])}</th>{cells}</tr>')
     stocks = []  # the bars end at 40 pages, so that 33 can be seen
     for cpu, ((memcg, pages), (past_memcg, past_pages)) in enumerate(zip(state.stock, past.stock, strict=True)):
@@ -113,30 +114,40 @@ def _places(history, k, names):
     )
 
 
-def _value(now, past):
+def is_counter_atomic(code):
+    """True if a step is an atomic on a counter of the tree."""
+    return bool(COUNTER_ATOMIC[code])
+
+
+def value(now, past):
+    """One number of a machine as a cell of a table, with what it was."""
     if now == past:
         return f"<td>{number(now)}</td>"
     return f'<td class="new"><span class="was">was {number(past)}</span> {number(now)}</td>'
 
 
-def _steps(history, k, names, rows):
+def steps(history, k, names, rows):
+    """The steps of operation ``k`` (1 …) as a list, with ``rows`` lines kept free."""
     items = _step_rows(history, k, names) if k else ['<li class="s">Nothing has run yet.</li>']
     return f'<ol style="min-height:{rows * ROW}px">{"".join(items)}</ol>'
 
 
 def _step_rows(history, k, names):
     """The steps as list items: the changed line of the patch, the function, then each step in it."""
-    steps, lines = history.steps(k - 1), history.lines(k - 1)
+    taken, lines = history.steps(k - 1), history.lines(k - 1)
     tested = history.cap_test(k - 1)
     items, function, shown = [], None, None
     filled_last = max(
-        (i for i, step in enumerate(steps) if STEPS[step[2]].rule.startswith("put the pages")), default=-1
+        (i for i, step in enumerate(taken) if STEPS[step[2]].rule.startswith("put the pages")), default=-1
     )
-    for i, ((_, _, code, where, before, after), line) in enumerate(zip(steps, lines, strict=True)):
+    for i, ((_, _, code, where, before, after), line) in enumerate(zip(taken, lines, strict=True)):
         kind = STEPS[code]
         if code == STEP_RETURN:
-            if OPS[history.ops["op"][k - 1]] == "charge_skmem":
+            called = OPS[history.ops["op"][k - 1]]
+            if called == "charge_skmem":
                 items.append(f'<li class="f">returns {"true: it fits" if after else "false: it does not fit"}</li>')
+            elif called == "try_charge":
+                items.append(f'<li class="f">returns {"-ENOMEM: it does not fit" if after else "0: it fits"}</li>')
             continue
         if line is not None and line != shown and line != CAP_DRAIN:
             items.append(_patch_line(line))

@@ -13,8 +13,9 @@ from ..mechanism.policy import V4_13, V4_14
 from ..system import System
 from ..workload import alternating, bursts, pingpong, producer_consumer
 from . import machines
-from .base import Lab, choice, whole_number_box
+from .base import choice, whole_number_box
 from .history import History
+from .stepping import SteppedLab
 
 OPERATIONS = 400
 DEPTH_MAX = 5
@@ -47,7 +48,7 @@ def run(traffic, depth):
     return Run(*both, names, rows)
 
 
-class PatchLab(Lab):
+class PatchLab(SteppedLab):
     """One traffic on two machines, before and after the patch: step through it, forwards and back.
 
     Parameters
@@ -73,6 +74,8 @@ was drained). So far 105 before, 9 after.
     """
 
     traffics = tuple(TRAFFIC)
+    operations = OPERATIONS
+    landmark = "Next drain", "Go to the next drain after the patch", "no stock is drained any more"
 
     def __init__(self, *, traffic="one CPU charges, another gives back", depth=2, position=0):
         super().__init__(traffic=traffic, depth=depth, position=position)
@@ -82,19 +85,12 @@ was drained). So far 105 before, 9 after.
         return {
             "traffic": choice("traffic", traffic, self.traffics, "Traffic that both machines see:"),
             "depth": whole_number_box("depth", depth, 1, DEPTH_MAX, "Levels below the root, 1 to 5:"),
-            "position": whole_number_box(
-                "position", position, 0, OPERATIONS, f"Operations executed, 0 to {OPERATIONS}:", "24em"
-            ),
+            "position": self.position_box(position),
         }
 
     def rows(self):
         """See the base."""
-        self.first = self.button("First", lambda: self._go(0), "Go to the start")
-        self.back = self.button("Back", lambda: self._go(self.position.value - 1), "One operation back")
-        self.next = self.button("Next", lambda: self._go(self.position.value + 1), "One operation on")
-        self.next_drain = self.button("Next drain", self._go_to_drain, "Go to the next drain after the patch")
-        self.last = self.button("Last", lambda: self._go(OPERATIONS), "Go to the end")
-        steps = W.HBox([self.first, self.back, self.next, self.next_drain, self.last])
+        steps = self.step_buttons()
         wrap = W.Layout(flex_flow="row wrap")
         return [
             W.HBox([self.controls["traffic"], self.controls["depth"]], layout=wrap),
@@ -198,16 +194,9 @@ was drained). So far 105 before, 9 after.
             self._place = key, self._lines(result, None).figure.axes[0].get_position().bounds
         return self._place[1]
 
-    def _go(self, position):
-        self.position.value = min(max(position, 0), OPERATIONS)
-
-    def _go_to_drain(self):
-        here = self.position.value
-        later = [k + 1 for k in self.result.run.after.drains if k + 1 > here]
-        if later:
-            self._go(later[0])
-        else:
-            self.say(f"After operation {text.number(here)} no stock is drained any more.")
+    def landmarks(self, result):
+        """See the base."""
+        return [k + 1 for k in result.run.after.drains]
 
 
 def _reason(history, k):
