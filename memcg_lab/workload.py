@@ -38,11 +38,13 @@ SIZE_MIXES = {
 
 def whole_number(what, value, low, high):
     """A whole number in a range, or a ValueError that says so."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{what} is {value!r}; it must be a whole number from {low:,} to {high:,}.") from None
-    if isinstance(value, (bool, np.bool_)) or not low <= number <= high:
+    number = None
+    if not isinstance(value, (bool, np.bool_)):  # Python would take True for 1
+        try:
+            number = operator.index(value)
+        except TypeError:
+            pass
+    if number is None or not low <= number <= high:
         raise ValueError(f"{what} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
     return number
 
