@@ -72,12 +72,13 @@ def is_packaged(rule):
     return getattr(rule, "__module__", "").split(".")[0] == __package__
 
 
-def is_cached(dispatcher):
-    """True if a call would load or has already loaded machine code instead of compiling it."""
-    if not JIT or dispatcher.signatures:
+def is_cached(dispatcher, arguments):
+    """True if a call with such arguments loads or has already loaded machine code instead of compiling it."""
+    if not JIT:
         return True
+    types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
     cache = dispatcher._cache
-    return isinstance(cache, _PackageCache) and cache.is_filled()
+    return types in dispatcher.signatures or (isinstance(cache, _PackageCache) and cache.holds(types))
 
 
 def say(message):
@@ -116,9 +117,9 @@ class _PackageCache(FunctionCache):
         # numba hashes the pickled closure here. Ours holds compiled rules, whose pickles differ in every process.
         return (sig, codegen.magic_tuple(), self._key)
 
-    def is_filled(self):
+    def holds(self, types):
         try:
-            return bool(self._cache_file._load_index())
+            return any(key[0] == types and key[-1] == self._key for key in self._cache_file._load_index())
         except OSError:
             return False
 
@@ -135,7 +136,7 @@ def symbol(name, key):
     return f"{letters}_{digest}"
 
 
-def announce(dispatcher, name):
+def announce(dispatcher, name, arguments):
     """Say so before a call that has to compile; the message is gone from a notebook's output, the pause is not."""
-    if not is_cached(dispatcher):
+    if not is_cached(dispatcher, arguments):
         say(f"memcg-lab: compiling {name} for the first time, about 10 seconds; later runs load it")

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from lab_helpers import MODE, OWN, ROOT, digests, python
+from lab_helpers import MODE, OWN, ROOT, digests, python, state_of
 from memcg_lab import V4_13, V4_14, System, _jit, pingpong
 from memcg_lab.mechanism import stock
 from memcg_lab.mechanism.policy import bind
@@ -95,10 +95,12 @@ def test_the_source_of_a_rule_can_be_shown():
 @compiled_only
 def test_built_in_policies_are_kept_on_disk_and_a_readers_rule_is_not():
     for policy in (V4_13, V4_14):
-        System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
-        assert isinstance(bind(policy, False)._cache, _jit._PackageCache)
-        assert bind(policy, False)._cache.is_filled()
-        assert _jit.is_cached(bind(policy, False))
+        system = System.chain(depth=1, cpus=1, policy=policy)
+        system.replay(pingpong(1))
+        assert isinstance(bind(policy)._cache, _jit._PackageCache)
+        assert all(bind(policy)._cache.holds(types) for types in bind(policy).signatures)
+        assert _jit.is_cached(bind(policy), (state_of(system), pingpong(1), True))
+        assert not _jit.is_cached(bind(policy), (state_of(system), pingpong(1), 1.0))
     assert not isinstance(bind(OWN, False)._cache, _jit._PackageCache)
 
 
@@ -119,20 +121,41 @@ def test_a_cache_that_cannot_be_read_counts_as_empty(monkeypatch):
 
     cache = bind(V4_14, False)._cache
     monkeypatch.setattr(cache._cache_file, "_load_index", fail)
-    assert not cache.is_filled()
+    assert not cache.holds(bind(V4_14).signatures[0])
 
 
 @pytest.mark.once
 def test_a_compilation_is_announced_on_standard_error(capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # nbval's plugin brings it
     fresh = _jit.kernel("announced", key=None)(lambda values: values[0])
-    _jit.announce(fresh, "a rule")
+    _jit.announce(fresh, "a rule", (np.arange(3),))
     captured = capsys.readouterr()
     assert "compiling a rule for the first time" in captured.err
     assert captured.out == ""
     fresh(np.arange(3))
-    _jit.announce(fresh, "a rule")
+    _jit.announce(fresh, "a rule", (np.arange(3),))
     assert capsys.readouterr().err == ""
+    _jit.announce(fresh, "a rule", (np.arange(3.0),))  # compiled for whole numbers only
+    assert "compiling a rule" in capsys.readouterr().err
+
+
+@pytest.mark.once
+def test_the_logging_form_is_announced_by_itself_and_once(tmp_path):
+    code = """
+import sys
+from memcg_lab import System, pingpong
+for call in ("replay", "replay", "step_through", "step_through"):
+    print(call, file=sys.stderr)
+    getattr(System.chain(depth=1, cpus=1), call)(pingpong(1))
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+        for _ in range(2)
+    ]
+    told = [[line.split()[0] for line in run.stderr.splitlines()] for run in runs]
+    assert told[0] == ["replay", "memcg-lab:", "replay", "step_through", "memcg-lab:", "step_through"]
+    assert told[1] == ["replay", "replay", "step_through", "step_through"]
 
 
 @pytest.mark.once

@@ -92,7 +92,6 @@ UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=stock.uncharg
 POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY)}
 
 
-@functools.lru_cache(maxsize=64)
 def bind(policy, sockets=False):
     """The compiled replay of a policy; the one factory for built-in rules, mutants and a reader's own.
 
@@ -100,6 +99,11 @@ def bind(policy, sockets=False):
 
     Rules of this package are kept on disk as machine code; any other rule is compiled once a process.
     """
+    return _bind(policy, bool(sockets))
+
+
+@functools.lru_cache(maxsize=64)
+def _bind(policy, sockets):
     rules = {name: getattr(policy, name) for name in ("consume", "refill", "drain", "uncharge", "reclaim")}
     key = None
     if all(_jit.is_packaged(rule) for rule in rules.values()):
