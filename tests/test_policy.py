@@ -74,7 +74,7 @@ def test_a_policys_repr_names_the_rules_that_differ():
 
 
 def test_a_policy_is_bound_once():
-    assert bind(V4_14, False) is bind(V4_14, False)
+    assert bind(V4_14, False) is bind(V4_14) is bind(V4_14, sockets=0)
     assert bind(V4_14, False) is not bind(V4_13, False)
 
 
