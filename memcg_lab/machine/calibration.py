@@ -16,7 +16,7 @@ def fit(answer, measured, low, high, what, tolerance=1e-3):
         ``answer(x)``, rising or falling over the whole range. A simulation's small noise does no harm.
     measured : float
     low, high : float
-        Where to look, above 0; halved on a logarithmic scale.
+        Where to look, above 0.
     what : str
         Name of the number, for the error.
     tolerance : float
@@ -43,15 +43,18 @@ def fit(answer, measured, low, high, what, tolerance=1e-3):
             f"no value gives the measured {measured:.4g}."
         )
     rises = at_high > at_low
-    for _ in range(STEPS):
-        middle = math.sqrt(low * high)
+    for step in range(STEPS):
+        part = 0.5  # of the way from low to high, on logarithmic scales; every third step halves, so that none creeps
+        if step % 3 != 2 and min(at_low, at_high) > 0 and at_low != at_high:
+            part = math.log(measured / at_low) / math.log(at_high / at_low)
+        middle = low * (high / low) ** min(max(part, 0.001), 0.999)
         value = answer(middle)
         if abs(value - measured) <= tolerance * abs(measured):
             break
         if (value < measured) == rises:
-            low = middle
+            low, at_low = middle, value
         else:
-            high = middle
+            high, at_high = middle, value
     return middle
 
 

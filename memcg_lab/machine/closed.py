@@ -192,7 +192,10 @@ def predict_rows(rows, *, baseline, fitted, per_client=True, **common):
     unit = rows[baseline][0] / answer(baseline, visit_ns)
     role = {baseline: "unit", fitted: "fitted"}
     table = pd.DataFrame(
-        [(name, role.get(name, "predicted"), measured, unit * answer(name, visit_ns)) for name, (measured, _) in rows.items()],
+        [
+            (name, role.get(name, "predicted"), measured, unit * answer(name, visit_ns))
+            for name, (measured, _) in rows.items()
+        ],
         columns=["row", "role", "measured", "model"],
     )
     table["error_percent"] = 100 * (table["model"] / table["measured"] - 1)
