@@ -9,6 +9,7 @@ and takes it for itself. A load is free if this CPU has a copy, cheap if a clean
 and pays the way as well. A store does both without making its CPU wait.
 """
 
+import functools
 from collections import namedtuple
 
 import numpy as np
@@ -281,6 +282,7 @@ def price(m, me, todo, memcg):
     return todo
 
 
+@functools.lru_cache(maxsize=64)
 def bind_machine(policy):
     """Compile the simulation for one policy: ``run(machine, until)`` goes on until a time in ps."""
     memcontrol, key = bind_rules(policy)
