@@ -128,7 +128,7 @@ def closed_loop(
 
 
 def predict_rows(rows, *, baseline, fitted, per_client=True, **common):
-    """Fit one number to one published row, and predict the others.
+    r"""Fit one number to one published row, and predict the others.
 
     The number is ``visit_ns``, the cost of a visit to a line. The unit of the measurement is fixed by the baseline.
 
@@ -161,7 +161,7 @@ def predict_rows(rows, *, baseline, fitted, per_client=True, **common):
     --------
     >>> rows = {"none": (100.0, None), "batch 32": (50.0, {"batch": 32}), "batch 64": (75.0, {"batch": 64})}
     >>> table = predict_rows(rows, baseline="none", fitted="batch 32", clients=8, think_ns=1000)
-    >>> table[["row", "role", "measured"]].to_string(index=False, header=False).split("\\n")[2].strip()
+    >>> table[["row", "role", "measured"]].to_string(index=False, header=False).split("\n")[2].strip()
     'batch 64 predicted      75.0'
     >>> round(table.model[2], 1)
     85.0
@@ -228,7 +228,7 @@ def _simulated(rounds, kinds, think_ns, each_ns, lines, pages, policy, layout, l
         system,
         ops,
         think_ns=think_ns,
-        topology=Topology.uniform(rounds, transfer_ns=each_ns),
+        topology=Topology.uniform(rounds, transfer_ns=each_ns, own_ns=0.001),  # so that time never stands still
         layout=layout,
         lock=lock,
         duration_ns=duration,

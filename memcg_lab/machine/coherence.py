@@ -25,7 +25,7 @@ from ..mechanism.layout import (
     UNDERFLOW,
 )
 from ..mechanism.policy import bind_rules
-from .layouts import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW, STORE
+from .layouts import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW
 
 CPU_BITS = 10  # a key of the queue is time << 10 | cpu
 NEVER = 1 << 51  # ps; the clock of a CPU with nothing left to do

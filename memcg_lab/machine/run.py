@@ -25,10 +25,10 @@ from .coherence import (
     BOOKED,
     LOCKS,
     LOG_ROWS,
-    TOO_MANY_STEPS,
     OCCUPIED,
     SPREAD_BITS,
     SPREAD_ROWS,
+    TOO_MANY_STEPS,
     TRAFFIC,
     WAITED,
     bind_machine,
@@ -213,7 +213,7 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is out of range, an operation is none of the four, a cgroup gives back more than it holds, or an
+        If an argument is out of range, an operation is none of the four, time would stand still, a cgroup gives back more than it holds, or an
         operation takes too many steps (a refused charge that drains many CPUs).
 
     Notes
@@ -232,6 +232,12 @@ def simulate(
     """
     _check(system, ops, topology, layout, lock)
     gaps = _gaps(ops, think_ns)
+    idle = np.bincount(ops["cpu"], weights=gaps) == 0
+    if repeat and topology.own_ns < 1 / PS and (idle & (np.bincount(ops["cpu"]) > 0)).any():
+        raise ValueError(
+            f"CPU {int(np.argmax(idle & (np.bincount(ops['cpu']) > 0)))} does not think, and own_ns is "
+            f"{topology.own_ns}; its time would stand still. Take a think_ns or an own_ns of 0.001 or more."
+        )
     duration = _between("duration_ns", duration_ns, 0, DURATION_MAX)
     warm_up = _between("warm_up", warm_up, 0, 0.9)
     record = whole_number("record", record, 0, 1 << 24)
@@ -240,15 +246,17 @@ def simulate(
     kernel = bind_machine(system.policy)
     end = round(duration * PS)
     begin = round(duration * warm_up * PS)
-    _go_on(kernel, machine, begin, twin, record)
-    before = [array.copy() for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
+    before = [np.zeros_like(array) for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
+    if begin:
+        _go_on(kernel, machine, begin, twin, record)
+        before = [array.copy() for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
     _go_on(kernel, machine, end, twin, record)
     finished, booked, traffic = (
         now - then for now, then in zip((machine.cpu["finished"], machine.booked, machine.traffic), before)
     )
     if (machine.cpu["at"] == machine.cpu["ops"]).all():  # all are done
         end = min(end, max(begin, int(machine.cpu["clock"].max())))
-    contended = system.cpus > 1 and gaps.mean() < topology.same_ns * PS
+    contended = system.cpus > 1 and len(ops) > 0 and gaps.mean() < topology.same_ns * PS
     return Run(
         cpus=system.cpus,
         duration_ns=(end - begin) / PS,

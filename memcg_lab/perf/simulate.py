@@ -298,8 +298,8 @@ def sensitivity(hosts, *, measured=2.13, ops_wanted=10_000, progress=None):
     Returns
     -------
     DataFrame
-        One row a host: machine, cpus, levels, meeting, charge_pages, layout, walks, the fitted million uncharges a second, the
-        predicted shares of ``__sk_mem_reduce_allocated`` and ``tcp_delack_timer_handler`` before and after, and
+        One row a host: machine, cpus, levels, meeting, charge_pages, layout, walks, the fitted million uncharges a
+        second, the predicted shares of ``__sk_mem_reduce_allocated`` and ``tcp_delack_timer_handler`` before and after, and
         ``agrees``: both within a factor of 2 before, and all below the list after.
     """
     import pandas as pd
