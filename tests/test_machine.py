@@ -95,11 +95,10 @@ def test_a_line_that_is_seldom_wanted_costs_the_mean_transfer():
 
 
 def test_mean_transfer_of_the_default_machine_is_that_of_its_table():
-    assert TOPOLOGIES["2x E5-2680 v4"].mean_transfer_ns(56) == pytest.approx(
-        (1 * 8.3 + 26 * 45.2 + 28 * 127.5) / 55
-    )
+    assert TOPOLOGIES["2x E5-2680 v4"].mean_transfer_ns(56) == pytest.approx((1 * 8.3 + 26 * 45.2 + 28 * 127.5) / 55)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("clients", "think"), [(2, 5000.0), (8, 1000.0), (40, 2000.0), (40, 200.0)])
 def test_the_simulation_agrees_with_mean_value_analysis(clients, think):
     """Nearly constant service waits less than the exponential one of the theory: at most 12 % apart, never slower
@@ -130,7 +129,7 @@ def test_load_dependent_mean_value_analysis_is_its_birth_and_death_chain():
         assert mva(n, think, [demand], [more])[0] == pytest.approx(float(chances @ rates), rel=1e-6)
 
 
-# --- what the machine takes from the mechanism -------------------------------------------------------------------------
+# --- what the machine takes from the mechanism -----------------------------------------------------------------------
 @pytest.mark.parametrize("policy", [V4_13, V4_14])
 def test_the_mechanism_on_the_machine_is_the_mechanism(policy):
     """One CPU has one order only, so the machine must leave exactly the state a replay leaves, atomics included."""
@@ -162,7 +161,10 @@ def test_the_system_that_is_given_stays_as_it_was():
 @pytest.mark.parametrize("policy", [V4_13, V4_14])
 def test_invariants_hold_after_a_run(policy):
     run = simulate(
-        System.siblings(3, cpus=8, policy=policy), mixed(2000, cpus=8, memcgs=[1, 2, 3], seed=5), think_ns=300
+        System.siblings(3, cpus=8, policy=policy),
+        mixed(2000, cpus=8, memcgs=[1, 2, 3], seed=5),
+        think_ns=300,
+        duration_ns=200_000,
     )
     assert [i for i in run.system.invariants() if not i.holds] == []
 
@@ -170,7 +172,11 @@ def test_invariants_hold_after_a_run(policy):
 def test_all_time_is_booked():
     """What is booked adds up to the clocks of the CPUs; nothing is lost and nothing is counted twice."""
     run = simulate(
-        System.chain(depth=2, cpus=7, policy=V4_13), mixed(700, cpus=7, memcgs=[2], seed=1), warm_up=0, think_ns=200
+        System.chain(depth=2, cpus=7, policy=V4_13),
+        mixed(700, cpus=7, memcgs=[2], seed=1),
+        warm_up=0,
+        think_ns=200,
+        duration_ns=2e5,
     )
     # CPUs go on to the end of what they began, so they may be a little beyond the end, never before it.
     assert run.booked_ns.sum() >= 7 * run.duration_ns
@@ -195,7 +201,8 @@ def test_the_patch_leaves_the_global_counter_alone():
         assert run.traffic[0, 0] == 400
 
 
-# --- false sharing -----------------------------------------------------------------------------------------------------
+# --- false sharing ---------------------------------------------------------------------------------------------------
+@pytest.mark.once
 def test_parent_is_fetched_again_only_where_it_shares_the_line_of_the_count():
     """The pressure check reads ``parent``; where nobody writes its line, every CPU keeps its copy."""
     stalls = {}
@@ -217,10 +224,10 @@ def test_a_layout_decides_which_words_are_one_visit():
         assert own.sum() > 0
 
 
-# --- determinism -------------------------------------------------------------------------------------------------------
+# --- determinism -----------------------------------------------------------------------------------------------------
 def test_a_run_is_the_same_again_and_another_seed_is_not():
     ops = mixed(2000, cpus=8, memcgs=[2], seed=1)
-    runs = [simulate(System.chain(depth=2, cpus=8), ops, seed=seed) for seed in (1, 1, 2)]
+    runs = [simulate(System.chain(depth=2, cpus=8), ops, seed=seed, duration_ns=200_000) for seed in (1, 1, 2)]
     assert (runs[0].traffic == runs[1].traffic).all()
     assert (runs[0].booked_ns == runs[1].booked_ns).all()
     assert (runs[0].traffic != runs[2].traffic).any()
@@ -260,6 +267,7 @@ def test_no_cpu_has_anything_to_do():
 
 
 @pytest.mark.parametrize("lock", ["queue lock", "ticket lock"])
+@pytest.mark.once
 def test_a_spin_lock_is_slower_than_an_atomic_and_a_ticket_lock_collapses(lock):
     def throughput(cpus, how):
         return simulate(
@@ -279,6 +287,7 @@ def test_a_spin_lock_is_slower_than_an_atomic_and_a_ticket_lock_collapses(lock):
 
 
 # --- closed loops --------------------------------------------------------------------------------------------------
+@pytest.mark.once
 def test_the_three_answers_agree_where_nothing_queues():
     answers = [
         closed_loop(clients=8, think_ns=1e5, visit_ns=100, levels=3, batch=32, method=method).throughput
@@ -324,7 +333,7 @@ def test_fit_finds_the_number_and_says_when_there_is_none():
         fit(lambda x: 1 / x, 11.0, 0.1, 100, "x")
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------------
+# --- what is refused -------------------------------------------------------------------------------------------------
 OPS = pingpong(4, memcg=1)
 SYSTEM = System.chain(depth=1, cpus=2)
 
@@ -344,7 +353,10 @@ SYSTEM = System.chain(depth=1, cpus=2)
         ({"warm_up": 1}, "warm_up is 1; it must be 0 to 0.9"),
         ({"seed": -1}, "seed is -1"),
         ({"record": 1}, "events; record allows 1"),
-        ({"think_ns": 0, "topology": Topology.uniform(2, transfer_ns=9)}, "CPU 0 does not think, and own_ns is 0.0; its"),
+        (
+            {"think_ns": 0, "topology": Topology.uniform(2, transfer_ns=9)},
+            "CPU 0 does not think, and own_ns is 0.0; its",
+        ),
         ({"ops": "x"}, "operations must be a 1-d array"),
         ({"ops": op("drain_all", cpu=0, memcg=1)}, r"op 0 of 1 \(drain_all\): a machine executes charge_skmem"),
         ({"ops": op("charge_skmem", cpu=2, memcg=1, nr=1)}, "CPU 2 does not exist; this system has 0 to 1"),
@@ -355,7 +367,10 @@ SYSTEM = System.chain(depth=1, cpus=2)
         ({"system": System.chain(depth=1, cpus=1025)}, "CPUs of the system is 1025; it must be"),
         ({"system": System.chain(depth=1, cpus=1, legacy=True)}, "cgroup v2 systems without sockets"),
         (
-            {"system": System.chain(depth=1, cpus=2, limits=[-1, 5]), "ops": op("uncharge_skmem", cpu=1, memcg=1, nr=3)},
+            {
+                "system": System.chain(depth=1, cpus=2, limits=[-1, 5]),
+                "ops": op("uncharge_skmem", cpu=1, memcg=1, nr=3),
+            },
             r"CPU 1, its op 0 \(uncharge_skmem\): gives back 3 pages, more than memcg 1 holds by then",
         ),
     ],

@@ -20,7 +20,8 @@ def fit(answer, measured, low, high, what, tolerance=1e-3):
     what : str
         Name of the number, for the error.
     tolerance : float
-        Relative difference between answer and measurement that is near enough.
+        Relative difference between answer and measurement that is near enough; the number itself is then no finer
+        known either.
 
     Returns
     -------
@@ -49,7 +50,7 @@ def fit(answer, measured, low, high, what, tolerance=1e-3):
             part = math.log(measured / at_low) / math.log(at_high / at_low)
         middle = low * (high / low) ** min(max(part, 0.001), 0.999)
         value = answer(middle)
-        if abs(value - measured) <= tolerance * abs(measured):
+        if abs(value - measured) <= tolerance * abs(measured) or high < low * (1 + tolerance / 2):
             break
         if (value < measured) == rises:
             low, at_low = middle, value

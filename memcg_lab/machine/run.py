@@ -213,8 +213,8 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is out of range, an operation is none of the four, time would stand still, a cgroup gives back more than it holds, or an
-        operation takes too many steps (a refused charge that drains many CPUs).
+        If an argument is out of range, an operation is none of the four, time would stand still, a cgroup
+        gives back more than it holds, or an operation takes too many steps (a refused charge that drains many CPUs).
 
     Notes
     -----
@@ -227,8 +227,8 @@ def simulate(
     >>> traffic = mixed(4000, cpus=8, memcgs=[2], seed=1)
     >>> for policy in (V4_13, V4_14):
     ...     print(simulate(System.chain(depth=2, cpus=8, policy=policy), traffic, think_ns=500))
-    Run(8 CPUs, 800 us, 11.42 ops/us, 28.3 % stalled, busiest line 71 %)
-    Run(8 CPUs, 800 us, 12.38 ops/us, 21.0 % stalled, busiest line 76 %)
+    Run(8 CPUs, 800 us, 10.73 ops/us, 29.3 % stalled, busiest line 55 %)
+    Run(8 CPUs, 800 us, 12.66 ops/us, 18.3 % stalled, busiest line 65 %)
     """
     _check(system, ops, topology, layout, lock)
     gaps = _gaps(ops, think_ns)
