@@ -169,8 +169,8 @@ def predict_rows(rows, *, baseline, fitted, per_client=True, **common):
     >>> table = predict_rows(rows, baseline="none", fitted="batch 32", clients=8, think_ns=1000)
     >>> table[["row", "role", "measured"]].to_string(index=False, header=False).split("\n")[2].strip()
     'batch 64 predicted  75.0'
-    >>> round(table.model[2], 1)
-    85.0
+    >>> print(f"model {table.model[2]:.1f}, error {table.error_percent[2]:+.1f} %")
+    model 77.6, error +3.5 %
     """
     import pandas as pd
 
