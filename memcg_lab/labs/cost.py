@@ -160,7 +160,7 @@ def slider(name, value, low, high, description):
         max=high,
         description=description,
         style=WIDE,
-        layout=W.Layout(width="26em"),
+        layout=W.Layout(width="32em"),
         continuous_update=False,
     )
 
