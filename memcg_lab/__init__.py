@@ -35,6 +35,7 @@ _LATER = {
     "golden_path": "course",
     "show_patch": "course",
     "show_rule": "course",
+    "ContentionLab": "labs",
     "CounterLab": "labs",
     "DriftLab": "labs",
     "PatchLab": "labs",

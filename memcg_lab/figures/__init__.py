@@ -12,6 +12,7 @@ from .charts import (
     profile_bars,
     stocks_over_ops,
 )
+from .contention import measured_beside_models, throughput_over, time_by_function
 from .series import giving_back, record
 
 __all__ = [
@@ -23,8 +24,11 @@ __all__ = [
     "counter_and_stat",
     "drift_bound",
     "giving_back",
+    "measured_beside_models",
     "pages_over_ops",
     "profile_bars",
     "record",
     "stocks_over_ops",
+    "throughput_over",
+    "time_by_function",
 ]
