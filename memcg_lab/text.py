@@ -424,18 +424,18 @@ def contention(cpus, depth, before, after, lines):
     before, after : float
         Operations in a microsecond.
     lines : list of (str, float)
-        The busiest line before and after, and the share of the time it is taken, 0 to 1.
+        The busiest line before and after, and the mean number of CPUs at it, waiting or being served.
 
     Examples
     --------
     >>> contention(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
     '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, as many. Busiest line before: \
-memory_allocated, taken 25 % of the time; after: memory_allocated, 25 %.'
+memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25.'
     """
     return (
         f"{count(cpus, 'CPU')}, depth {depth}: {number(before)} operations in a microsecond before the patch, "
-        f"{number(after)} after it, {gain(before, after)}. Busiest line before: {lines[0][0]}, taken "
-        f"{100 * lines[0][1]:.0f} % of the time; after: {lines[1][0]}, {100 * lines[1][1]:.0f} %."
+        f"{number(after)} after it, {gain(before, after)}. Busiest line before: {lines[0][0]}, with "
+        f"{number(lines[0][1], 2)} CPUs at it; after: {lines[1][0]}, with {number(lines[1][1], 2)}."
     )
 
 

@@ -299,8 +299,8 @@ def judge_layout(answer):
         return False, f'Your answer is {kind(answer)}; give a Layout, such as V4_13_LAYOUT.with_words("mine", limit=1).'
     if not (answer.memory_allocated and answer.pressure_walks == V4_13_LAYOUT.pressure_walks):
         return False, "Your layout touches less than the kernel does; move words only, and leave the calls as they are."
-    missed, start = missed_loads(answer), missed_loads(V4_13_LAYOUT)
-    told = f"An uncharge misses {number(float(missed), 2)} loads with your layout, {number(float(start), 2)} with that of v4.13."
+    missed, start = (float(missed_loads(layout)) for layout in (answer, V4_13_LAYOUT))
+    told = f"An uncharge misses {number(missed, 2)} loads with your layout, {number(start, 2)} with that of v4.13."
     if missed > MISSED_MAX:
         return False, f"{told} Which word does an uncharge read, and who keeps taking its line away?"
     if answer.lines > 2:

@@ -1,5 +1,7 @@
 """Charts of the machine: throughput, time by function, and what was measured beside what models say."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 
@@ -13,7 +15,7 @@ OPS_PER_US = "operations in a microsecond"
 LINES_MAX = 6
 ROWS_SHOWN = 8  # functions; more could not be read
 LEAST_SHOWN = 0.05  # percent; a smaller share would be no bar
-WIDE = 16  # places that span more than this factor lie on a logarithmic axis
+WIDE = 64  # places that span more than this factor lie on a logarithmic axis
 
 
 @styled
@@ -74,6 +76,8 @@ def throughput_over(what, places, lines, unit=OPS_PER_US):
         )
         for hollow in (False, True):
             at = np.flatnonzero(tight[label] == hollow)
+            if not at.size:
+                continue  # the layout would make room for an empty line
             axes.plot(
                 [places[k] for k in at],
                 values[at],
@@ -90,8 +94,10 @@ def throughput_over(what, places, lines, unit=OPS_PER_US):
     if logarithmic:
         axes.set_xscale("log", base=2 if what == "CPUs" else 10)
         axes.minorticks_off()
+    # Where numbers lie close together, their labels would cover each other.
+    apart = [here for here, there in zip(places, places[1:]) if _share(here, there, places, logarithmic) > 0.07]
     if len(places) <= 12:
-        axes.set_xticks(places)
+        axes.set_xticks([*apart, places[-1]])
     thousands(axes.xaxis)
     thousands(axes.yaxis)
     axes.set_xlim(places[0], places[-1])
@@ -240,8 +246,9 @@ def measured_beside_models(models, not_modelled=None, unit="Mbps"):
             linewidth=1.4,
             label=name,
         )
-    axes.set_xticks(place, [f"{row}\n({role})" for row, role in zip(rows, roles, strict=True)])
-    axes.tick_params(axis="x", length=0, labelsize=9)
+    names_below = [textwrap.fill(row, 12) + f"\n({role})" for row, role in zip(rows, roles, strict=True)]
+    axes.set_xticks(place, names_below)
+    axes.tick_params(axis="x", length=0, labelsize=8.5)
     axes.grid(False, axis="x")
     axes.set_ylim(0, float(table[names].max().max()) * 1.08)
     thousands(axes.yaxis)
@@ -249,3 +256,9 @@ def measured_beside_models(models, not_modelled=None, unit="Mbps"):
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=2.0, handleheight=1.2)
     caption, sentence = text.measured_beside_models(table, list(models), unit)
     return Figure(figure, caption, sentence, table)
+
+
+def _share(here, there, places, logarithmic):
+    """How far two places lie apart, as a share of the axis."""
+    at = np.log if logarithmic else float
+    return (at(there) - at(here)) / (at(places[-1]) - at(places[0]))

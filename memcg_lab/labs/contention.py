@@ -130,13 +130,13 @@ def point(policy, cpus, depth, traffic, layout, think_ns):
         warm_up=WARM_UP,
     )
     shares = tuple((name, run.share(name)) for name, booked in zip(FUNCTIONS, run.booked_ns) if booked.any())
-    taken = run.utilisation
-    line = int(taken.argmax())
+    queues = run.queue_lengths
+    line = int(queues.argmax())
     return Point(
         run.throughput,
         100 * run.stalled,
         shares,
-        (_line(run.lines[line]), float(taken[line])),
+        (_line(run.lines[line]), float(queues[line])),
     )
 
 
@@ -231,7 +231,7 @@ class ContentionLab(Lab):
             columns[name] = {
                 "operations in a microsecond": here.throughput,
                 "waiting for lines, percent of all CPU time": here.stalled,
-                "busiest line, percent of the time": 100 * here.busiest[1],
+                "CPUs at the busiest line": here.busiest[1],
                 **{f"{function}, percent": share for function, share in here.shares},
             }
         table = pd.DataFrame(columns).fillna(0.0)
