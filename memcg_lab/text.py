@@ -430,12 +430,12 @@ def contention(cpus, depth, before, after, lines):
     --------
     >>> contention(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
     '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, as many. Busiest line before: \
-memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25.'
+memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it.'
     """
+    crowds = [f"{name}, with {number(round(there, 2))} CPUs at it" if there else name for name, there in lines]
     return (
         f"{count(cpus, 'CPU')}, depth {depth}: {number(before)} operations in a microsecond before the patch, "
-        f"{number(after)} after it, {gain(before, after)}. Busiest line before: {lines[0][0]}, with "
-        f"{number(lines[0][1], 2)} CPUs at it; after: {lines[1][0]}, with {number(lines[1][1], 2)}."
+        f"{number(after)} after it, {gain(before, after)}. Busiest line before: {crowds[0]}; after: {crowds[1]}."
     )
 
 
