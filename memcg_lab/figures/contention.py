@@ -15,6 +15,7 @@ OPS_PER_US = "operations in a microsecond"
 LINES_MAX = 6
 ROWS_SHOWN = 8  # functions; more could not be read
 LEAST_SHOWN = 0.05  # percent; a smaller share would be no bar
+LETTER = 0.012  # of the axis: room for a letter below it
 WIDE = 64  # places that span more than this factor lie on a logarithmic axis
 
 
@@ -95,7 +96,11 @@ def throughput_over(what, places, lines, unit=OPS_PER_US):
         axes.set_xscale("log", base=2 if what == "CPUs" else 10)
         axes.minorticks_off()
     # Where numbers lie close together, their labels would cover each other.
-    apart = [here for here, there in zip(places, places[1:]) if _share(here, there, places, logarithmic) > 0.07]
+    apart = [
+        here
+        for here, there in zip(places, places[1:])
+        if _share(here, there, places, logarithmic) > LETTER * (1 + len(text.number(there)))
+    ]
     if len(places) <= 12:
         axes.set_xticks([*apart, places[-1]])
     thousands(axes.xaxis)
