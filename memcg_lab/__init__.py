@@ -36,6 +36,7 @@ _LATER = {
     "show_patch": "course",
     "show_rule": "course",
     "CostLab": "labs",
+    "ContentionLab": "labs",
     "CounterLab": "labs",
     "DriftLab": "labs",
     "PatchLab": "labs",

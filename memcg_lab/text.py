@@ -383,3 +383,124 @@ def cost(top, explained):
                 f"{symbol} would be {row.model_before:.2f} % before and {row.model_after:.2f} % after: {row.reading}"
             )
     return "; ".join(parts) + "."
+
+
+# --- contention ------------------------------------------------------------------------------------------------------
+def at_place(what, place):
+    """A place of a chart in words.
+
+    Examples
+    --------
+    >>> at_place("CPUs", 4), at_place("CPUs", 1), at_place("think time, ns", 500)
+    ('4 CPUs', '1 CPU', 'think time 500 ns')
+    """
+    name, _, unit = what.partition(", ")
+    if unit:
+        return f"{name} {number(place)} {unit}"
+    return f"{number(place)} {what[:-1] if place == 1 and what.endswith('s') else what}"
+
+
+def throughput(what, places, series, unit, logarithmic, tight):
+    """Caption and sentence of throughput over something.
+
+    Parameters
+    ----------
+    what : str
+        What the places are: "CPUs", or with a unit "think time, ns".
+    places : list of float
+    series : dict of str to sequence of float
+    unit : str
+    logarithmic : bool
+    tight : int
+        Points in a tight loop, which have hollow marks.
+
+    Examples
+    --------
+    >>> throughput("CPUs", [1, 2], {"before": [1.0, 1.5]}, "operations in a microsecond", False, 0)[1]
+    'Line chart, operations in a microsecond over 1 to 2 CPUs: before goes from 1 to 1.5.'
+    """
+    finals = ", ".join(f"{label} {number(float(values[-1]))}" for label, values in series.items())
+    caption = f"At {at_place(what, places[-1])}: {finals} {unit}."
+    turns, told = [], []
+    for label, values in series.items():
+        high = max(range(len(places)), key=lambda k: values[k])
+        line = f"{label} goes from {number(float(values[0]))} to {number(float(values[-1]))}"
+        if 0 < high < len(places) - 1 and values[high] > 1.02 * values[-1]:
+            turns.append(f"{label} is highest at {number(places[high])}, with {number(float(values[high]))}")
+            line += f", with {number(float(values[high]))} at {number(places[high])} the highest"
+        told.append(line)
+    caption += f" {capital('; '.join(turns))}." if turns else ""
+    if tight:
+        caption += f" {count(tight, 'hollow mark')}: tight loops, where the model is not to be believed."
+    axis = " on a logarithmic axis" if logarithmic else ""
+    name, _, of = what.partition(", ")
+    span = f"{number(places[0])} to {number(places[-1])} {of or name}"
+    over = f"{name} from {span}" if of else span
+    return caption, f"Line chart, {unit} over {over}{axis}: {'; '.join(told)}."
+
+
+def time_by_function(table, other, stalled):
+    """Caption and sentence of the time by function; ``stalled`` is percent of all CPU time, before and after."""
+    known = table.drop(index=other, errors="ignore")
+    caption = (
+        f"Waiting for lines takes {stalled['before']:.1f} % of all CPU time before and {stalled['after']:.1f} % after"
+    )
+    sentence = f"Bar chart, percent of all CPU time by function, before and after, {count(len(known), 'function')}"
+    if len(known):
+        most = (known["after"] - known["before"]).abs().idxmax()
+        change = f"{most} goes from {known['before'][most]:.2f} to {known['after'][most]:.2f} %"
+        caption += f"; {change}"
+        sentence += f": {change}, the largest change"
+    return f"{caption}.", f"{sentence}."
+
+
+def measured_beside_models(table, models, unit):
+    """Caption and sentence of measured rows beside models; ``table`` is the figure's own."""
+    predicted = table[table["role"] == "predicted"]
+    told = []
+    for name, row in predicted.iterrows():
+        says = [f"{model} {number(row[model], 5)} ({row[f'{model}, error in percent']:+.1f} %)" for model in models]
+        told.append(f"{name}: measured {number(float(row['measured']), 6)}, predicted by {', '.join(says)} {unit}")
+    roles = [f"{role} {listing(table.index[table['role'] == role])}" for role in ("fitted", "not modelled")]
+    roles = [said for said, role in zip(roles, ("fitted", "not modelled")) if (table["role"] == role).any()]
+    caption = f"{capital('; '.join(told))}." if told else f"{count(len(table), 'row')}; none is predicted."
+    sentence = f"Bar chart, {unit} by row, measured and by {count(len(models), 'method')}: {'; '.join(roles)}"
+    return caption, f"{sentence}; {'; '.join(told)}."
+
+
+def contention(cpus, depth, before, after, lines):
+    """The status line of the contention lab.
+
+    Parameters
+    ----------
+    cpus, depth : int
+    before, after : float
+        Operations in a microsecond.
+    lines : list of (str, float)
+        The busiest line before and after, and the mean number of CPUs at it, waiting or being served.
+
+    Examples
+    --------
+    >>> contention(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
+    '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, as many. Busiest line before: \
+memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it.'
+    """
+    crowds = [f"{name}, with {number(round(there, 2))} CPUs at it" if there else name for name, there in lines]
+    return (
+        f"{count(cpus, 'CPU')}, depth {depth}: {number(before)} operations in a microsecond before the patch, "
+        f"{number(after)} after it, {gain(before, after)}. Busiest line before: {crowds[0]}; after: {crowds[1]}."
+    )
+
+
+def gain(before, after):
+    """How many times as many, in words; less than half a percent is no difference.
+
+    Examples
+    --------
+    >>> gain(2.0, 3.0), gain(2.0, 2.005), gain(0.0, 1.0)
+    ('1.5 times as many', 'as many', 'from none')
+    """
+    if not before:
+        return "from none" if after else "as many"
+    ratio = after / before
+    return "as many" if abs(ratio - 1) < 0.005 else f"{ratio:.2f}".rstrip("0").rstrip(".") + " times as many"

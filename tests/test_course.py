@@ -10,6 +10,7 @@ import pytest
 import memcg_lab
 from memcg_lab import V4_13, V4_14, check, check_environment, course, predict, reveal, setup, show_patch, show_rule
 from memcg_lab.course import answers, data_path, environment, exercises, files, golden_path, quotes
+from memcg_lab.machine import V4_13_LAYOUT, V6_1_LAYOUT
 from memcg_lab.mechanism.layout import DRAIN_CAP
 from memcg_lab.mechanism.stock import css_put_many, refill_stock, refill_stock_capped, uncharge_counters
 
@@ -160,6 +161,8 @@ RIGHT = {
     "05.1": 72 * 32,
     "05.2": 72 * 31,
     "05.3": 32,
+    "07.1": 21,
+    "07.2": 661,
 }
 ODD = [
     "33",
@@ -393,6 +396,38 @@ def test_a_size_that_hits_is_told_when(capsys, answer, why):
     told = said(capsys, check, "03.3", answer)
     assert told.startswith("03.3: not yet. ")
     assert why in told
+
+
+# --- exercise 07.3: a layout
+
+
+@pytest.mark.parametrize("words", [{"parent": 1}, {"count": 1}, {"parent": 1, "limit": 1}, {"count": 1, "failcnt": 1}])
+def test_a_layout_with_parent_apart_is_right(capsys, words):
+    told = said(capsys, check, "07.3", V4_13_LAYOUT.with_words("mine", **words))
+    assert told.startswith("07.3: right. An uncharge misses 0.0")
+
+
+@pytest.mark.parametrize(
+    ("layout", "why"),
+    [
+        (V4_13_LAYOUT, "An uncharge misses 1.7 loads with your layout, 1.7 with that of v4.13. Which word"),
+        (V4_13_LAYOUT.with_words("mine", limit=1), "Which word does an uncharge read"),
+        (V4_13_LAYOUT.with_words("mine", parent=1, count=1), "Which word does an uncharge read"),
+        (V6_1_LAYOUT, "it takes 3 lines; two are enough"),
+        (V4_13_LAYOUT.with_words("mine", parent=1, pressure_walks=0), "touches less than the kernel does"),
+        (V4_13_LAYOUT.with_words("mine", memory_allocated=False), "touches less than the kernel does"),
+        ({"parent": 1}, "a dict; give a Layout"),
+    ],
+)
+def test_a_layout_that_shares_is_told_why(capsys, layout, why):
+    told = said(capsys, check, "07.3", layout)
+    assert told.startswith("07.3: not yet. ")
+    assert why in told
+
+
+def test_a_line_is_full_where_rounds_and_visits_say():
+    for policy, every in ((V4_13, 1), (V4_14, 33)):
+        assert answers.full_at(policy) == (every * answers.THINK_NS + answers.VISIT_NS) / answers.VISIT_NS
 
 
 # --- files

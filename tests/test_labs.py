@@ -11,6 +11,7 @@ import pytest
 from memcg_lab import (
     V4_13,
     V4_14,
+    ContentionLab,
     CounterLab,
     DriftLab,
     PatchLab,
@@ -347,6 +348,7 @@ LABS = {
     "CounterLab": lambda: CounterLab(),
     "StockLab": lambda: StockLab(position=33),
     "DriftLab": lambda: DriftLab(),
+    "ContentionLab": lambda: ContentionLab(),
     "Doubler": lambda: Doubler(number=2),
 }
 

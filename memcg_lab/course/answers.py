@@ -5,10 +5,15 @@ import functools
 import math
 import numbers
 
-from ..mechanism.layout import CHARGE_BATCH, STEP_CONSUME_HIT
+import numpy as np
+
+from ..machine import V4_13_LAYOUT, Layout, Topology, simulate
+from ..machine.coherence import LOADS
+from ..mechanism.layout import CHARGE_BATCH, SOFTIRQ, STEP_CONSUME_HIT, UNCHARGE_SKMEM
 from ..mechanism.policy import V4_13
 from ..system import System, op
 from ..text import capital, count, kind, listing, number
+from ..workload import pingpong, skmem
 from .files import data_path
 
 TREE_MAX = 1000  # cgroups of an answer
@@ -243,3 +248,61 @@ def judge_never_hit(answer):
         f"With {count(answer, 'page')} a call, call {number(call)} is a hit: by then the stock holds "
         f"{count(held, 'page')}."
     )
+
+
+# --- 07.1 and 07.2: where one line is full -------------------------------------------------------------------------
+THINK_NS, VISIT_NS = 1000, 50
+
+
+@functools.cache
+def full_at(policy):
+    """The smallest number of CPUs that keep one line taken all the time by giving back single pages, at one level."""
+    every = 1 if policy is V4_13 else CHARGE_BATCH + 1  # operations of a CPU from one visit to the next
+    low, high = 1, every * (THINK_NS + VISIT_NS) // VISIT_NS + 2  # free with the one, full with the other
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _full(middle, policy, every) else (middle, high)
+    return high
+
+
+def _full(cpus, policy, every):
+    ops = skmem(UNCHARGE_SKMEM, cpus, cpu=list(range(cpus)), memcg=0, nr_pages=1, ctx=SOFTIRQ)
+    run = simulate(
+        System([-1], cpus=cpus, policy=policy, root=None),
+        ops,
+        think_ns=THINK_NS,
+        think="fixed",
+        topology=Topology.uniform(cpus, transfer_ns=VISIT_NS),
+        layout=V4_13_LAYOUT.with_words("the counter alone", memory_allocated=False, pressure_walks=0),
+        duration_ns=8 * every * (THINK_NS + VISIT_NS),
+        warm_up=0.5,
+    )
+    return bool(run.utilisation.max() > 1 - 1e-4)
+
+
+# --- 07.3: a layout ------------------------------------------------------------------------------------------------
+LAYOUT_CPUS = 8
+MISSED_MAX = 0.05  # a new peak of the count writes watermark now and then
+
+
+def missed_loads(layout):
+    """Loads of a counter's lines that miss, in one uncharge of v4.13, on 8 CPUs that charge and give back in turn."""
+    system = System.chain(depth=2, cpus=LAYOUT_CPUS, policy=V4_13)
+    ops = [pingpong(2, memcg=2, cpu=cpu) for cpu in range(LAYOUT_CPUS)]
+    run = simulate(system, np.concatenate(ops), layout=layout, duration_ns=400_000, warm_up=0.5)
+    return 2 * run.traffic[1:, LOADS].sum() / run.finished.sum()
+
+
+def judge_layout(answer):
+    """(is it right, what to say) for 07.3, a Layout on two lines with which giving back misses no load."""
+    if not isinstance(answer, Layout):
+        return False, f'Your answer is {kind(answer)}; give a Layout, such as V4_13_LAYOUT.with_words("mine", limit=1).'
+    if not (answer.memory_allocated and answer.pressure_walks == V4_13_LAYOUT.pressure_walks):
+        return False, "Your layout touches less than the kernel does; move words only, and leave the calls as they are."
+    missed, start = (float(missed_loads(layout)) for layout in (answer, V4_13_LAYOUT))
+    told = f"An uncharge misses {number(missed, 2)} loads with your layout, {number(start, 2)} with that of v4.13."
+    if missed > MISSED_MAX:
+        return False, f"{told} Which word does an uncharge read, and who keeps taking its line away?"
+    if answer.lines > 2:
+        return False, f"{told} But it takes {count(answer.lines, 'line')}; two are enough."
+    return True, f"{told} What is only read lies apart from what is written, so every CPU keeps its copy."

@@ -16,7 +16,7 @@ from ..mechanism.stock import css_put_many, refill_stock, uncharge_counters, unc
 from ..system import System, op
 from ..text import capital, count, kind, number, operation
 from ..workload import mixed
-from .answers import judge_factor, judge_never_hit, judge_rows, judge_tree
+from .answers import full_at, judge_factor, judge_layout, judge_never_hit, judge_rows, judge_tree
 from .machine_answers import NEAR, WORDS, judge_near
 
 # right: () -> int. why: what to add when it is right. wrong: answer -> why it is wrong. low, high: any other answer.
@@ -428,6 +428,45 @@ _JUDGES = {
     **{key: functools.partial(judge_near, exercise) for key, exercise in NEAR.items()},
     **WORDS,
 }
+
+
+# --- 07 --------------------------------------------------------------------------------------------------------------
+_NUMBERS |= {
+    "07.1": Number(
+        right=lambda: full_at(V4_13),
+        why="A round takes 1,050 ns, and each CPU takes the line for 50 of them: 21 CPUs fill it.",
+        wrong={
+            20: "20 CPUs use the line for 1,000 ns. But their round takes 1,050: they think, and then they are served.",
+            22: "The line is taken all the time already when one CPU fewer is there.",
+            19: "Divide the whole round, 1,050 ns, by the 50 ns that the line is taken.",
+            50: "50 is the time of one visit in ns. How many of them fit into the round of one CPU?",
+            1050: "1,050 ns is the round of one CPU. How many visits of 50 ns fit into it?",
+            1000: "1,000 ns is the think time. How many visits of 50 ns fit into a round?",
+            2: "Two CPUs may wait for each other now and then, but most of the time the line is free.",
+        },
+        low="With so few CPUs the line is free at times.",
+        high="With fewer CPUs than that the line is taken all the time already.",
+    ),
+    "07.2": Number(
+        right=lambda: full_at(V4_14),
+        why="33 rounds and one visit take 33,050 ns, of which the line is taken for 50. Batching moved the wall, "
+        "from 21 CPUs to 661. It did not remove it.",
+        wrong={
+            693: "33 times 21 is near. But a CPU pays the 50 ns only once in 33 rounds: 33 × 1,000 + 50, over 50.",
+            672: "With 32 pages the stock is not drained yet; and a CPU pays the 50 ns only once in all these rounds.",
+            641: "That would be right if every 32nd page drained the stock. 32 pages may stay; the 33rd drains.",
+            640: "The stock is drained by the 33rd page, not by the 32nd; and a CPU's own visit belongs to its round.",
+            660: "660 is 33,000 over 50. The CPU is served once as well: its 33 rounds take 33,050 ns.",
+            21: "That was before the patch. Now only one operation in 33 visits the line.",
+            33: "33 is how many pages come back between two visits. Asked is a number of CPUs.",
+            33050: "33,050 ns is what 33 rounds and one visit take. How many visits of 50 ns fit into that?",
+        },
+        low="With so few CPUs the line is free at times.",
+        high="With fewer CPUs than that the line is taken all the time already.",
+    ),
+}
+_JUDGES |= {"07.3": judge_layout}
+
 EXERCISES = dict(
     sorted({**{key: functools.partial(_judge, exercise) for key, exercise in _NUMBERS.items()}, **_JUDGES}.items())
 )

@@ -12,6 +12,7 @@ from .charts import (
     profile_bars,
     stocks_over_ops,
 )
+from .contention import measured_beside_models, throughput_over, time_by_function
 from .profile_model import host_map, listing_beside
 from .series import giving_back, record
 
@@ -26,8 +27,11 @@ __all__ = [
     "giving_back",
     "host_map",
     "listing_beside",
+    "measured_beside_models",
     "pages_over_ops",
     "profile_bars",
     "record",
     "stocks_over_ops",
+    "throughput_over",
+    "time_by_function",
 ]

@@ -1,6 +1,7 @@
 """Labs: one class a lab, on one base class; a lab reads without a kernel too, as sentence, picture and table."""
 
 from .base import Lab
+from .contention import ContentionLab
 from .cost import CostLab
 from .counter import CounterLab
 from .drift import DriftLab
@@ -8,4 +9,13 @@ from .patch import PatchLab
 from .profile import ProfileLab
 from .stock import StockLab
 
-__all__ = ["CostLab", "CounterLab", "DriftLab", "Lab", "PatchLab", "ProfileLab", "StockLab"]
+__all__ = [
+    "ContentionLab",
+    "CostLab",
+    "CounterLab",
+    "DriftLab",
+    "Lab",
+    "PatchLab",
+    "ProfileLab",
+    "StockLab",
+]
