@@ -153,18 +153,16 @@ def _mount(line):
     """(root within the file system, mount point, type, super options) of a line of mountinfo."""
     before, _, after = line.partition(" - ")
     words, rest = before.split(), after.split()
-    unescape = str.maketrans({})
-    point = words[4].translate(unescape).replace("\\040", " ")
-    return words[3], point, rest[0], rest[-1]
+    return words[3], words[4].replace("\\040", " "), rest[0], rest[-1]
 
 
 def _host(version, path, mounts):
-    used, limit = ("memory.current", "memory.stat") if version == 2 else ("memory.usage_in_bytes", "memory.stat")
+    used = "memory.current" if version == 2 else "memory.usage_in_bytes"
     for root, point, _, _ in mounts:
         # In a container the mount may show only a part of the tree, and the path may lie outside it.
         inner = path.removeprefix(root) if root != "/" and path.startswith(root) else path
         folder = pathlib.Path(point) / inner.lstrip("/")
-        if (folder / used).is_file() and (folder / limit).is_file():
+        if (folder / used).is_file():
             return Host(version, folder, _V1 if version == 1 else ())
     if not mounts:
         return Host(0, None, (f"cgroup v{version} is not mounted where this process could see it",))
@@ -183,7 +181,7 @@ _V1 = (
 
 # --- one sample ------------------------------------------------------------------------------------------------------
 def sample_fields(text):
-    """Values of one sample from lines of ``name value``, in the order of `COLUMNS` without the time.
+    r"""Values of one sample from lines of ``name value``, in the order of `COLUMNS` without the time.
 
     Returns
     -------
@@ -192,7 +190,7 @@ def sample_fields(text):
 
     Examples
     --------
-    >>> sample_fields("current 8192\\nsock 4096\\nmax 3")
+    >>> sample_fields("current 8192\nsock 4096\nmax 3")
     (8192, 4096, None, None, 3, None, None)
     """
     values = {}
@@ -217,10 +215,8 @@ def read_once(host):
         files = ("memory.stat", "memory.events")
         text = "\n".join([f"current {_text(host.folder / 'memory.current')}", *(_text(host.folder / f) for f in files)])
         return sample_fields(text)
-    tcp = _text(host.folder / "memory.kmem.tcp.usage_in_bytes")
-    return sample_fields(
-        f"current {_text(host.folder / 'memory.usage_in_bytes')}\nsock {tcp}\nmax {_text(host.folder / 'memory.failcnt')}"
-    )
+    names = {"current": "usage_in_bytes", "sock": "kmem.tcp.usage_in_bytes", "max": "failcnt"}
+    return sample_fields("\n".join(f"{name} {_text(host.folder / f'memory.{file}')}" for name, file in names.items()))
 
 
 def _text(path):
@@ -246,7 +242,7 @@ def observe(nbytes=64 << 20, seconds=2.0, interval=0.02, own=False, host=None):
     interval : float, optional
         Seconds between two samples; 0.001 to 1.
     own : bool, optional
-        Make a cgroup below the one this process is in, run the traffic in it, and remove it. Needs cgroup v2 and the
+        Make a cgroup beside the one this process is in, run the traffic in it, and remove it. Needs cgroup v2 and the
         right to do so. Without it the files show all of the present cgroup, this process included.
     host : Host, optional
         What `find_host` found.
@@ -277,24 +273,22 @@ def observe(nbytes=64 << 20, seconds=2.0, interval=0.02, own=False, host=None):
     if host.version == 1:
         return _recorded((*host.lacks, "a cgroup of its own is made on v2 only"))
 
-    folder = host.folder / OWN
+    # Beside, not below: v2 gives no controller to the children of a cgroup that holds processes.
+    inside = Host(2, host.folder.parent / OWN)
     try:
-        folder.mkdir()
+        inside.folder.mkdir()
     except OSError as error:
-        return _recorded((f"a cgroup of its own cannot be made: {error.strerror} ({folder})",))
+        return _recorded((f"a cgroup of its own cannot be made: {error.strerror} ({inside.folder})",))
     try:
-        inside = Host(2, folder)
-        if not (folder / "memory.current").exists():
-            return _recorded(
-                (f"{host.folder} does not give its children the memory controller (cgroup.subtree_control)",)
-            )
+        if not (inside.folder / "memory.current").exists():
+            return _recorded((f"{host.folder.parent} does not give its children the memory controller",))
         try:
             rows = _watch(inside, nbytes, seconds, interval, move=True)
-        except PermissionError as error:
+        except OSError as error:
             return _recorded((f"the traffic cannot be moved into its own cgroup: {error.strerror}",))
         return Samples(rows, _name(inside), ("only the traffic is in this cgroup",))
     finally:
-        _remove(folder)
+        _remove(inside.folder)
 
 
 def _recorded(why):

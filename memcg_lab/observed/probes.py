@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 GROUP = "memcg_lab"
 
-# Probes at function entries: the arguments alone tell all. x86-64 passes them in di, si, dx.
+# Probes at function entries: the arguments tell all. x86-64 passes them in di, si, dx.
 ENTRY = (
     "p:{group}/chg mem_cgroup_charge_skmem memcg=%di:x64 nr=%si:u32",
     "p:{group}/unc mem_cgroup_uncharge_skmem memcg=%di:x64 nr=%si:u32",
@@ -15,16 +15,19 @@ ENTRY = (
     "p:{group}/pctry page_counter_try_charge c=%di:x64 nr=%si:u32 caller=+0(%sp):x64",
     "r:{group}/pctryr page_counter_try_charge ret=$retval:u8",
     "p:{group}/pcunc page_counter_uncharge c=%di:x64 nr=%si:u32 caller=+0(%sp):x64",
+    "p:{group}/refill refill_stock memcg=%di:x64 nr=%si:u32 caller=+0(%sp):x64",
 )
 # These too sit at entries, but make sense only beside those inside.
 BESIDE = (
-    "p:{group}/refill refill_stock memcg=%di:x64 nr=%si:u32 caller=+0(%sp):x64",
     "p:{group}/refe __refill_stock memcg=%di:x64 nr=%si:u32 caller=+0(%sp):x64",
     "p:{group}/drain drain_stock cached=+0(%di):x64 avail=+8(%di):u32 caller=+0(%sp):x64",
 )
-# Before 6.16 a CPU's stock starts with `cached` and, 8 bytes on, `nr_pages`. 6.16 brought seven slots, and this function.
+# Before 6.16 a CPU's stock starts with `cached` and, 8 bytes on, `nr_pages`. 6.16 brought seven slots, and with them
+# this function.
 SEVEN_SLOTS = "drain_local_memcg_stock"
 NEAR = 64  # bytes between the stock's address and the comparison with `cached`
+CLOBBERED = {"%rax", "%rcx", "%rdx", "%rsi", "%rdi", "%r8", "%r9", "%r10", "%r11"}  # what a call may overwrite
+_OPERANDS = re.compile(r"(?:%gs:)?[^\s,()]*\([^)]*\)|[^\s,()#]+")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Probes:
 
 
 class Symbols:
-    """The functions of the kernel itself, as ``/proc/kallsyms`` lists them.
+    r"""The functions of the kernel itself, as ``/proc/kallsyms`` lists them.
 
     Parameters
     ----------
@@ -61,7 +64,7 @@ class Symbols:
 
     Examples
     --------
-    >>> symbols = Symbols("ffffffff81000000 T _text\\nffffffff81000040 t drain_stock\\n")
+    >>> symbols = Symbols("ffffffff81000000 T _text\nffffffff81000040 t drain_stock\n")
     >>> symbols.name(0xFFFFFFFF81000044)
     'drain_stock'
     """
@@ -127,7 +130,7 @@ def find_probes(symbols, instructions):
         )
     try:
         if missing:
-            raise LookupError(f"no symbol {missing[0]}")
+            raise LookupError(f"{missing[0]} is inlined, so it cannot be probed")
         lines = entry + _inside(symbols, instructions)
     except LookupError as error:
         return Probes(_grouped(entry), False, str(error.args[0]))
@@ -169,17 +172,46 @@ def _inside(symbols, instructions):
 
 
 def _comparison(function, code, stock):
-    """Where ``cached`` is compared: (offset, register that points to the stock, register with the cgroup)."""
-    seen = None
+    """Where ``cached`` is compared: (offset, fetch of the stock's address, register with the cgroup).
+
+    A compiler writes this in several ways; what a register holds is followed from the stock's address on:
+    ``mov $stock,%a; add %gs:…,%a; cmp (%a),%memcg`` or ``lea stock(%c),%a; mov stock(%c),%b; cmp %b,%memcg``.
+    """
+    pointers, cached, since = set(), set(), None
     for offset, line in code:
-        if f"${stock:#x}," in line:
-            seen = offset
-        if seen is None or offset - seen > NEAR:
+        operation, _, rest = line.partition(" ")
+        operands = _OPERANDS.findall(rest)
+        if since is not None and offset - since > NEAR:
+            pointers, cached, since = set(), set(), None
+        if len(operands) != 2:
+            if operation == "call":
+                pointers -= CLOBBERED
+                cached -= CLOBBERED
             continue
-        if match := re.match(r"cmp\s+\((%\w+)\),(%\w+)$", line):
-            return offset, match[1], match[2]
-        if match := re.match(r"cmp\s+(%\w+),\((%\w+)\)$", line):
-            return offset, match[2], match[1]
+        source, target = operands
+        if operation == "cmp":
+            for one, other in ((source, target), (target, source)):
+                inside = re.fullmatch(r"\((%\w+)\)", one)
+                if inside and inside[1] in pointers and other.startswith("%"):
+                    return offset, inside[1], other
+                if one in cached and pointers and other.startswith("%"):
+                    return offset, min(pointers), other
+            continue
+        address = re.fullmatch(r"(?:%gs:)?(?:\$?0x([0-9a-f]+))?(?:\((%\w+)\))?", source)
+        value = int(address[1] or "0", 16) & 0xFFFFFFFF if address else None
+        base = address[2] if address else None
+        points = (operation == "mov" and source == f"${stock:#x}") or (operation == "lea" and value == stock and base)
+        loads = operation == "mov" and base and (value == stock or (value == 0 and base in pointers))
+        if not target.startswith("%") or (operation == "add" and source.startswith("%gs:")):
+            continue
+        pointers.discard(target)
+        cached.discard(target)
+        if points:
+            pointers.add(target)
+            since = offset
+        if loads:
+            cached.add(target)
+            since = offset if since is None else since
     raise LookupError(f"the comparison with the stock's cgroup was not found in {function}")
 
 

@@ -1,11 +1,15 @@
 """A real kernel of the distribution, booted in QEMU without KVM, recorded and brought back as a trace."""
 
 import collections
+import contextlib
 import gzip
 import lzma
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -20,14 +24,13 @@ from .recorder import (
     Traffic,
     compile_workload,
     convert,
-    missing_here,
     missing_programs,
     record_here,
 )
 from .vmlinux import text_address, unpack
 
 KERNEL = "linux-image-cloud-amd64"  # Debian's kernel for virtual machines: small, and with kprobes
-PROGRAMS = "qemu-system-x86_64 busybox gcc objdump cpio dpkg-deb timeout"
+PROGRAMS = "qemu-system-x86_64 busybox gcc objdump cpio lz4 dpkg-deb timeout"  # Debian packs its 6.1 with lz4
 MODULES = "virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk"
 BOOT_LIMIT, TASK_LIMIT = 90, 240  # seconds until the kernel is up, and then until its task is done
 ATTEMPTS = 3  # a boot hung once in about 40 times
@@ -68,8 +71,8 @@ class Recording:
     probes : Probes
     trace, samples : pathlib.Path
         The rows, and the cgroup's files beside a second run without probes.
-    events : dict
-        Rows by their ``ev``.
+    rows : list of tuple
+        What the trace holds.
     lost : list of str
         What the recording lost, as sentences.
     seconds : float
@@ -80,7 +83,7 @@ class Recording:
     probes: Probes
     trace: pathlib.Path
     samples: pathlib.Path
-    events: dict
+    rows: list
     lost: list
     seconds: float
 
@@ -159,16 +162,17 @@ def record(build, kernel=KERNEL, traffic=None, cpus=2, say=print):
     said = " ".join((out / "record.log").read_text().split())
     if (out / "status").read_text().strip() != "0":
         raise ValueError(f"the recording in the booted kernel failed: {said}")
-    if left := ((out / "left.txt").read_text() + (out / "probes_left.txt").read_text()).split() != ["0"]:
+    left = ((out / "left.txt").read_text() + (out / "probes_left.txt").read_text()).split()
+    if left != ["0"]:
         raise ValueError(f"the recording left something behind in the booted kernel: {left}")
     say(f"booted and recorded in {seconds:.0f} s: {said}")
 
     trace = build / f"{system.release}-{traffic.mode}.csv.xz"
     rows, lost = convert(out, trace)
     samples = build / f"{system.release}-{traffic.mode}-cgroup.csv"
-    samples_of((out / "samples.txt").read_text(), f"cgroup /a/b in a booted {system.release}").save(samples)
-    events = dict(sorted(collections.Counter(row[4] for row in rows).items()))
-    return Recording(system, probes, trace, samples, events, lost, seconds)
+    source = f"recorded {time.strftime('%Y-%m-%d')}: cgroup /a/b of {system.package}, booted in QEMU"
+    samples_of((out / "samples.txt").read_text(), source).save(samples)
+    return Recording(system, probes, trace, samples, rows, lost, seconds)
 
 
 # --- the kernel package ----------------------------------------------------------------------------------------------
@@ -308,7 +312,7 @@ def _qemu(build, kernel, cpus, console, disk):
     return [
         # `timeout` ends the machine even if this process is killed.
         *("timeout", "--kill-after=5", str(BOOT_LIMIT + TASK_LIMIT + 10)),
-        *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "pc", "-cpu", "max"),
+        *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "pc", "-cpu", "max,cx16=off"),
         *("-smp", str(cpus), "-m", str(MEMORY_MIB)),
         *("-nodefaults", "-no-user-config", "-nic", "none", "-display", "none", "-no-reboot"),
         *("-kernel", str(kernel.image), "-initrd", str(build / "initrd.gz")),
@@ -375,16 +379,16 @@ def _pack(initrd, kernel, workload, settings, probes):
 
 
 def samples_of(text, source):
-    """The cgroup's files as the init script wrote them down, one block a moment.
+    r"""The cgroup's files as the init script wrote them down, one block a moment.
 
     Examples
     --------
-    >>> block = "at 3.50\\ncurrent 8192\\nsock 4096\\nlow 0\\nhigh 0\\nmax 0\\noom 0\\noom_kill 0\\n"
+    >>> block = "at 3.50\ncurrent 8192\nsock 4096\nlow 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n"
     >>> samples_of(block, "an example").rows
     [(0.0, 8192, 4096, 0, 0, 0, 0, 0)]
     """
     rows, first = [], None
-    for block in text.split("at ")[1:]:
+    for block in re.split(r"^at ", text, flags=re.MULTILINE)[1:]:
         uptime, _, files = block.partition("\n")
         first = float(uptime) if first is None else first
         values = sample_fields(files)
@@ -425,21 +429,16 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
     int
         0 if the trace was recorded and, where the checker is there and the stock was read, wholly predicted; else 1.
     """
-    traffic = traffic or Traffic()
-    if native:
-        if lacking := missing_here():
-            raise ValueError(f"this kernel cannot be recorded: {'; '.join(lacking)}. Without --native one is booted.")
-        pathlib.Path(build).mkdir(parents=True, exist_ok=True)
-        trace = pathlib.Path(build) / f"native-{traffic.mode}.csv.xz"
-        rows, lost, probes = record_here(trace, traffic)
-        events = dict(sorted(collections.Counter(row[4] for row in rows).items()))
-        samples = None
-    else:
-        made = record(build, kernel, traffic, cpus, say=lambda line: print(line, flush=True))
-        trace, samples, events, lost, probes = made.trace, made.samples, made.events, made.lost, made.probes
+    with _ending_in_order():
+        try:
+            made = _record(build, kernel, traffic or Traffic(), cpus, native)
+        except OSError as error:
+            raise ValueError(f"{error.filename or build}: {error.strerror or error}.") from None
+    trace, samples, rows, lost, probes = made
     inside = [line.split()[1] for line in probes.lines if "+" in line.split()[1]]
     print("probes inside:", ", ".join(inside) if probes.complete else f"none ({probes.why})")
-    print("events:", ", ".join(f"{name} {count:,}" for name, count in events.items()))
+    counts = sorted(collections.Counter(row[4] for row in rows).items())
+    print("events:", ", ".join(f"{name} {count:,}" for name, count in counts))
     print("lost:", "; ".join(lost) or "nothing")
     print("trace:", trace)
     if samples:
@@ -449,7 +448,28 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
         return 0
     try:
         from .trace import check_files
-    except ImportError:
+    except ModuleNotFoundError:
         print("check: not done, this version has no checker")
         return 0
-    return check_files([trace], "v6.1")
+    return check_files([str(trace)], "v6.1")
+
+
+def _record(build, kernel, traffic, cpus, native):
+    """(trace, samples, rows, lost, probes) of the booted kernel, or of this one."""
+    if not native:
+        made = record(build, kernel, traffic, cpus, say=lambda line: print(line, flush=True))
+        return made.trace, made.samples, made.rows, made.lost, made.probes
+    trace = pathlib.Path(build) / f"native-{traffic.mode}.csv.xz"
+    return trace, None, *record_here(trace, traffic)
+
+
+@contextlib.contextmanager
+def _ending_in_order():
+    """Whatever ends this process, let it clean up first, and end without a traceback."""
+    numbers = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
+    before = {number: signal.signal(number, lambda number, frame: sys.exit(128 + number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

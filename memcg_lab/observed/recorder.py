@@ -86,7 +86,7 @@ def rows_of(trace, symbols):
     Returns
     -------
     list of tuple
-        One tuple of `COLUMNS` an event. Unknown fields are "".
+        One tuple of `COLUMNS` an event. Unknown fields are "": with probes at entries only, a ``refill`` has no state.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def rows_of(trace, symbols):
     if not events:
         return []
     owner = _owner(events)
-    first = events[0].us
+    first, inside = events[0].us, any(event.name == "refin" for event in events)
     cgroups, processes = _Numbers(), _Numbers()
     socket_call = {}  # by (cpu, pid): the socket call last entered, with its arguments
     causes = collections.defaultdict(list)  # by (cpu, pid): refills entered and not yet seen inside; interrupts nest
@@ -136,7 +136,10 @@ def rows_of(trace, symbols):
                     caller = "surplus"
                 elif socket_call.pop((who, "unc"), None) == asked:
                     caller = "skmem"
-                causes[who].append((asked, caller))
+                if inside:
+                    causes[who].append((asked, caller))
+                else:
+                    row("refill", cgroups[d["memcg"]], d["nr"], cause=caller)
             elif name == "refe":
                 caller = symbols.name(d["caller"])
                 if caller != "refill_stock":
@@ -322,6 +325,7 @@ PACKAGES = {
     "gcc": "gcc, libc6-dev",
     "objdump": "binutils",
     "cpio": "cpio",
+    "lz4": "lz4",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
     "timeout": "coreutils",
@@ -375,6 +379,7 @@ def record_here(out, traffic, tracefs="/sys/kernel/tracing", cgroup="/sys/fs/cgr
     """
     if lacking := missing_here(tracefs, cgroup):
         raise ValueError("this kernel cannot be recorded: " + "; ".join(lacking) + ".")
+    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
     symbols = Symbols(pathlib.Path("/proc/kallsyms").read_text())
     with tempfile.TemporaryDirectory(prefix="memcg-lab-") as name:
         folder = pathlib.Path(name)
