@@ -51,13 +51,16 @@ def unpack(image, name="vmlinuz"):
         raise ValueError(f"{name} cannot be unpacked: {error}.") from None
     if not elf.startswith(b"\x7fELF"):
         raise ValueError(f"{name} does not hold an ELF file.")
+    # The build appends the unpacked size; gzip does so by itself.
+    if struct.unpack("<I", payload[-4:])[0] != len(elf):
+        raise ValueError(f"{name} is cut off, or does not say its size.")
     return elf
 
 
 def _filtered(program, payload, name):
     if not shutil.which(program):
         raise ValueError(f"{name} is packed with {program}, which is not installed.")
-    # The last four bytes are the unpacked size, which only the kernel's own loader reads.
+    # The last four bytes are the size, which these programs do not know.
     done = subprocess.run([program, "-dc"], input=payload[:-4], capture_output=True, timeout=120, check=False)
     return done.stdout
 
