@@ -739,7 +739,10 @@ def booted():
         qemu.fetched(build, qemu.KERNEL)
     except ValueError as error:
         pytest.skip(f"the kernel's package cannot be had: {error}")
-    return build, qemu.record(build, traffic=Traffic(mib=4))
+    made = qemu.record(build, traffic=Traffic(mib=4))
+    if made.lost:  # a probe that is met again in an interrupt is missed, once in some recordings
+        made = qemu.record(build, traffic=Traffic(mib=4))
+    return build, made
 
 
 def rows_in(path):
@@ -767,7 +770,7 @@ def test_the_states_read_in_the_kernel_follow_from_one_another(booted):
     """One step ahead, on each CPU: after a served charge the stock holds so much less, after a refill so much more."""
     _, made = booted
     if made.lost:
-        pytest.skip(f"this recording lost events: {made.lost}")
+        pytest.skip(f"two recordings lost events: {made.lost}")
     state, right, wrong = {}, 0, 0
     for row in rows_in(made.trace):
         if row["ev"] not in ("cons", "refill", "drain"):

@@ -240,7 +240,7 @@ def unpacked(deb, build):
             (pathlib.Path(scratch) / "whole").rename(folder)
     images = sorted((folder / "boot").glob("vmlinuz-*"))
     if not images:
-        raise ValueError(f"{deb}: no boot/vmlinuz in it; a kernel package is called linux-image-….")
+        raise ValueError(f"{deb}: no boot/vmlinuz in it. Kernels that come in several packages cannot be used here.")
     return Kernel(deb.stem, images[0].name.removeprefix("vmlinuz-"), folder)
 
 
@@ -451,7 +451,10 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
     except ModuleNotFoundError:
         print("check: not done, this version has no checker")
         return 0
-    return check_files([str(trace)], "v6.1")
+    status = check_files([str(trace)], "v6.1")
+    if status and lost:
+        print("The recording lost events, see above: that is the likely cause. Record again.")
+    return status
 
 
 def _record(build, kernel, traffic, cpus, native):
