@@ -162,9 +162,17 @@ def test_a_kernel_whose_stock_cannot_be_read_is_recorded_at_entries(listing, say
     assert not any("+" in line.split()[1] for line in probes.lines)
 
 
-def test_a_kernel_with_the_new_names_is_sent_to_bpftrace():
-    names = [name.replace("charge_skmem", "sk_charge") for name in FUNCTIONS]
-    with pytest.raises(ValueError, match="no mem_cgroup_charge_skmem .* see data/bpftrace"):
+def test_the_socket_calls_of_6_18_are_probed_by_their_new_names():
+    names = [re.sub(r"_(un)?charge_skmem", r"_sk_\1charge", name) for name in FUNCTIONS]
+    probes = find_probes(Symbols(kallsyms([*names, "drain_local_memcg_stock"])), COMPARED_IN_MEMORY.__getitem__)
+    assert probes.lines[0] == "p:memcg_lab/chg mem_cgroup_sk_charge memcg=sk->sk_memcg:x64 nr=nr_pages:u32"
+    assert probes.lines[1] == "p:memcg_lab/unc mem_cgroup_sk_uncharge memcg=sk->sk_memcg:x64 nr=nr_pages:u32"
+
+
+@pytest.mark.parametrize("name", ["mem_cgroup_charge_skmem", "mem_cgroup_uncharge_skmem"])
+def test_a_kernel_without_the_socket_calls_is_refused(name):
+    names = [function for function in FUNCTIONS if function != name]
+    with pytest.raises(ValueError, match="neither mem_cgroup_charge_skmem"):
         find_probes(Symbols(kallsyms(names)), COMPARED_IN_MEMORY.__getitem__)
 
 
@@ -664,7 +672,7 @@ def test_the_machine_has_no_network_and_ends_by_itself(tmp_path):
     assert command[command.index("-nic") + 1] == "none"
     assert "-nodefaults" in command
     assert not any(word.startswith(("-netdev", "-net", "-virtfs", "-fsdev")) for word in command)
-    assert f"file={tmp_path}/disk,,1.raw,format=raw,if=virtio,cache=unsafe" in command
+    assert f"file={tmp_path / 'disk,,1.raw'},format=raw,if=virtio,cache=unsafe" in command
 
 
 @pytest.mark.parametrize("cpus", [0, 17])

@@ -8,9 +8,18 @@ from dataclasses import dataclass
 GROUP = "memcg_lab"
 
 # Probes at function entries: the arguments tell all. x86-64 passes them in di, si, dx.
+SOCKET_CALLS = (
+    (
+        "p:{group}/chg mem_cgroup_charge_skmem memcg=%di:x64 nr=%si:u32",
+        "p:{group}/unc mem_cgroup_uncharge_skmem memcg=%di:x64 nr=%si:u32",
+    ),
+    # 6.18 and later: the calls take the socket. The kernel finds its field by its own types (BTF).
+    (
+        "p:{group}/chg mem_cgroup_sk_charge memcg=sk->sk_memcg:x64 nr=nr_pages:u32",
+        "p:{group}/unc mem_cgroup_sk_uncharge memcg=sk->sk_memcg:x64 nr=nr_pages:u32",
+    ),
+)
 ENTRY = (
-    "p:{group}/chg mem_cgroup_charge_skmem memcg=%di:x64 nr=%si:u32",
-    "p:{group}/unc mem_cgroup_uncharge_skmem memcg=%di:x64 nr=%si:u32",
     "p:{group}/tryc try_charge_memcg memcg=%di:x64 nr=%dx:u32",
     "p:{group}/pctry page_counter_try_charge c=%di:x64 nr=%si:u32 caller=+0(%sp):x64",
     "r:{group}/pctryr page_counter_try_charge ret=$retval:u8",
@@ -121,13 +130,18 @@ def find_probes(symbols, instructions):
     -----
     Kernel: ``consume_stock``, ``__refill_stock`` and ``drain_stock`` of ``mm/memcontrol.c``, 6.1 to 6.15.
     """
-    entry = [line for line in ENTRY if line.split()[1] in symbols.functions]
-    missing = [line.split()[1] for line in ENTRY if line not in entry]
-    if any(name.endswith("skmem") for name in missing):
+
+    def there(line):
+        return line.split()[1] in symbols.functions
+
+    sockets = [lines for lines in SOCKET_CALLS if all(map(there, lines))]
+    if not sockets:
         raise ValueError(
-            f"this kernel has no {' and no '.join(missing)} to probe. From 6.18 on the calls are called "
-            "mem_cgroup_sk_charge and mem_cgroup_sk_uncharge: see data/bpftrace."
+            "this kernel has neither mem_cgroup_charge_skmem and mem_cgroup_uncharge_skmem (to 6.17) nor "
+            "mem_cgroup_sk_charge and mem_cgroup_sk_uncharge (from 6.18 on), so nothing can be recorded."
         )
+    entry = [*sockets[0], *filter(there, ENTRY)]
+    missing = [line.split()[1] for line in ENTRY if not there(line)]
     try:
         if missing:
             raise LookupError(f"{missing[0]} is inlined, so it cannot be probed")

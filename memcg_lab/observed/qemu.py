@@ -268,7 +268,8 @@ def boot(build, kernel, settings, cpus=2, say=print, probes=()):
     Raises
     ------
     ValueError
-        If it failed each time; with the last lines of its console.
+        If it failed each time; with the last lines of its console. A failed boot's whole console is kept in
+        ``console-of-a-failed-boot.txt``.
     """
     _pack(build / "initrd.gz", kernel, build / "workload", settings, probes)
     for attempt in range(1, ATTEMPTS + 1):
@@ -276,6 +277,7 @@ def boot(build, kernel, settings, cpus=2, say=print, probes=()):
         trouble = _boot_once(build, kernel, cpus)
         if not trouble:
             return time.monotonic() - start
+        shutil.copy(build / "console.txt", build / "console-of-a-failed-boot.txt")
         say(f"boot {attempt} of {ATTEMPTS}: {trouble}")
     console = (build / "console.txt").read_text(errors="replace").split("\n")
     raise ValueError(
