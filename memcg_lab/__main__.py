@@ -18,6 +18,15 @@ def profile(arguments):
     return print_comparison(arguments.before, arguments.after)
 
 
+def kernel_lab(arguments):
+    """Record a real kernel: boot one in QEMU, or the one that runs here, and check the trace."""
+    from .observed.qemu import kernel_lab
+    from .observed.recorder import Traffic
+
+    traffic = Traffic(arguments.traffic, arguments.pairs, arguments.mib, arguments.chunk)
+    return kernel_lab(arguments.build, arguments.kernel, traffic, arguments.cpus, arguments.native)
+
+
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
     from . import warm_up
@@ -41,6 +50,19 @@ def main(argv=None):
     command.add_argument("before", metavar="BEFORE", help=text)
     command.add_argument("after", metavar="AFTER", help="the same, from after the change")
     command.set_defaults(run=profile)
+
+    command = commands.add_parser("kernel-lab", help=kernel_lab.__doc__, description=kernel_lab.__doc__)
+    command.add_argument("--build", default="build/kernel_lab", metavar="DIR", help="everything is written here")
+    text = "Debian package, or a .deb file (default: linux-image-cloud-amd64)"
+    command.add_argument("--kernel", default="linux-image-cloud-amd64", metavar="PACKAGE", help=text)
+    command.add_argument("--traffic", default="cross", choices=["cross", "same", "rr"], help="across CPUs, or within")
+    command.add_argument("--pairs", type=int, default=2, metavar="N", help="connections (default 2)")
+    command.add_argument("--mib", type=int, default=8, metavar="N", help="MiB that each one moves (default 8)")
+    command.add_argument("--chunk", type=int, default=65_536, metavar="BYTES", help="of one write (default 65536)")
+    command.add_argument("--cpus", type=int, default=2, metavar="N", help="CPUs of the booted machine (default 2)")
+    text = "record the kernel that runs here instead; needs root and cgroup v2"
+    command.add_argument("--native", action="store_true", help=text)
+    command.set_defaults(run=kernel_lab)
 
     command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
     command.set_defaults(run=warmup)

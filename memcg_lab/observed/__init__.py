@@ -1,0 +1,1 @@
+"""Observed: real kernels, their traces and their cgroup files."""
