@@ -7,7 +7,7 @@ used, so that ``import memcg_lab`` stays quick.
 import importlib
 
 from .mechanism.layout import OPS, STEPS, op_dtype
-from .mechanism.policy import CAP_ONLY, POLICIES, UNCHARGE_ONLY, V4_13, V4_14, Policy
+from .mechanism.policy import CAP_ONLY, POLICIES, UNCHARGE_ONLY, V4_13, V4_14, V6_1, Policy
 from .system import Invariant, StepLog, Stock, System, Work, op
 from .workload import (
     alternating,
@@ -53,6 +53,7 @@ __all__ = [
     "UNCHARGE_ONLY",
     "V4_13",
     "V4_14",
+    "V6_1",
     "Invariant",
     "Policy",
     "StepLog",

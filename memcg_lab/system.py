@@ -858,7 +858,7 @@ class System:
         fullest = int(stock["nr_pages"].max())
         return [
             _same("usage = pages in use + pages in stocks, over the subtree", self.usage, subtree),
-            _same("references = pages in use + pages in stocks", memcg["css"], in_use + in_stock),
+            self._references(in_use + in_stock, filled["memcg"]),
             _same("sock = pages the sockets hold", self.sock, held),
             Invariant(
                 "no stock exceeds its bound",
@@ -883,6 +883,12 @@ class System:
             legacy=int(self.legacy),
             memsw=int(self.memsw),
         )
+
+    def _references(self, pages, cached):
+        css = self._arrays["memcg"]["css"]
+        if self.policy.css_by_page:
+            return _same("references = pages in use + pages in stocks", css, pages)
+        return _same("references = stocks that cache the cgroup", css, np.bincount(cached, minlength=len(css)))
 
     def copy(self, policy=None):
         """An independent copy; with a policy of as many slots, one that goes on under other rules."""

@@ -100,8 +100,22 @@ def cancel_charge(st, cpu, memcg, nr_pages):
     css_put_many(st, cpu, memcg, nr_pages)
 
 
-def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
+@inline
+def cancel_charge_counters(st, cpu, memcg, nr_pages):
+    """The same where pages hold no references of their own."""
+    if memcg != st.root:
+        uncharge_counters(st, cpu, memcg, nr_pages)
+
+
+@inline
+def no_references(st, cpu, memcg, nr_pages):
+    """Stands in for css_get_many where pages hold no references of their own."""
+
+
+def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_by_page=True):
     """Bind the functions that call a policy's rules; everything here is compiled for that policy."""
+    get_references = css_get_many if css_by_page else no_references
+    give_back = cancel_charge if css_by_page else cancel_charge_counters
 
     @inline
     def drain_local(st, cpu, cause):
@@ -146,7 +160,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
             if over < 0:
                 over = page_counter_try_charge(st, cpu, memcg, batch)
                 if over < 0:
-                    css_get_many(st, cpu, memcg, batch)
+                    get_references(st, cpu, memcg, batch)
                     if batch > nr_pages:
                         refill(st, batch_pages, drain, cpu, memcg, batch - nr_pages)
                     check_high(st, cpu, memcg, ctx, batch)
@@ -192,7 +206,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
         page_counter_charge(st, cpu, memcg, nr_pages)
         if st.memsw:
             page_counter_charge(st, cpu, memcg + nr_memcg, nr_pages)
-        css_get_many(st, cpu, memcg, nr_pages)
+        get_references(st, cpu, memcg, nr_pages)
         return 0
 
     @inline
@@ -274,5 +288,5 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim):
             ask_for_reclaim(st, cpu, memcg, st.counter[memcg].count - high)
 
     return Memcontrol(
-        try_charge, cancel_charge, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high
+        try_charge, give_back, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high
     )

@@ -30,6 +30,8 @@ class Policy:
         Cgroups a CPU's stock can hold; 1 until v6.16.
     consume, refill, drain, uncharge : callable
         The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock.py``.
+    css_by_page : bool
+        One reference of the cgroup for each page charged (until v5.8); else one for each stock that caches it.
     reclaim : callable
         ``reclaim(st, cpu, over, nr_pages) -> pages freed``; by default nothing can be freed. It must answer 0 when
         nothing was freed: as in the kernel, a charge tries again for as long as reclaim makes progress.
@@ -57,6 +59,7 @@ class Policy:
     drain: Any = field(default=stock.drain_stock, repr=False)
     uncharge: Any = field(default=stock.uncharge_to_counter, repr=False)
     reclaim: Any = field(default=reclaim_nothing, repr=False)
+    css_by_page: bool = True
 
     def __post_init__(self):
         whole_number("batch", self.batch, 1, BATCH_MAX)
@@ -77,7 +80,7 @@ class Policy:
     @property
     def stock_bound(self):
         """Most pages a CPU's stock can hold between operations, or None if nothing bounds it."""
-        if self.refill is stock.refill_stock_capped:
+        if self.refill in (stock.refill_stock_capped, stock.refill_stock_v6_1_capped):
             return self.batch
         if self.refill is stock.refill_stock and self.uncharge is stock.uncharge_to_counter:
             return self.batch - 1
@@ -89,7 +92,11 @@ V4_14 = V4_13.with_rules("v4.14", refill=stock.refill_stock_capped, uncharge=sto
 CAP_ONLY = V4_13.with_rules("v4.13 + cap hunk", refill=stock.refill_stock_capped)
 UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=stock.uncharge_to_stock)
 
-POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY)}
+V6_1 = V4_14.with_rules(  # 1813e51eece0: batch 64; 1a3e1f40962c: one reference a stock
+    "v6.1", batch=64, refill=stock.refill_stock_v6_1_capped, drain=stock.drain_stock_v6_1, css_by_page=False
+)
+
+POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY, V6_1)}
 
 
 def bind(policy, sockets=False):
@@ -119,5 +126,6 @@ def bind_rules(policy):
     key = None
     if all(_jit.is_packaged(rule) for rule in rules.values()):
         names = (f"{r.__module__}.{r.__qualname__}" for r in rules.values())
-        key = f"{policy.batch} {policy.slots} {' '.join(names)}"
-    return bind_memcontrol(policy.batch, **{name: _jit.inline(rule) for name, rule in rules.items()}), key
+        key = f"{policy.batch} {policy.slots} {policy.css_by_page} {' '.join(names)}"
+    rules = {name: _jit.inline(rule) for name, rule in rules.items()}
+    return bind_memcontrol(policy.batch, **rules, css_by_page=policy.css_by_page), key
