@@ -132,9 +132,10 @@ class PlainMachine:
         batch = max(BATCH, pages)
         self.add(memcg, batch, "page_counter_try_charge", touches)
         own.append("css_get_many")
-        touches += [(self.line(level, "count"), "load", "try_charge") for level in self.path(memcg)]
         if batch > pages:
             self.refill(cpu, memcg, batch - pages, touches, own)
+        # Is a level over its memory.high?
+        touches += [(self.line(level, "count"), "load", "try_charge") for level in self.path(memcg)]
 
     def operation(self, cpu, op, memcg, pages):
         """What an operation touches, in order, and whose steps on own lines it takes."""

@@ -17,9 +17,9 @@ import numpy as np
 from .._jit import inline, kernel, symbol
 from ..mechanism.layout import (
     CHARGE_SKMEM,
-    STEP_CSS_GET,
     STEP_FORCE,
     STEP_TRY_ADD,
+    STEP_TRY_UNDO,
     TRY_CHARGE,
     UNCHARGE_SKMEM,
     UNDERFLOW,
@@ -261,23 +261,22 @@ def price(m, me, todo, memcg):
     """Turn the step log of one operation into lines to touch, and the time of its steps on lines of its own."""
     log = m.state.log
     own = 0
-    attempted = forced = False
+    charged = False
     for row in range(1, log[0].before + 1):
         code = log[row].step
         function = m.function[code]
         if m.own[code]:
             own += m.cost[COST_OWN]
             m.booked[function, AT_LOCAL] += m.cost[COST_OWN]
-        attempted |= code == STEP_TRY_ADD
-        forced |= code == STEP_FORCE
+        charged = (charged or code == STEP_TRY_ADD) and code != STEP_TRY_UNDO and code != STEP_FORCE
         first = 1 + log[row].where * m.lines
         for i in range(1, m.touches[code, 0] + 1):
             entry = m.touches[code, i]
             if todo < m.pending.shape[1]:
                 m.pending[me, todo] = ((first + (entry >> 2)) << 7) | (function << 2) | (entry & 3)
             todo += 1
-        if code == STEP_CSS_GET and attempted and not forced:
-            todo = walk(m, me, todo, memcg, m.count, FN_TRY_CHARGE)  # is a level over its memory.high?
+    if charged:
+        todo = walk(m, me, todo, memcg, m.count, FN_TRY_CHARGE)  # is a level over its memory.high?
     m.pending[me, 0] = own
     return todo
 
