@@ -35,6 +35,33 @@ def warmup(arguments):
     return 0
 
 
+def trace_check(arguments):
+    """Follow traces of real kernels with a policy's rules and name what they do not predict."""
+    from .observed.trace import check_files
+
+    return check_files(arguments.files, arguments.policy, arguments.batch, not arguments.no_cap)
+
+
+def trace_what_if(arguments):
+    """Replay the charges and give-backs of a trace under other policies."""
+    from .observed.what_if import print_what_if
+
+    if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
+        raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")
+    table, slack = print_what_if(arguments.file, arguments.policies, arguments.batches, arguments.levels)
+    if arguments.figure:
+        from .figures import what_if
+
+        what_if(table, slack).save(arguments.figure)
+        print(f"figure: {arguments.figure}")
+    return 0
+
+
+def numbers(text):
+    """Whole numbers separated by commas."""
+    return [int(part) for part in text.split(",")]
+
+
 def main(argv=None):
     """Parse and run; the exit status is 0 if all is well, 1 if a check failed, 2 if it was called wrongly."""
     parser = argparse.ArgumentParser(prog="python -m memcg_lab", description="One Linux patch, replayed.")
@@ -66,6 +93,23 @@ def main(argv=None):
 
     command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
     command.set_defaults(run=warmup)
+
+    command = commands.add_parser("trace", help="Check traces of real kernels, or replay them under other policies.")
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="KIND")
+    text = "csv of kernel-lab (.csv, .gz, .xz), raw ftrace text, perf script or bpftrace output"
+    kind = kinds.add_parser("check", help=trace_check.__doc__, description=trace_check.__doc__)
+    kind.add_argument("files", nargs="+", metavar="FILE", help=text)
+    kind.add_argument("--policy", required=True, metavar="NAME", help="such as v4.14 or v6.1")
+    kind.add_argument("--batch", type=int, metavar="N", help="another batch, in pages")
+    kind.add_argument("--no-cap", action="store_true", help="without the first hunk of 475d048")
+    kind.set_defaults(run=trace_check)
+    kind = kinds.add_parser("what-if", help=trace_what_if.__doc__, description=trace_what_if.__doc__)
+    kind.add_argument("file", metavar="FILE", help=text)
+    kind.add_argument("--policies", required=True, metavar="A,B,...", help="such as v4.13,v4.14,v6.1")
+    kind.add_argument("--batches", type=numbers, default=[], metavar="N,M,...", help="each policy with each batch")
+    kind.add_argument("--levels", type=int, default=3, metavar="N", help="counters up to the root; 3 for /a/b")
+    kind.add_argument("--figure", metavar="FILE", help="also draw the slack over time, .png or .svg")
+    kind.set_defaults(run=trace_what_if)
 
     arguments = parser.parse_args(argv)
     try:

@@ -504,3 +504,14 @@ def gain(before, after):
         return "from none" if after else "as many"
     ratio = after / before
     return "as many" if abs(ratio - 1) < 0.005 else f"{ratio:.2f}".rstrip("0").rstrip(".") + " times as many"
+
+
+# --- traces of real kernels ------------------------------------------------------------------------------------------
+def what_if(table):
+    """Caption and sentence of a trace replayed under several policies."""
+    rows = [
+        f"{row.policy} takes {number(int(row.atomics))} atomics and keeps {number(int(row.slack_max))} pages at most"
+        for row in table.itertuples()
+    ]
+    told = f"The same trace under {count(len(rows), 'policy').replace('policys', 'policies')}: {'; '.join(rows)}."
+    return told, f"Line chart, pages in stocks over the time of the trace, one line a policy. {told}"

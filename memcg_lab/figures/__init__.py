@@ -13,6 +13,7 @@ from .charts import (
     stocks_over_ops,
 )
 from .contention import measured_beside_models, throughput_over, time_by_function
+from .observed import what_if
 from .profile_model import host_map, listing_beside
 from .series import giving_back, record
 
@@ -34,4 +35,5 @@ __all__ = [
     "stocks_over_ops",
     "throughput_over",
     "time_by_function",
+    "what_if",
 ]

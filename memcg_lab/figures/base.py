@@ -84,6 +84,18 @@ class Figure:
         """The picture as PNG; the same bytes for the same figure and library versions."""
         return png(self.figure)
 
+    def save(self, path):
+        """Write the picture as .png or .svg; ValueError if that cannot be done."""
+        path = pathlib.Path(path)
+        try:
+            if path.suffix == ".svg":
+                with style.context(STYLE):
+                    self.figure.savefig(path, metadata={"Date": None, "Title": self.sentence})
+            else:
+                path.write_bytes(self.png())
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be written ({error.strerror}).") from None
+
     def to_html(self):
         """The picture with alternative text, its caption and the folded table."""
         return figure_html(self.png(), self.sentence, self.caption, self.table)

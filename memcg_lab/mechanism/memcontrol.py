@@ -287,6 +287,4 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
         if st.counter[memcg].count > high and high < PAGE_COUNTER_MAX:
             ask_for_reclaim(st, cpu, memcg, st.counter[memcg].count - high)
 
-    return Memcontrol(
-        try_charge, give_back, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high
-    )
+    return Memcontrol(try_charge, give_back, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high)
