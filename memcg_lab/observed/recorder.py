@@ -104,7 +104,11 @@ def rows_of(trace, symbols):
     >>> rows_of([line], symbols)
     [(1, 0, 1, 1, 'unc', 1, 2, '', '', '')]
     """
-    events = list(_events(trace))
+    return rows_of_events(list(parsed_events(trace)), symbols)
+
+
+def rows_of_events(events, symbols):
+    """The same from parsed events."""
     if not events:
         return []
     owner = _owner(events)
@@ -183,7 +187,8 @@ _Event = collections.namedtuple("_Event", "line cpu pid softirq us name fields")
 _OURS = {"chg", "unc", "tryc", "cons", "refill", "refe", "refin", "drain", "pctry", "pctryr", "pcunc"}
 
 
-def _events(trace):
+def parsed_events(trace):
+    """Our events among the lines of a trace: line, cpu, pid, softirq, us, name and fields of each."""
     for number, text in enumerate(trace, 1):
         match = _LINE.search(text)
         if not match or match[6] not in _OURS:

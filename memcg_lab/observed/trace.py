@@ -281,7 +281,7 @@ def _bound(consume, refill, drain):
     return _kernels[key]
 
 
-# --- who waits for what ------------------------------------------------------------------------------------------------
+# --- who waits for what ----------------------------------------------------------------------------------------------
 LOOK, COUNT, TRIED = range(3)
 NESTED = 8  # charges of one task that may be under way at once: interrupts nest a few deep
 

@@ -1,27 +1,212 @@
-"""tmp"""
+"""Trace files as rows: the csv of the kernel lab and of the bpftrace scripts, raw ftrace text, and perf script."""
 
-import csv, lzma, io
-from collections import namedtuple
+import collections
+import csv
+import gzip
+import io
+import lzma
+import pathlib
+import re
+import zlib
 
-Row = namedtuple("Row", "line cpu t_us pid softirq ev memcg nr cached avail cause")
+from .probes import Symbols
+from .recorder import COLUMNS, parsed_events, rows_of_events
+
+Row = collections.namedtuple("Row", ("line", *COLUMNS))
+Row.__doc__ = """One event: ``line`` of its file, then the columns of the csv. Unknown numbers are -1.
+
+cpu, t_us, pid, softirq: int. ev: str. memcg, cached: small integers, 0 = none. nr, avail: pages. cause: str.
+"""
+
+EVENTS = {
+    "chg": "memcg nr",
+    "unc": "memcg nr",
+    "try": "memcg nr",
+    "cons": "memcg nr cached avail",
+    "refill": "memcg nr",
+    "drain": "cached avail",
+    "pctry": "memcg nr",
+    "pctryfail": "",
+    "pcunc": "memcg nr",
+    "pcchg": "memcg nr",
+    "dall": "",
+    "dloc": "",
+}
+LIMITS = {"cpu": 65_535, "softirq": 1, "nr": 2**31 - 1, "avail": 2**31 - 1}
+LARGEST = 2**53
+PROGRESS = 200_000  # rows from which a progress bar is shown
+
+_PERF = re.compile(  # comm pid [cpu] (flags) seconds.micros: group:name: (address) arguments
+    r"^\s*\S.*?\s+(-?\d+)(?:/\d+)?\s+\[(\d+)\]\s+(?:\S{4,6}\s+)?(\d+\.\d{6})\d*:\s+\w+:(\w+):\s+\(.*?\)\s*(.*)$"
+)
 
 
-def read_rows(path):
-    I = lambda x: int(x) if x else -1
-    with lzma.open(path, "rt") as f:
-        return [
-            Row(
-                i + 2,
-                I(r["cpu"]),
-                I(r["t_us"]),
-                I(r["pid"]),
-                I(r["softirq"]),
-                r["ev"],
-                I(r["memcg"]),
-                I(r["nr"]),
-                I(r["cached"]),
-                I(r["avail"]),
-                r["cause"],
+def read_rows(path, symbols=None):
+    """Read a trace, whatever of the known forms it has.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.csv`` with the header of the kernel lab, also ``.gz`` or ``.xz``; text of tracefs ``trace`` or
+        ``trace_pipe``; or output of ``perf script``.
+    symbols : str or Path, optional
+        ``/proc/kallsyms`` of the kernel that was traced, for the two latter. Without it callers are told apart by what
+        they do, not by name.
+
+    Returns
+    -------
+    list of Row
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, is empty, has a gap (lost events), or a line makes no sense; the message has its
+        number.
+
+    Examples
+    --------
+    >>> from memcg_lab import data_path
+    >>> rows = read_rows(data_path("kernel_traces/t61b.csv.xz"))
+    >>> len(rows), rows[1].ev, rows[1].cached, rows[1].avail
+    (14516, 'cons', 2, 62)
+    """
+    text = _text(path)
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.search(r"LOST\s+\d+\s+EVENTS|^Lost \d+ events|^LOST \d+", line):
+            raise ValueError(
+                f"{path}, line {number}: events were lost ({line.strip()}); a trace with a gap says nothing."
             )
-            for i, r in enumerate(csv.DictReader(f))
-        ]
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if not first:
+        raise ValueError(f"{path}: it is empty.")
+    if first.strip().lstrip("\ufeff").split(",")[0] == "cpu":
+        return list(_csv_rows(path, text))
+    return _kernel_text(path, text, symbols)
+
+
+def _text(path):
+    """The file's text, unpacked."""
+    try:
+        data = pathlib.Path(path).read_bytes()
+        if str(path).endswith(".xz") or data[:6] == b"\xfd7zXZ\x00":
+            data = lzma.decompress(data)
+        elif data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file.") from None
+    except (lzma.LZMAError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path}: it cannot be unpacked; is it cut off? ({error})") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not text; expected csv, ftrace text or perf script output.") from None
+
+
+def _csv_rows(path, text):
+    lines = csv.reader(io.StringIO(text))
+    header = [name.strip().lstrip("\ufeff") for name in next(lines)]
+    if header != list(COLUMNS):
+        raise ValueError(f"{path}, line 1: the columns are {','.join(header)}; they must be {','.join(COLUMNS)}.")
+    reader, times = lines, {}
+    if text.count("\n") > PROGRESS:
+        from tqdm import tqdm
+
+        lines = tqdm(lines, total=text.count("\n"), unit=" rows", disable=None)
+    for words in lines:
+        if words:
+            yield _checked(path, _row(path, reader.line_num, words), times)
+
+
+def _row(path, number, words):
+    if len(words) != len(COLUMNS):
+        raise ValueError(f"{path}, line {number}: {len(words)} columns; there must be {len(COLUMNS)}.")
+    values = [number]
+    for name, word in zip(COLUMNS, words):
+        if name in ("ev", "cause"):
+            values.append(word)
+        elif word == "":
+            values.append(-1)
+        elif word.isascii() and word.isdigit() and int(word) <= LIMITS.get(name, LARGEST):
+            values.append(int(word))
+        else:
+            raise ValueError(
+                f'{path}, line {number}: {name} is "{word[:40]}"; it must be a whole number from 0 to '
+                f"{LIMITS.get(name, LARGEST):,}, or empty."
+            )
+    return Row(*values)
+
+
+def _checked(path, row, times):
+    """The row, or a ValueError that says what it lacks."""
+    if row.ev not in EVENTS:
+        raise ValueError(f'{path}, line {row.line}: event "{row.ev[:40]}" is not known; there are {", ".join(EVENTS)}.')
+    lacking = [name for name in ("cpu", "t_us", *EVENTS[row.ev].split()) if getattr(row, name) < 0]
+    if lacking:
+        raise ValueError(f"{path}, line {row.line}: {row.ev} needs {', '.join(lacking)}.")
+    if "nr" in EVENTS[row.ev] and row.nr < 1:
+        raise ValueError(f"{path}, line {row.line}: {row.ev} of {row.nr} pages; there must be at least 1.")
+    if row.t_us < times.get(row.cpu, 0):
+        raise ValueError(
+            f"{path}, line {row.line}: time goes back on CPU {row.cpu}, from {times[row.cpu]:,} to {row.t_us:,} us; "
+            "sort the rows by time."
+        )
+    times[row.cpu] = row.t_us
+    return row
+
+
+# --- kernel text -----------------------------------------------------------------------------------------------------
+def _kernel_text(path, text, symbols):
+    lines = [_as_ftrace(line) for line in text.splitlines()]
+    try:
+        events = list(parsed_events(lines))
+        names = Callers(events) if symbols is None else Symbols(_text(symbols))
+        found = rows_of_events(events, names)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not found:
+        first = next(k for k, line in enumerate(lines, 1) if line.strip())
+        raise ValueError(
+            f"{path}, line {first}: neither the csv of the kernel lab nor an event of its probes in ftrace text or "
+            "perf script output; see data/kernel_traces/README.md for the probes."
+        )
+    numbers = [event.line for event in events]
+    times = {}
+    made = zip(numbers, found) if len(numbers) == len(found) else ((k, row) for k, row in enumerate(found, 1))
+    return [_checked(path, Row(line, *(-1 if value == "" else value for value in row)), times) for line, row in made]
+
+
+def _as_ftrace(line):
+    """A line of perf script in the form of ftrace; any other line as it is."""
+    match = _PERF.match(line)
+    if not match:
+        return line
+    pid, cpu, time, name, arguments = match.groups()
+    return f" task-{max(int(pid), 0)} [{cpu}] ..... {time}: {name}: (probe) {arguments}"
+
+
+class Callers:
+    """Names for callers without ``/proc/kallsyms``: told apart by what they do.
+
+    Who refills right after the same task charged a counter keeps the rest of a batch; who uncharges right after the
+    stock of this CPU was touched drains it. The most frequent such caller gets the kernel's name, all others "other".
+    """
+
+    def __init__(self, events):
+        surplus, drains = collections.Counter(), collections.Counter()
+        of_task, of_cpu = {}, {}
+        for event in events:
+            if event.name == "refill" and of_task.get(event.pid) in ("pctry", "pctryr"):
+                surplus[event.fields.get("caller")] += 1
+            if event.name == "pcunc" and of_cpu.get(event.cpu) in ("refill", "refe", "refin", "drain"):
+                drains[event.fields.get("caller")] += 1
+            of_task[event.pid] = of_cpu[event.cpu] = event.name
+        self._names = {}
+        for counted, name in ((surplus, "try_charge_memcg"), (drains, "drain_stock")):
+            for caller, _ in counted.most_common(1):
+                self._names[caller] = name
+
+    def name(self, address):
+        """The kernel's name of a caller, or "other"."""
+        return self._names.get(address, "other")
