@@ -174,7 +174,13 @@ def _kernel_text(path, text, symbols):
     numbers = [event.line for event in events]
     times = {}
     made = zip(numbers, found) if len(numbers) == len(found) else ((k, row) for k, row in enumerate(found, 1))
-    return [_checked(path, Row(line, *(-1 if value == "" else value for value in row)), times) for line, row in made]
+    return [_checked(path, _filled(line, row), times) for line, row in made]
+
+
+def _filled(line, row):
+    """A row of the recorder with -1 for numbers that are not known."""
+    words = zip(COLUMNS, row)
+    return Row(line, *(-1 if value == "" and name not in ("ev", "cause") else value for name, value in words))
 
 
 def _as_ftrace(line):
@@ -189,20 +195,26 @@ def _as_ftrace(line):
 class Callers:
     """Names for callers without ``/proc/kallsyms``: told apart by what they do.
 
-    Who refills right after the same task charged a counter keeps the rest of a batch; who uncharges right after the
-    stock of this CPU was touched drains it. The most frequent such caller gets the kernel's name, all others "other".
+    Who refills right after the same task charged a counter keeps the rest of a batch. Who uncharges right after the
+    stock of this CPU was touched drains it. The most frequent such caller gets the kernel's name. Who enters a refill
+    or a drain in the middle of a refill is that refill itself. All others are "other".
     """
 
     def __init__(self, events):
         surplus, drains = collections.Counter(), collections.Counter()
+        self._names = {}
         of_task, of_cpu = {}, {}
         for event in events:
+            caller = event.fields.get("caller")
             if event.name == "refill" and of_task.get(event.pid) in ("pctry", "pctryr"):
-                surplus[event.fields.get("caller")] += 1
-            if event.name == "pcunc" and of_cpu.get(event.cpu) in ("refill", "refe", "refin", "drain"):
-                drains[event.fields.get("caller")] += 1
+                surplus[caller] += 1
+            elif event.name == "pcunc" and of_cpu.get(event.cpu) in ("refill", "refe", "refin", "drain"):
+                drains[caller] += 1
+            elif event.name == "refe" and of_cpu.get(event.cpu) == "refill":
+                self._names[caller] = "refill_stock"
+            elif event.name == "drain" and of_cpu.get(event.cpu) in ("refe", "refin"):
+                self._names.setdefault(caller, "__refill_stock")
             of_task[event.pid] = of_cpu[event.cpu] = event.name
-        self._names = {}
         for counted, name in ((surplus, "try_charge_memcg"), (drains, "drain_stock")):
             for caller, _ in counted.most_common(1):
                 self._names[caller] = name
