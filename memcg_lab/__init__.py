@@ -42,6 +42,7 @@ _LATER = {
     "PatchLab": "labs",
     "ProfileLab": "labs",
     "StockLab": "labs",
+    "TraceLab": "labs",
     "figures": "figures",
 }
 

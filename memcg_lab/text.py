@@ -515,3 +515,10 @@ def what_if(table):
     ]
     told = f"The same trace under {count(len(rows), 'policy').replace('policys', 'policies')}: {'; '.join(rows)}."
     return told, f"Line chart, pages in stocks over the time of the trace, one line a policy. {told}"
+
+
+def trace_window(series, first, last):
+    """Caption and sentence of a stretch of a recording."""
+    peaks = listing([f"{name} {int(max(values))}" for name, values in series.items()])
+    caption = f"Events {number(first)} to {number(last)}: the most pages were {peaks}."
+    return caption, f"Step chart, pages in stocks over the events of a recording. {caption}"

@@ -13,7 +13,7 @@ from .charts import (
     stocks_over_ops,
 )
 from .contention import measured_beside_models, throughput_over, time_by_function
-from .observed import what_if
+from .observed import trace_window, what_if
 from .profile_model import host_map, listing_beside
 from .series import giving_back, record
 
@@ -35,5 +35,6 @@ __all__ = [
     "stocks_over_ops",
     "throughput_over",
     "time_by_function",
+    "trace_window",
     "what_if",
 ]

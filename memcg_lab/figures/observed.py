@@ -1,7 +1,10 @@
 """Charts of recorded traces."""
 
+import numpy as np
+import pandas as pd
+
 from .. import text
-from .base import Figure, canvas, label_ends, looks, styled
+from .base import Figure, canvas, label_ends, looks, styled, whole
 
 
 @styled
@@ -40,3 +43,46 @@ def what_if(table, slack):
     label_ends(axes, ends)
     caption, sentence = text.what_if(table)
     return Figure(figure, caption, sentence, table.set_index("policy").round(3))
+
+
+@styled
+def trace_window(series, first, cursor):
+    """Steps: pages in stocks over some events of a recording, with an upright line at one event.
+
+    Parameters
+    ----------
+    series : dict of str to sequence of int
+        Pages after each event.
+    first : int
+        Number of the first event, from 0.
+    cursor : int
+        Event to mark, from 0 within the window.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no series or no event.
+    """
+    if not series or not len(next(iter(series.values()))):
+        raise ValueError("there is nothing to draw; give at least one series with one event.")
+    figure, axes = canvas()
+    events = np.arange(len(next(iter(series.values())))) + first + 1
+    ends = []
+    for name, look in looks(series).items():
+        axes.step(events, series[name], where="post", color=look.color, linestyle=look.linestyle, linewidth=1.8)
+        ends.append((events[-1], series[name][-1], f"{name}: {int(series[name][-1])}", look.color))
+    axes.axvline(events[min(cursor, len(events) - 1)], color="#111111", linewidth=1.6)
+    axes.set_xlim(events[0], max(events[-1], events[0] + 1))
+    axes.set_ylim(0, max(1, *(max(values) for values in series.values())) * 1.1)
+    whole(axes.xaxis)
+    whole(axes.yaxis)
+    axes.set_xlabel("event of the recording")
+    axes.set_ylabel("pages in stocks")
+    label_ends(axes, ends)
+    caption, sentence = text.trace_window(series, int(events[0]), int(events[-1]))
+    table = pd.DataFrame(series, index=pd.Index(events, name="event"))
+    return Figure(figure, caption, sentence, table.iloc[:: max(1, len(table) // 20)])

@@ -8,6 +8,7 @@ from .drift import DriftLab
 from .patch import PatchLab
 from .profile import ProfileLab
 from .stock import StockLab
+from .trace import TraceLab
 
 __all__ = [
     "ContentionLab",
@@ -18,4 +19,5 @@ __all__ = [
     "PatchLab",
     "ProfileLab",
     "StockLab",
+    "TraceLab",
 ]

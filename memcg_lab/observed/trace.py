@@ -204,11 +204,45 @@ def digest(path):
         return ""
 
 
+def walk_trace(rows, policy):
+    """What a policy says after each row of a trace, for those who want to look.
+
+    Returns
+    -------
+    stock : ndarray of int64, shape (rows, cpus)
+        Pages in each CPU's stock after the row; -1 until it was seen.
+    counter : ndarray of int64, shape (rows,)
+        Pages charged to the counters minus pages given back, since the recording began.
+    said : list of (memcg, pages) or None
+        What the stock of the row's CPU was predicted to hold, for rows that show it.
+    """
+    shown = [k for k, row in enumerate(rows) if row.ev in SEEN and row.avail >= 0]
+    followed = _follow(rows, shown, policy) if shown else {}
+    stock = np.full((len(rows), max(row.cpu for row in rows) + 1), -1, np.int64)
+    counter, said = np.zeros(len(rows), np.int64), []
+    pages, charged, last = stock[0].copy(), 0, {}
+    for k, row in enumerate(rows):
+        answer = followed.get(k)
+        said.append(None if answer is None or answer[0][0] == -2 else (max(int(answer[0][0]), 0), int(answer[0][1])))
+        if answer is not None:
+            pages[row.cpu] = answer[3][1]
+        if row.ev == "pctry":
+            charged, last[row.pid] = charged + row.nr, row.nr
+        elif row.ev == "pctryfail":
+            charged -= last.pop(row.pid, 0)
+        elif row.ev == "pcunc":
+            charged -= row.nr
+        elif row.ev == "pcchg":
+            charged += row.nr
+        stock[k], counter[k] = pages, charged
+    return stock, counter, said
+
+
 # --- the rules, compiled ---------------------------------------------------------------------------------------------
 def _bind_follow(policy):
     consume, refill, drain = (_jit.inline(rule) for rule in (policy.consume, policy.refill, policy.drain))
 
-    def follow(st, batch, kind, cpu, memcg, nr, cached, avail, known, said, hit, drained):
+    def follow(st, batch, kind, cpu, memcg, nr, cached, avail, known, said, hit, drained, left):
         """Replay what touches the stocks; the state before each event, whether it hit, and what it drained.
 
         A stock that was never seen is taken as it is shown; one that is not as predicted is set right.
@@ -231,6 +265,8 @@ def _bind_follow(policy):
                 refill(st, batch, drain, c, memcg[k], nr[k])
             else:
                 drain(st, c, 0, DRAIN_LOCAL_CALL)
+            left[k, 0] = stock.memcg
+            left[k, 1] = stock.nr_pages
             found = 0
             pages = 0
             for row in range(1, st.log[0].before + 1):
@@ -250,7 +286,7 @@ def _bind_follow(policy):
 
 
 def _follow(rows, shown, policy):
-    """(said, hit, drained) for each row that shows a stock, by its number in the trace."""
+    """(state said before, hit, drained, state after) of each row that shows a stock, by its number in the trace."""
     column = {name: np.array([getattr(rows[k], name) for k in shown], np.int64) for name in _COLUMNS}
     memcgs = max(max(row.memcg, row.cached) for row in rows)
     cpus = max(row.cpu for row in rows) + 1
@@ -263,11 +299,12 @@ def _follow(rows, shown, policy):
     kind = np.array([SEEN[rows[k].ev] for k in shown], np.int64)
     cached = np.where(column["cached"] <= 0, -1, column["cached"])
     arguments = (state, policy.batch, kind, column["cpu"], column["memcg"], column["nr"], cached, column["avail"])
-    arguments += (np.zeros(cpus, np.bool_), said, hit, drained)
+    left = np.zeros((n, 2), np.int64)
+    arguments += (np.zeros(cpus, np.bool_), said, hit, drained, left)
     kernel = _bound(policy.consume, policy.refill, policy.drain)
     _jit.announce(kernel, f"the follower of {policy.name}", arguments)
     kernel(*arguments)
-    return {k: (said[i], bool(hit[i]), drained[i]) for i, k in enumerate(shown)}
+    return {k: (said[i], bool(hit[i]), drained[i], left[i]) for i, k in enumerate(shown)}
 
 
 _COLUMNS = ("cpu", "memcg", "nr", "cached", "avail")
