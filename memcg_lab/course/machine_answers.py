@@ -5,6 +5,9 @@ import numbers
 from collections import namedtuple
 
 from ..machine.topology import DEFAULT
+from ..observed.trace import check_trace, trace_policy
+from ..observed.trace_text import read_rows
+from ..observed.what_if import what_if
 from ..text import kind, number
 
 # right: () -> float. within: how near, as a part of it. unit, why: what to say when it is right. wrong: (answer, why).
@@ -105,3 +108,36 @@ WORDS = {
         "It is one of count, limit, parent, watermark, failcnt.",
     ),
 }
+
+
+# --- 09: recordings of real kernels ----------------------------------------------------------------------------------
+def _rows(name):
+    return read_rows(data_path(f"kernel_traces/{name}.csv.xz"))
+
+
+def _batches_apart():
+    """Atomics of v6.1 with a batch of 32 over those with 128, on the recording of bulk traffic."""
+    policies = [trace_policy("v6.1", batch=batch) for batch in (32, 128)]
+    few, many = what_if(_rows("t61b"), policies)[0]["atomics"]
+    return few / many
+
+
+NEAR["09.1"] = Near(
+    right=lambda: check_trace(_rows("ab_pre"), trace_policy("v6.1")).count("missing"),
+    within=0,
+    why="One stock grew past 64 pages, and nobody drained it: this kernel has no cap.",
+    wrong=((0, "Look at the word missing in the line with the cap."), (2504, "That is the number of events.")),
+    low="Look at the word missing in the line with the cap.",
+    high="Look at the word missing in the line with the cap.",
+)
+NEAR["09.2"] = Near(
+    right=_batches_apart,
+    within=0.03,
+    why="Four times the batch, and nearly four times fewer atomics. The price is four times the pages in stocks.",
+    wrong=(
+        (4.0, "4 is how much larger the batch is. Charges and drains follow it closely, but not to the digit: run it."),
+        (1.94, "That is 64 against 32, or 128 against 64. Asked is 128 against 32."),
+    ),
+    low="Divide the atomics with batch 32 by those with batch 128.",
+    high="Divide the atomics with batch 32 by those with batch 128.",
+)
