@@ -1,0 +1,1 @@
+"""Hardware: real atomics and threads on the CPU you sit at."""
