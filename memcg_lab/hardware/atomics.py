@@ -1,6 +1,6 @@
 """Atomics of the CPU for compiled code: read-modify-writes, loads, stores and fences, ordered as in C11.
 
-Each works on a place: ``(array, index)`` for a 1-d int64 array, or ``(record, "field")`` for an int64 field of a record.
+Each works on a place: ``(array, index)`` in a 1-d int64 array, or ``(record, "field")``, an int64 field of a record.
 The ordering is the last argument and always written out: ``"relaxed"``, ``"acquire"``, ``"release"``, ``"acq_rel"`` or
 ``"seq_cst"``, as far as C11 allows it for the operation. A wrong ordering or place is a compile-time error.
 
@@ -192,7 +192,7 @@ def compare_exchange(context, container, key, expected, desired, order):
 
 @intrinsic(prefer_literal=True)
 def load(context, container, key, order):
-    """Read in one piece, each time anew. Orders: relaxed, acquire, seq_cst. Kernel: ``READ_ONCE``, ``atomic_long_read``.
+    """Read in one piece, each time anew. Orders: relaxed, acquire, seq_cst. Kernel: ``READ_ONCE`` if relaxed.
 
     Examples
     --------
@@ -270,7 +270,10 @@ def pause(context):
 
 @intrinsic
 def serialize(context):
-    """Begin nothing that follows before everything before it is done. x86-64: ``lfence``, arm64: ``isb``, else nothing."""
+    """Let nothing that follows begin before the CPU is done with what stands before.
+
+    x86-64: ``lfence``. arm64: ``isb``. Elsewhere nothing.
+    """
 
     def codegen(context, builder, signature, args):
         if X86_64:

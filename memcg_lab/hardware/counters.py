@@ -299,9 +299,9 @@ def run_threads(
     cpus = usable_cpus()
     threads = whole_number("threads", threads, 1, len(cpus))
     nr_pages = whole_number("nr_pages", nr_pages, 1, 2**20)
-    think_ns = _real("think_ns", think_ns, 0, THINK_NS_MAX)
+    think_ns = real_number("think_ns", think_ns, 0, THINK_NS_MAX)
     if pairs is None:
-        seconds = _real("seconds", seconds, 0.001, 3600)
+        seconds = real_number("seconds", seconds, 0.001, 3600)
     else:
         pairs = whole_number("pairs", pairs, 0, FOREVER // 2**30)
     cpus = spread_out(cpus, places(cpus))[:threads]
@@ -367,8 +367,6 @@ def rules_of(policy):
     return policy.refill is rules.refill_stock_capped, policy.uncharge is rules.uncharge_to_stock
 
 
-
-
 def _workload(workload, threads):
     if workload not in WORKLOADS:
         raise ValueError(f"workload is {workload!r}; it must be one of {', '.join(WORKLOADS)}.")
@@ -377,7 +375,7 @@ def _workload(workload, threads):
     return workload
 
 
-def _real(what, value, low, high):
+def real_number(what, value, low, high):
     """A number in a range, or a ValueError that says so."""
     number = None
     if not isinstance(value, (bool, np.bool_)):

@@ -118,7 +118,11 @@ def _model():
         return _sysctl("machdep.cpu.brand_string") or "not told"
     if platform.system() == "Linux":
         part = _cpuinfo("CPU part")  # arm64 names no model, only numbers
-        return _cpuinfo("model name") or (f"implementer {_cpuinfo('CPU implementer')}, part {part}" if part else None) or "not told"
+        return (
+            _cpuinfo("model name")
+            or (f"implementer {_cpuinfo('CPU implementer')}, part {part}" if part else None)
+            or "not told"
+        )
     return platform.processor() or "not told"
 
 

@@ -178,8 +178,7 @@ def race(loop, state, cpus, *, steps=None, seconds=None, stop=None):
                 for thread in threads:
                     thread.join(0.05)
     finally:
-        if steps is None or stop.is_set() or any(thread.is_alive() for thread in threads):
-            gate[STOP] = 1
+        gate[STOP] = 1
         for thread in threads:
             thread.join()
     if errors:
