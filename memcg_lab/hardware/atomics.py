@@ -5,7 +5,8 @@ The ordering is the last argument and always written out: ``"relaxed"``, ``"acqu
 ``"seq_cst"``, as far as C11 allows it for the operation. A wrong ordering or place is a compile-time error.
 
 They exist in compiled code only; called from Python they raise ``NotImplementedError``. An index is used as it is, a
-negative one does not count from the end; it is checked only under ``NUMBA_BOUNDSCHECK=1``, so callers validate.
+negative one does not count from the end; it is checked only under ``NUMBA_BOUNDSCHECK=1``, so callers validate. Memory
+must be aligned to 8 bytes, as numpy's own arrays are; numba's types do not tell.
 """
 
 import platform
@@ -56,8 +57,6 @@ def _place(operation, container, key, *, writes=True):
         return key
     if not isinstance(container, types.Array) or container.dtype != types.int64 or container.ndim != 1:
         raise TypingError(f"{operation}: a place is in a record or in a 1-d int64 array; this is {container}.")
-    if not container.aligned:
-        raise TypingError(f"{operation}: the array is not aligned to {_BYTES} bytes.")
     if writes and not container.mutable:
         raise TypingError(f"{operation}: the array is read-only.")
     if not isinstance(key, types.Integer):
