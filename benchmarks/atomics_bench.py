@@ -10,7 +10,7 @@ import numpy as np
 
 from memcg_lab import V4_13, V4_14
 from memcg_lab.hardware.counters import bind, make_state, rules_of
-from memcg_lab.hardware.host import places, spread_out, usable_cpus
+from memcg_lab.hardware.host import ordered_cpus
 from memcg_lab.hardware.race import race
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -66,8 +66,7 @@ def end_state(loop, rule, depth, cpus):
 def table(folder, rounds):
     """Print a row for each rule, depth and number of threads; true if all sides ended in the same state."""
     built = build(folder)
-    cpus = usable_cpus()
-    cpus = spread_out(cpus, places(cpus))
+    cpus = ordered_cpus()
     aims = ", ".join(f"{aim:.2f} × {name}" for name, aim in AIMS.items())
     print(f"\nreal threads: ns a pair (charge, uncharge) of one thread; median [quartiles] of {rounds} paired rounds")
     print(

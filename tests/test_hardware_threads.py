@@ -1,6 +1,7 @@
 """Real threads on shared page counters: not a page is lost, and the end is the one that the mechanism predicts."""
 
 import dataclasses
+import importlib
 import json
 import threading
 
@@ -110,7 +111,7 @@ def test_a_lost_page_is_found_at_its_level():
 # --- how it is run ---------------------------------------------------------------------------------------------------
 @compiled_only
 def test_a_run_says_what_was_run():
-    run = run_threads(V4_13, depth=3, threads=1, think_ns=200, seconds=0.005, nr_pages=2, padded=False)
+    run = run_threads(V4_13, depth=3, threads=1, think_ns=200, seconds=0.02, nr_pages=2, padded=False)
     assert isinstance(run, Run)
     assert (run.policy, run.depth, run.threads, run.workload) == ("v4.13", 3, 1, "pingpong")
     assert (run.padded, run.atomic) == (False, True)
@@ -128,8 +129,17 @@ def test_a_run_of_no_pairs_leaves_everything_at_zero():
 
 
 @compiled_only
-@pytest.mark.parametrize("workload", ["pingpong", "producer_consumer"])
+def test_on_a_cpu_without_a_known_clock_it_says_so(monkeypatch):
+    room = importlib.import_module("memcg_lab.hardware.race")
+    monkeypatch.setattr(room, "X86_64", False)
+    monkeypatch.setattr(room, "ARM64", False)
+    with pytest.raises(ValueError, match="no time-stamp counter is known for"):
+        run_threads(V4_14, threads=1)
+
+
+@compiled_only
 @two_cpus
+@pytest.mark.parametrize("workload", ["pingpong", "producer_consumer"])
 def test_a_run_can_be_stopped_from_another_thread(workload):
     stop = threading.Event()
     timer = threading.Timer(0.05, stop.set)

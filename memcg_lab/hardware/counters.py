@@ -18,8 +18,8 @@ from ..mechanism import stock as rules
 from ..mechanism.policy import Policy
 from ..workload import whole_number
 from .atomics import fetch_add, load, serialize, store
-from .host import places, spread_out, usable_cpus
-from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, is_compiled, need_jit, race, timed_loop
+from .host import ordered_cpus
+from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, is_compiled, need_hardware, race, timed_loop
 
 DEPTH_MAX = 64
 THINK_NS_MAX = 10_000_000
@@ -293,10 +293,10 @@ def run_threads(
     >>> run.usage, run.in_use, run.stock, run.conserved
     ((32, 32, 32), 0, (32,), True)
     """
-    need_jit()
+    need_hardware()
     loop = bind(*rules_of(policy), bool(atomic), _workload(workload, threads))
     depth = whole_number("depth", depth, 1, DEPTH_MAX)
-    cpus = usable_cpus()
+    cpus = ordered_cpus()
     threads = whole_number("threads", threads, 1, len(cpus))
     nr_pages = whole_number("nr_pages", nr_pages, 1, 2**20)
     think_ns = real_number("think_ns", think_ns, 0, THINK_NS_MAX)
@@ -304,7 +304,7 @@ def run_threads(
         seconds = real_number("seconds", seconds, 0.001, 3600)
     else:
         pairs = whole_number("pairs", pairs, 0, FOREVER // 2**30)
-    cpus = spread_out(cpus, places(cpus))[:threads]
+    cpus = cpus[:threads]
 
     state = make_state(depth, threads, batch=policy.batch, nr_pages=nr_pages, padded=padded)
     if not is_compiled(loop, state):

@@ -1,5 +1,6 @@
 """The machine you sit at: which CPUs there are, how they lie to each other, and what the system says about itself."""
 
+import functools
 import os
 import pathlib
 import platform
@@ -53,6 +54,16 @@ def spread_out(cpus, where):
         rank[cpu] = taken.get(where[cpu], 0)
         taken[where[cpu]] = rank[cpu] + 1
     return sorted(cpus, key=lambda cpu: (rank[cpu], cpu))
+
+
+def ordered_cpus():
+    """CPUs of this process in the order in which threads take them: distinct cores first, where the system tells."""
+    return list(_ordered(tuple(usable_cpus())))
+
+
+@functools.lru_cache(maxsize=8)
+def _ordered(cpus):
+    return spread_out(cpus, places(cpus))
 
 
 def pairs_by_distance(cpus, where, most=8):

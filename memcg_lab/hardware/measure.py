@@ -10,9 +10,9 @@ from .. import _jit
 from ..mechanism.policy import V4_13, V4_14
 from .atomics import compare_exchange, fetch_add, load, store
 from .counters import bind, make_state, real_number, rules_of, run_threads
-from .host import describe, load_average, pairs_by_distance, places, spread_out, usable_cpus
+from .host import describe, load_average, ordered_cpus, pairs_by_distance, places
 from .measurement import FORMAT, Measurement
-from .race import STOP, WORDS, aligned, is_compiled, need_jit, race, timed_loop
+from .race import STOP, WORDS, aligned, compile_loop, is_compiled, need_hardware, race, timed_loop
 
 ROUNDS, ROUNDS_MIN = 9, 3
 RUN_SECONDS_MIN = 0.005
@@ -79,13 +79,13 @@ def measure(*, seconds=10, progress=None, stop=None):
         If nothing is compiled, if it was stopped within the first round, or if the machine was so busy that not even
         one thread was left alone.
     """
-    need_jit()
+    need_hardware()
     seconds = real_number("seconds", seconds, 0.5, 600)
     stop = stop or threading.Event()
     machine = {**describe(), "load_before": load_average()}
-    cpus = usable_cpus()
+    cpus = ordered_cpus()
     where = places(cpus)
-    tasks = _plan(spread_out(cpus, where), pairs_by_distance(cpus, where))
+    tasks = _plan(cpus, pairs_by_distance(sorted(cpus), where))
     rounds = max(ROUNDS_MIN, min(ROUNDS, int(seconds / len(tasks) / RUN_SECONDS_MIN)))
     runs = {task.key: [] for task in tasks}
     _compile()
@@ -150,7 +150,7 @@ def _compile():
     if not all(is_compiled(loop, state) for loop, state in loops):
         _jit.say("memcg-lab: compiling the measuring loops for the first time, a few seconds; later runs load them")
     for loop, state in loops:
-        race(loop, state, usable_cpus()[:1], steps=0)
+        compile_loop(loop, state)
 
 
 def _stat(runs):

@@ -5,6 +5,7 @@ Loops are made by ``timed_loop``. Each thread takes the time itself, from the CP
 
 import functools
 import os
+import platform
 import threading
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _jit
-from .atomics import fetch_add, load, pause, serialize, store, ticks
+from .atomics import ARM64, X86_64, fetch_add, load, pause, serialize, store, ticks
 from .host import pin
 
 LINE = 128  # bytes; a line is 64 on x86-64, which fetches them in pairs, and 128 on Apple's arm64
@@ -123,10 +124,12 @@ def aligned(count, dtype):
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
-def need_jit():
-    """Raise ValueError where nothing is compiled: Python has no atomics of the CPU."""
+def need_hardware():
+    """Raise ValueError where no race can be run: nothing is compiled, or the CPU has no clock that we know."""
     if not _jit.JIT:
         raise ValueError("real atomics need compiled code, but NUMBA_DISABLE_JIT is set.")
+    if not (X86_64 or ARM64):
+        raise ValueError(f"no time-stamp counter is known for {platform.machine()}; there are x86-64 and arm64.")
 
 
 def race(loop, state, cpus, *, steps=None, seconds=None, stop=None):
@@ -172,7 +175,9 @@ def race(loop, state, cpus, *, steps=None, seconds=None, stop=None):
         for thread in threads:
             thread.start()
         if steps is None:
-            stop.wait(seconds)
+            while gate[ARRIVED] < len(cpus) and not errors and not stop.is_set():
+                time.sleep(0.0001)  # the time counts from when all are there
+            stop.wait(0 if errors else seconds)
         else:
             while any(thread.is_alive() for thread in threads) and not stop.is_set():
                 for thread in threads:
