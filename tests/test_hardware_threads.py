@@ -204,7 +204,7 @@ def test_overlap_is_the_share_of_the_race_that_all_threads_ran():
         ({"depth": 1.5}, "depth is 1.5"),
         ({"threads": 0}, "threads is 0; it must be a whole number from 1 to"),
         ({"threads": 100_000}, "threads is 100000; it must be a whole number from 1 to"),
-        ({"think_ns": -1}, "think_ns is -1; it must be a number from 0 to 10,000,000"),
+        ({"think_ns": -1}, "think_ns is -1; it must be a number from 0 to 1,000,000"),
         ({"think_ns": float("nan")}, "think_ns is nan"),
         ({"think_ns": "long"}, "think_ns is 'long'"),
         ({"seconds": 0}, "seconds is 0; it must be a number from 0.001 to 3,600"),

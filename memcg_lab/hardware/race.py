@@ -38,8 +38,8 @@ def enter(gate, threads):
 
 @_jit.inline
 def at_once(gate, report, me, done):
-    """Whether a thread may do its next block: yes, until the race is stopped."""
-    return load(gate, STOP, "relaxed") == 0
+    """Whether a thread may do its next block: until the race is stopped; the first always, so that it has a time."""
+    return done == 0 or load(gate, STOP, "relaxed") == 0
 
 
 def timed_loop(name, step, ready=at_once):
