@@ -235,7 +235,15 @@ def store(context, container, key, value, order):
 
 @intrinsic(prefer_literal=True)
 def fence(context, order):
-    """Order the accesses before and after it. All five orders; ``"relaxed"`` orders nothing, as in C11."""
+    """Order the accesses before and after it. All five orders; ``"relaxed"`` orders nothing, as in C11.
+
+    Kernel: ``smp_mb`` is ``fence("seq_cst")``.
+
+    Examples
+    --------
+    >>> from memcg_lab import _jit
+    >>> _jit.kernel("example_fence")(lambda: fence("seq_cst"))()
+    """
     llvm_order = _order("fence", order, ANY_ORDER)
 
     def codegen(context, builder, signature, args):

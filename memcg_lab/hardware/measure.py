@@ -78,6 +78,20 @@ def measure(*, seconds=10, progress=None, stop=None):
     ValueError
         If nothing is compiled, if it was stopped within the first round, or if the machine was so busy that not even
         one thread was left alone.
+
+    Notes
+    -----
+    For the rules, each thread charges a page and gives it back at once. That is the best case for the patch: the stock
+    serves both, and no counter is touched. :func:`run_threads` runs other cases.
+
+    Examples
+    --------
+    >>> stop = threading.Event()
+    >>> stop.set()  # a button pressed too early
+    >>> measure(seconds=5, stop=stop)
+    Traceback (most recent call last):
+    ...
+    ValueError: stopped within the first round; there is nothing to report.
     """
     need_hardware()
     seconds = real_number("seconds", seconds, 0.5, 600)

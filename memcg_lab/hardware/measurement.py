@@ -87,6 +87,13 @@ def read_measurement(path):
     ------
     ValueError
         If there is no such file, or it is no measurement; the message names file and field.
+
+    Examples
+    --------
+    >>> read_measurement("none.json")
+    Traceback (most recent call last):
+    ...
+    ValueError: none.json: no such file.
     """
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8")
