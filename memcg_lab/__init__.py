@@ -35,6 +35,7 @@ _LATER = {
     "golden_path": "course",
     "show_patch": "course",
     "show_rule": "course",
+    "CostLab": "labs",
     "CounterLab": "labs",
     "DriftLab": "labs",
     "PatchLab": "labs",

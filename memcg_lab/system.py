@@ -722,7 +722,7 @@ class System:
         >>> System.chain(depth=1, cpus=1).step_through(op("charge_skmem", cpu=0, memcg=1, nr=1))
         StepLog(10 steps of 1 operations, 2 atomics)
         """
-        _check_stream(ops)
+        check_stream(ops)
         if len(ops) > LOG_OPS_MAX:
             raise ValueError(f"{len(ops):,} operations; a step log takes at most {LOG_OPS_MAX:,}. Use replay for more.")
         rows = LOG_ROWS + 16 * len(ops)
@@ -873,6 +873,17 @@ class System:
             Invariant("no counter is below zero", not any(self.faults.values()), str(self.faults)),
         ]
 
+    def mechanism_state(self, log=None):
+        """The arrays themselves, in the form that compiled rules take; ``log`` is a step log or None."""
+        arrays = {name: _jit.records(a) if a.dtype.names else a for name, a in self._arrays.items()}
+        return layout.State(
+            **arrays,
+            log=_jit.records(log),
+            root=-1 if self.root is None else self.root,
+            legacy=int(self.legacy),
+            memsw=int(self.memsw),
+        )
+
     def copy(self, policy=None):
         """An independent copy; with a policy of as many slots, one that goes on under other rules."""
         twin = object.__new__(System)
@@ -921,17 +932,10 @@ class System:
         return self.last_return
 
     def _run(self, ops, log):
-        _check_stream(ops)
+        check_stream(ops)
         run = bind(self.policy, bool(len(self._arrays["socket"])))
         backup = self._backup()
-        arrays = {name: _jit.records(a) if a.dtype.names else a for name, a in self._arrays.items()}
-        state = layout.State(
-            **arrays,
-            log=_jit.records(log),
-            root=-1 if self.root is None else self.root,
-            legacy=int(self.legacy),
-            memsw=int(self.memsw),
-        )
+        state = self.mechanism_state(log)
         arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
         form = (run, log is None)  # with a log and without it are compiled apart
         if form not in _compiled:
@@ -946,16 +950,17 @@ class System:
             raise
         if reason:
             self._restore(backup)
-            raise ValueError(_complaint(ops, int(done), int(reason), int(allowed)))
+            raise ValueError(complaint(ops, int(done), int(reason), int(allowed)))
 
 
-def _check_stream(ops):
+def check_stream(ops):
+    """Refuse what is not a stream of operations."""
     if not isinstance(ops, np.ndarray) or ops.dtype != layout.op_dtype or ops.ndim != 1:
         got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
         raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
 
 
-def _complaint(ops, number, reason, allowed):
+def complaint(ops, number, reason, allowed):
     """The sentence for an operation that is not allowed."""
     row = {name: int(ops[number][name]) for name in layout.op_dtype.names}
     code, cpu, memcg, nr = row["op"], row["cpu"], row["memcg"], row["nr"]

@@ -330,3 +330,56 @@ def failed(what):
     """What a lab says when something went wrong; the last good view stays."""
     what = str(what).strip() or "an unknown error"
     return f"That did not work: {what.rstrip('.')}. The lab still shows the last settings that did."
+
+
+# --- the simulated profile -------------------------------------------------------------------------------------------
+def listing_beside(rows):
+    """Caption and sentence of the published listing beside the simulated one."""
+    fitted = [row for row in rows.itertuples() if row.reading.startswith("fitted")]
+    explained = [row for row in rows.itertuples() if row.reading == "explained"]
+    open_ = [row for row in rows.itertuples() if row.reading == "not explained"]
+    caption = (
+        f"Of {count(len(rows), 'modelled function')}, {len(fitted)} was fitted, {len(explained)} explained, "
+        f"{len(open_)} not explained."
+    )
+    told = "; ".join(
+        f"{row.symbol} {row.model_before:.2f} before and {row.model_after:.2f} after" for row in rows.itertuples()
+    )
+    sentence = (
+        "Two panels of paired bars, published and simulated percent of samples, before and after the patch. "
+        f"The simulation says: {told}."
+    )
+    return caption, sentence
+
+
+def host_map(hosts):
+    """Caption and sentence of the map of hosts."""
+    agree = hosts[hosts["agrees"]]
+    caption = f"The listing does not contradict {len(agree)} of {count(len(hosts), 'host')} (filled circles)."
+    if len(agree):
+        least, most = int(agree["levels"].min()), int(agree["levels"].max())
+        levels = f"{least}" if least == most else f"{least} to {most}"
+        where = f"They have {levels} counters from the cgroup to the root."
+    else:
+        where = "None of them agrees."
+    return (
+        caption,
+        f"Map of marks, machines and traffic by number of counters; circles agree, crosses do not. {caption} {where}",
+    )
+
+
+def cost(top, explained):
+    """What one fitted host says of the listing."""
+    rows = {row.symbol: row for row in explained.itertuples()}
+    parts = [
+        f"{count(top.host.levels, 'counter')} on {top.host.cpus} CPUs, {top.host.meeting}: fitted to "
+        f"page_counter_cancel {top.measured} %; that makes {top.uncharges_per_second / 1e6:.2f} million uncharges a "
+        "second"
+    ]
+    for symbol in ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler"):
+        row = rows.get(symbol)
+        if row is not None:
+            parts.append(
+                f"{symbol} would be {row.model_before:.2f} % before and {row.model_after:.2f} % after: {row.reading}"
+            )
+    return "; ".join(parts) + "."

@@ -600,3 +600,26 @@ def test_a_quote_gives_text_and_html():
 def test_the_vocabulary_has_every_name_of_the_course():
     for name in course.__all__:
         assert name == "Quote" or getattr(memcg_lab, name) is getattr(course, name)
+
+
+# --- exercises of the machine's notebooks: a number that need not be exact, and a word
+
+NEAR_RIGHT = {"06.1": 6.015, "06.2": 3.16}
+
+
+@pytest.mark.parametrize(("exercise", "right"), NEAR_RIGHT.items())
+def test_a_number_near_enough_is_right_and_typical_wrong_ones_are_told_why(capsys, exercise, right):
+    near = exercises.NEAR[exercise]
+    assert near.right() == pytest.approx(right, rel=1e-3)
+    for answer in (right, np.float64(right), np.array([right]), right * (1 + near.within / 2)):
+        assert said(capsys, check, exercise, answer).startswith(f"{exercise}: right. ")
+    for answer, why in near.wrong:
+        assert said(capsys, check, exercise, answer) == f"{exercise}: not yet. {why}"
+    assert "too low" in said(capsys, check, exercise, -5)
+    assert "too high" in said(capsys, check, exercise, 1e9)
+
+
+def test_the_word_asked_for_is_found_in_any_case(capsys):
+    assert said(capsys, check, "06.3", " Parent ").startswith("06.3: right. ")
+    assert "count is what everybody writes" in said(capsys, check, "06.3", "count")
+    assert '"stock" is not it' in said(capsys, check, "06.3", "stock")

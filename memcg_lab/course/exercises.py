@@ -17,6 +17,7 @@ from ..system import System, op
 from ..text import capital, count, kind, number, operation
 from ..workload import mixed
 from .answers import judge_factor, judge_never_hit, judge_rows, judge_tree
+from .machine_answers import NEAR, WORDS, judge_near
 
 # right: () -> int. why: what to add when it is right. wrong: answer -> why it is wrong. low, high: any other answer.
 Number = namedtuple("Number", "right why wrong low high")
@@ -424,6 +425,8 @@ _JUDGES = {
     "02.3": judge_tree,
     "03.3": judge_never_hit,
     "04.4": _judge_refill,
+    **{key: functools.partial(judge_near, exercise) for key, exercise in NEAR.items()},
+    **WORDS,
 }
 EXERCISES = dict(
     sorted({**{key: functools.partial(_judge, exercise) for key, exercise in _NUMBERS.items()}, **_JUDGES}.items())

@@ -12,6 +12,7 @@ from .charts import (
     profile_bars,
     stocks_over_ops,
 )
+from .profile_model import host_map, listing_beside
 from .series import giving_back, record
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "counter_and_stat",
     "drift_bound",
     "giving_back",
+    "host_map",
+    "listing_beside",
     "pages_over_ops",
     "profile_bars",
     "record",

@@ -104,12 +104,20 @@ def bind(policy, sockets=False):
 
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
+    memcontrol, key = bind_rules(policy)
+    sock = bind_sock(memcontrol.charge_skmem, memcontrol.uncharge_skmem) if sockets else None
+    key = None if key is None else f"{key} sockets {sockets}"
+    return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, sock)
+
+
+def bind_rules(policy):
+    """The cgroup functions of a policy, to be compiled into a kernel, and the key its machine code is kept under.
+
+    The key is None if a rule is not part of this package; its code then lives as long as the process.
+    """
     rules = {name: getattr(policy, name) for name in ("consume", "refill", "drain", "uncharge", "reclaim")}
     key = None
     if all(_jit.is_packaged(rule) for rule in rules.values()):
         names = (f"{r.__module__}.{r.__qualname__}" for r in rules.values())
-        key = f"{policy.batch} {policy.slots} {sockets} {' '.join(names)}"
-    memcontrol = bind_memcontrol(policy.batch, **{name: _jit.inline(rule) for name, rule in rules.items()})
-    sock = bind_sock(memcontrol.charge_skmem, memcontrol.uncharge_skmem) if sockets else None
-    symbol = _jit.symbol(policy.name, key)
-    return bind_replay(symbol, key, memcontrol, sock)
+        key = f"{policy.batch} {policy.slots} {' '.join(names)}"
+    return bind_memcontrol(policy.batch, **{name: _jit.inline(rule) for name, rule in rules.items()}), key

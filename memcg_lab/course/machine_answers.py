@@ -1,0 +1,107 @@
+"""Exercises of the notebooks on the machine: numbers that are near enough, and words."""
+
+import math
+import numbers
+from collections import namedtuple
+
+from ..machine.topology import DEFAULT
+from ..text import kind, number
+
+# right: () -> float. within: how near, as a part of it. unit, why: what to say when it is right. wrong: (answer, why).
+Near = namedtuple("Near", "right within why wrong low high")
+Near.__doc__ = "An exercise whose answer is a number that need not be exact."
+
+LEVELS, SHARE, CPUS = 4, 0.0213, 56
+COMMON_ROWS = 1.064
+
+
+def judge_near(exercise, answer):
+    """(is it right, what to say) for a number that need not be exact."""
+    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
+        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
+        return False, f"Your answer {what}; give a number, such as 2.5."
+    right = exercise.right()
+    if abs(answer - right) <= exercise.within * abs(right):
+        return True, exercise.why
+    for wrong, why in exercise.wrong:
+        if abs(answer - wrong) <= max(exercise.within * abs(wrong), 1e-12):
+            return False, why
+    told = number(int(answer) if answer == int(answer) else float(answer))
+    return False, f"{told} is too {'low' if answer < right else 'high'}. " + (
+        exercise.low if answer < right else exercise.high
+    )
+
+
+def judge_word(right, why, wrong, hint):
+    """A judge for one word: ``judge(answer) -> (is it right, what to say)``."""
+
+    def judge(answer):
+        if not isinstance(answer, str):
+            return False, f'Your answer is {kind(answer)}; give a word in quotes, such as "count".'
+        word = answer.strip().lower()
+        if word == right:
+            return True, why
+        return False, wrong.get(word, f'"{answer.strip()[:40]}" is not it. {hint}')
+
+    return judge
+
+
+def _million_uncharges():
+    """Uncharges a second of all CPUs, in millions, if nobody waits: share x CPUs / (levels x cost of an atomic)."""
+    atomic = DEFAULT.mean_transfer_ns(CPUS) + DEFAULT.local_ns
+    return SHARE * CPUS / (LEVELS * atomic) * 1000
+
+
+NEAR = {
+    "06.1": Near(
+        right=lambda: 100 * (1 - 1 / COMMON_ROWS),
+        within=0.02,
+        why="1 - 1 / 1.064 is 6.0 %. The rows that vanished add up to at most 3.95 %: the two do not fit together.",
+        wrong=(
+            (
+                6.4,
+                "6.4 % is how much the other rows grew. What went away is a share of the old samples: 1 - 1 / 1.064.",
+            ),
+            (1.064, "1.064 is the factor itself; asked is a share of the old samples, in percent."),
+            (0.06, "0.06 is right as a part; give it in percent."),
+            (3.95, "3.95 % is the sum of the rows that vanished. Asked is what the common rows say."),
+        ),
+        low="If the rest did the same work, each of its rows is the same amount of a smaller whole.",
+        high="If the rest did the same work, each of its rows is the same amount of a smaller whole.",
+    ),
+    "06.2": Near(
+        right=_million_uncharges,
+        within=0.03,
+        why="All CPUs together spend 0.0213 x 56 seconds in a second, and an uncharge costs 4 atomics of 94 ns. The "
+        "simulation fits fewer, because its CPUs also wait for each other.",
+        wrong=(
+            (
+                SHARE * CPUS / 94.4 * 1000,
+                "That is the number of atomics. An uncharge executes one at each of 4 levels.",
+            ),
+            (SHARE / (4 * 94.4) * 1000, "That is one CPU. 56 of them spend 2.13 % of their time there."),
+            (SHARE * CPUS / (4 * 86.4) * 1000, "An atomic costs the way of the line and 8 ns of its own."),
+            (SHARE * 100 * CPUS / (4 * 94.4) * 1000, "2.13 % is 0.0213 of the time."),
+        ),
+        low="In one second 56 CPUs spend 56 x 0.0213 seconds there. Divide by what one uncharge costs.",
+        high="In one second 56 CPUs spend 56 x 0.0213 seconds there. Divide by what one uncharge costs.",
+    ),
+}
+
+WORDS = {
+    "06.3": judge_word(
+        "parent",
+        "The check reads parent at every level. If nobody writes its line, every CPU keeps a copy and reads for free.",
+        {
+            "count": "count is what everybody writes. It may stay; something that is only read must leave its line.",
+            "limit": "limit is read when a batch is charged, right after the atomic that took the line. Think of "
+            "giving back: which word does the walk up the tree read?",
+            "watermark": "watermark is not read when pages are given back. Which word does the walk up the tree read?",
+            "failcnt": "failcnt is not read when pages are given back. Which word does the walk up the tree read?",
+            "usage": "usage is the later name of count, which all write. Something that is only read must leave.",
+        },
+        "It is one of count, limit, parent, watermark, failcnt.",
+    ),
+}

@@ -1,0 +1,139 @@
+"""Layouts: which words of a page counter share a cache line, and which shared words a call touches."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..mechanism import layout as mechanism
+from ..mechanism.layout import STEPS
+from ..workload import whole_number
+
+LINES_MAX = 4  # cache lines one counter may spread over
+WORDS = ("count", "limit", "parent", "watermark", "failcnt")
+COUNT, LIMIT, PARENT, WATERMARK, FAILCNT = range(len(WORDS))
+
+# How a CPU touches a line.
+RMW, LOAD, STORE = range(3)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the words of a page counter lie, and what a socket's charge and uncharge touch besides.
+
+    Two words with the same number share a cache line. That is all there is to false sharing: a CPU that wants to read
+    ``parent`` has to fetch the line that another CPU just took for ``count``.
+
+    Parameters
+    ----------
+    name : str
+    count, limit, parent, watermark, failcnt : int
+        Line of the word within its counter, 0 to 3.
+    memory_allocated : bool
+        Each charge and uncharge executes one atomic on the counter all sockets of the protocol share (until v6.0).
+    pressure_walks : int
+        How often an uncharge reads ``parent`` at every level: once in ``__sk_mem_reduce_allocated`` and once more in
+        ``tcp_delack_timer_handler`` (v4.13); 0 to 2.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> LAYOUTS["v4.13"].lines, LAYOUTS["v6.1"].lines
+    (1, 3)
+    """
+
+    name: str
+    count: int = 0
+    limit: int = 0
+    parent: int = 0
+    watermark: int = 0
+    failcnt: int = 0
+    memory_allocated: bool = True
+    pressure_walks: int = 2
+
+    def __post_init__(self):
+        for word in WORDS:
+            whole_number(f"line of {word}", getattr(self, word), 0, LINES_MAX - 1)
+        whole_number("pressure_walks", self.pressure_walks, 0, 2)
+
+    @property
+    def lines(self):
+        """Cache lines of one counter."""
+        return 1 + max(getattr(self, word) for word in WORDS)
+
+    def shares(self, one, other):
+        """True if two words lie on one line."""
+        return getattr(self, one) == getattr(self, other)
+
+    def with_words(self, name, **changes):
+        """The same layout under another name with some words or calls changed."""
+        return replace(self, name=name, **changes)
+
+
+# v4.13 and v4.14: five words in a row; count lies at a multiple of 64 bytes, so all of them share its line.
+V4_13_LAYOUT = Layout("v4.13")
+# 802f1d522d5f (v5.12): parent moved to the end, behind watermark and failcnt. Here only the words move, the calls stay.
+V5_12_LAYOUT = Layout("v5.12", parent=1, watermark=1, failcnt=1)
+# 408587baae39 (v6.1): the count alone on its line, what is written now and then on another, what is read on a third.
+V6_1_LAYOUT = Layout("v6.1", watermark=1, failcnt=1, limit=2, parent=2)
+LAYOUTS = {layout.name: layout for layout in (V4_13_LAYOUT, V5_12_LAYOUT, V6_1_LAYOUT)}
+
+# What each step of the mechanism's log touches. A walk up the tree reads parent once it is done with a level.
+_TOUCHES = {
+    mechanism.STEP_TRY_ADD: ((RMW, COUNT), (LOAD, LIMIT), (LOAD, WATERMARK), (LOAD, PARENT)),
+    mechanism.STEP_TRY_UNDO: ((RMW, COUNT),),
+    mechanism.STEP_FAILCNT: ((STORE, FAILCNT),),
+    mechanism.STEP_TRY_WATERMARK: ((STORE, WATERMARK),),
+    mechanism.STEP_CHARGE_ADD: ((RMW, COUNT), (LOAD, WATERMARK), (LOAD, PARENT)),
+    mechanism.STEP_CHARGE_WATERMARK: ((STORE, WATERMARK),),
+    mechanism.STEP_CANCEL: ((RMW, COUNT), (LOAD, PARENT)),
+    mechanism.STEP_LIMIT: ((RMW, LIMIT),),
+}
+
+# Who is booked: the functions of the step log, and those around them.
+OTHER = "everything else"
+FUNCTIONS = tuple(
+    dict.fromkeys(
+        [step.function for step in STEPS if step.function not in ("return", "sk_forward_alloc")]
+        + ["tcp_delack_timer_handler", OTHER]
+    )
+)
+FN_OTHER = np.int64(FUNCTIONS.index(OTHER))
+FN_RAISE = np.int64(FUNCTIONS.index("__sk_mem_raise_allocated"))
+FN_REDUCE = np.int64(FUNCTIONS.index("__sk_mem_reduce_allocated"))
+FN_TIMER = np.int64(FUNCTIONS.index("tcp_delack_timer_handler"))
+FN_TRY_CHARGE = np.int64(FUNCTIONS.index("try_charge"))
+
+
+def step_tables(layout):
+    """What the kernel looks up for each step code: arrays indexed by the code.
+
+    Returns
+    -------
+    function : int64, shape (steps,)
+        Whom the step is booked to.
+    own : int64, shape (steps,)
+        1 for a step on a line that only this CPU touches.
+    touches : int64, shape (steps, 5)
+        How many lines the step touches, then each as ``4 * line + kind``. A second word on a line that the same step
+        has just taken costs nothing and is left out.
+    """
+    function = np.zeros(len(STEPS), np.int64)
+    own = np.zeros(len(STEPS), np.int64)
+    touches = np.zeros((len(STEPS), 5), np.int64)
+    for code, step in enumerate(STEPS):
+        function[code] = FUNCTIONS.index(step.function) if step.function in FUNCTIONS else FN_OTHER
+        own[code] = step.line == "own"
+        seen = set()
+        if code in (mechanism.STEP_FAILCNT, mechanism.STEP_TRY_WATERMARK, mechanism.STEP_CHARGE_WATERMARK):
+            seen.add(layout.count)  # the add before it took that line
+        for kind, word in _TOUCHES.get(code, ()):
+            line = getattr(layout, WORDS[word])
+            if line not in seen:
+                seen.add(line)
+                touches[code, 0] += 1
+                touches[code, touches[code, 0]] = 4 * line + kind
+    return function, own, touches

@@ -1,0 +1,434 @@
+"""Running a system on a machine: validates, lays the arrays out, calls the simulation, and reads its result."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _jit
+from ..mechanism import layout as mechanism
+from ..mechanism.layout import (
+    BAD_CPU,
+    BAD_MEMCG,
+    BAD_NR,
+    BAD_ROOT,
+    CANCEL_CHARGE,
+    CHARGE_SKMEM,
+    NR_PAGES_MAX,
+    OPS,
+    PAGE_COUNTER_MAX,
+    UNCHARGE_SKMEM,
+)
+from ..system import System, check_stream, complaint
+from ..workload import splitmix, whole_number
+from . import coherence
+from .coherence import (
+    BOOKED,
+    LOCKS,
+    LOG_ROWS,
+    OCCUPIED,
+    SPREAD_BITS,
+    SPREAD_ROWS,
+    TOO_MANY_STEPS,
+    TRAFFIC,
+    WAITED,
+    bind_machine,
+)
+from .layouts import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout, step_tables
+from .topology import CPUS_MAX, DEFAULT, DISTANCES, Topology, nanoseconds
+
+PS = 1000  # picoseconds in a nanosecond
+IN_FLIGHT = 1 << 30  # pages each cgroup holds before the first event, so that nobody gives back what is not there yet
+DURATION_MAX = 1e9  # ns; one simulated second
+PENDING_ROWS = 64  # touches of one operation, and 64 more for each level of the tree
+PENDING_MAX = 4096
+
+THINK = ("exponential", "uniform", "fixed")
+
+_compiled = set()  # what was called before in this process
+
+
+def spread(kind):
+    """How think times lie around their mean: ``SPREAD_ROWS`` integers whose mean is 65,536.
+
+    ``"exponential"``, ``"uniform"`` from 0 to twice the mean, or ``"fixed"``.
+    """
+    if kind not in THINK:
+        raise ValueError(f'think times are "{kind}"; they must be one of {", ".join(THINK)}.')
+    middle = (np.arange(SPREAD_ROWS) + 0.5) / SPREAD_ROWS
+    shape = {"exponential": -np.log(1 - middle), "uniform": 2 * middle, "fixed": np.ones(SPREAD_ROWS)}[kind]
+    return np.round(shape / shape.mean() * (1 << SPREAD_BITS)).astype(np.int64)
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """What one simulation measured, without its warm-up.
+
+    Attributes
+    ----------
+    cpus : int
+    duration_ns : float
+        Simulated time in which the following was counted.
+    finished : ndarray of int64, shape (cpus,)
+        Operations finished by each CPU.
+    booked_ns : ndarray of float64, shape (functions, 3)
+        Time of all CPUs together, by function (``FUNCTIONS``) and kind: local work, a line on its way, waiting in a
+        line's queue.
+    lines : tuple of str
+        Names of the cache lines.
+    traffic : ndarray of int64, shape (lines, 9)
+        By line: atomics, loads that missed, stores; lines fetched as a clean copy, from the SMT sibling, from the
+        socket, from another socket; time waited for it and time it was occupied, both in ps.
+    system : System
+        The mechanism's state at the end.
+    regime : str
+        ``"think"``, or ``"tight loop"`` where a CPU comes back sooner than a line travels: there real transfers cost
+        0.2 to 1 of the ping-pong figure, and this model is not to be believed.
+    events : ndarray of ``event_dtype`` or None
+        Each touch that was recorded.
+    """
+
+    cpus: int
+    duration_ns: float
+    finished: np.ndarray
+    booked_ns: np.ndarray
+    lines: tuple
+    traffic: np.ndarray
+    system: System
+    regime: str
+    events: np.ndarray | None = None
+
+    @property
+    def throughput(self):
+        """Operations finished in a microsecond, all CPUs together."""
+        return float(self.finished.sum() / self.duration_ns * 1000) if self.duration_ns else 0.0
+
+    @property
+    def stalled(self):
+        """Share of all CPU time that went into waiting for lines, 0 to 1."""
+        total = self.booked_ns.sum()
+        return float(self.booked_ns[:, 1:].sum() / total) if total else 0.0
+
+    def share(self, function):
+        """Percent of all CPU time booked to one function, as ``perf top`` would say.
+
+        Raises
+        ------
+        ValueError
+            If nothing is ever booked to a function of that name.
+        """
+        if function not in FUNCTIONS:
+            raise ValueError(f'function "{function}" does not exist; there are {", ".join(FUNCTIONS)}.')
+        total = self.booked_ns.sum()
+        return float(100 * self.booked_ns[FUNCTIONS.index(function)].sum() / total) if total else 0.0
+
+    @property
+    def queue_lengths(self):
+        """Mean number of CPUs at each line, waiting or being served; float64, shape (lines,)."""
+        times = self.traffic[:, WAITED] + self.traffic[:, OCCUPIED]
+        return times / (self.duration_ns * PS) if self.duration_ns else times * 0.0
+
+    @property
+    def utilisation(self):
+        """Share of the time each line was on its way or being written; float64, shape (lines,)."""
+        return self.traffic[:, OCCUPIED] / (self.duration_ns * PS) if self.duration_ns else self.traffic[:, 0] * 0.0
+
+    def by_function(self):
+        """Time by function as a DataFrame: ns of local work, transfer and waiting, and percent of all."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.booked_ns, columns=[f"{kind}_ns" for kind in BOOKED])
+        frame.insert(0, "function", FUNCTIONS)
+        total = self.booked_ns.sum()
+        frame["percent"] = 100 * self.booked_ns.sum(axis=1) / total if total else 0.0
+        frame = frame[self.booked_ns.any(axis=1)]
+        return frame.sort_values("percent", ascending=False, kind="stable").reset_index(drop=True)
+
+    def by_line(self):
+        """Traffic by cache line as a DataFrame: accesses, where the line came from, utilisation, mean queue."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.traffic[:, :WAITED], columns=[*TRAFFIC[:3], *DISTANCES])
+        frame.insert(0, "line", self.lines)
+        frame["utilisation"], frame["queue"] = self.utilisation, self.queue_lengths
+        return frame
+
+    def __repr__(self):
+        tight = "; TIGHT LOOP: a regime of its own" if self.regime == "tight loop" else ""
+        return (
+            f"Run({self.cpus} CPUs, {self.duration_ns / 1000:,.0f} us, {self.throughput:,.2f} ops/us, "
+            f"{100 * self.stalled:.1f} % stalled, busiest line {100 * self.utilisation.max():.0f} %{tight})"
+        )
+
+
+def simulate(
+    system,
+    ops,
+    *,
+    think_ns=1000.0,
+    think="exponential",
+    topology=DEFAULT,
+    layout=V4_13_LAYOUT,
+    duration_ns=1_000_000.0,
+    warm_up=0.2,
+    repeat=True,
+    lock="atomic",
+    seed=1,
+    record=0,
+):
+    """Let the CPUs of a system execute their operations at the same time, and say where the time goes.
+
+    Each CPU goes through its own operations in order: it thinks, then it executes the next one. What an operation does
+    is the mechanism's answer; what it costs are the cache lines that answer touches. The system itself is not changed.
+
+    Parameters
+    ----------
+    system : System
+        The tree, the CPUs and the policy; cgroup v2, without sockets. At most 1024 CPUs.
+    ops : ndarray of ``op_dtype``
+        ``charge_skmem``, ``uncharge_skmem``, ``try_charge`` and ``cancel_charge``. Socket operations go through the
+        protocol's global counter and the pressure check, as ``layout`` says.
+    think_ns : float or sequence of float
+        Mean time before each operation: one for all, or one for each operation (a recorded trace).
+    think : {"exponential", "uniform", "fixed"}
+        How think times lie around their mean.
+    topology : Topology
+    layout : Layout
+    duration_ns : float
+        Simulated time, warm-up included; at most 1e9.
+    warm_up : float
+        Share of the duration that is not counted, 0 to 0.9.
+    repeat : bool
+        Begin again after a CPU's last operation. Without it the run also ends when all are done.
+    lock : {"atomic", "queue lock", "ticket lock"}
+        How a counter is protected: one atomic, or a spin lock around it. A queue lock hands its waiter's line over
+        too; with a ticket lock all waiters read the line again each time.
+    seed : int
+    record : int
+        Keep up to that many events. More raise.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, an operation is none of the four, time would stand still, a cgroup
+        gives back more than it holds, or an operation takes too many steps (a refused charge that drains many CPUs).
+
+    Notes
+    -----
+    Unless limits are set, each cgroup holds 2**30 pages when the run begins, so that no CPU gives back what another
+    has not charged yet.
+
+    Examples
+    --------
+    >>> from memcg_lab import V4_13, V4_14, System, mixed
+    >>> traffic = mixed(4000, cpus=8, memcgs=[2], seed=1)
+    >>> for policy in (V4_13, V4_14):
+    ...     print(simulate(System.chain(depth=2, cpus=8, policy=policy), traffic, think_ns=500))
+    Run(8 CPUs, 800 us, 10.73 ops/us, 29.3 % stalled, busiest line 55 %)
+    Run(8 CPUs, 800 us, 12.66 ops/us, 18.3 % stalled, busiest line 65 %)
+    """
+    _check(system, ops, topology, layout, lock)
+    gaps = _gaps(ops, think_ns)
+    idle = np.bincount(ops["cpu"], weights=gaps) == 0
+    if repeat and topology.own_ns < 1 / PS and (idle & (np.bincount(ops["cpu"]) > 0)).any():
+        raise ValueError(
+            f"CPU {int(np.argmax(idle & (np.bincount(ops['cpu']) > 0)))} does not think, and own_ns is "
+            f"{topology.own_ns}; its time would stand still. Take a think_ns or an own_ns of 0.001 or more."
+        )
+    duration = _between("duration_ns", duration_ns, 0, DURATION_MAX)
+    warm_up = _between("warm_up", warm_up, 0, 0.9)
+    record = whole_number("record", record, 0, 1 << 24)
+    seed = whole_number("seed", seed, 0, 2**63 - 1)
+    machine, twin = _machine(system, ops, gaps, spread(think), topology, layout, lock, bool(repeat), seed, record)
+    kernel = bind_machine(system.policy)
+    end = round(duration * PS)
+    begin = round(duration * warm_up * PS)
+    before = [np.zeros_like(array) for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
+    if begin:
+        _go_on(kernel, machine, begin, twin, record)
+        before = [array.copy() for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
+    _go_on(kernel, machine, end, twin, record)
+    finished, booked, traffic = (
+        now - then for now, then in zip((machine.cpu["finished"], machine.booked, machine.traffic), before)
+    )
+    if (machine.cpu["at"] == machine.cpu["ops"]).all():  # all are done
+        end = min(end, max(begin, int(machine.cpu["clock"].max())))
+    contended = system.cpus > 1 and len(ops) > 0 and gaps.mean() < topology.same_ns * PS
+    return Run(
+        cpus=system.cpus,
+        duration_ns=(end - begin) / PS,
+        finished=np.asarray(finished),
+        booked_ns=booked / PS,
+        lines=_names(system, layout),
+        traffic=traffic,
+        system=twin,
+        regime="tight loop" if contended else "think",
+        events=None if not record else np.asarray(machine.events)[1 : int(machine.events["op"][0]) + 1],
+    )
+
+
+def _check(system, ops, topology, layout, lock):
+    if not isinstance(system, System):
+        raise ValueError(f"system is {system!r}; it must be a System.")
+    if system.legacy or len(system.mechanism_state().socket):
+        raise ValueError("the machine runs cgroup v2 systems without sockets; pages are charged directly.")
+    whole_number("CPUs of the system", system.cpus, 1, CPUS_MAX)
+    if not isinstance(topology, Topology):
+        raise ValueError(f"topology is {topology!r}; it must be a Topology.")
+    if not isinstance(layout, Layout):
+        raise ValueError(f"layout is {layout!r}; it must be a Layout.")
+    if lock not in LOCKS:
+        raise ValueError(f'lock is "{lock}"; it must be one of {", ".join(LOCKS)}.')
+    check_stream(ops)
+    wrong = np.flatnonzero(ops["op"] > CANCEL_CHARGE)
+    if wrong.size:
+        k = int(wrong[0])
+        name = OPS[ops["op"][k]] if ops["op"][k] < len(OPS) else f"code {ops['op'][k]}"
+        allowed = ", ".join(OPS[: CANCEL_CHARGE + 1])
+        raise ValueError(f"op {k:,} of {len(ops):,} ({name}): a machine executes {allowed}.")
+    memcg, n = ops["memcg"], len(system.parents)
+    for reason, allowed, bad in (
+        (BAD_CPU, system.cpus, ops["cpu"] >= system.cpus),
+        (BAD_MEMCG, n, (memcg < 0) | (memcg >= n)),
+        (BAD_NR, NR_PAGES_MAX, (ops["nr"] < 1) | (ops["nr"] > NR_PAGES_MAX)),
+        (BAD_ROOT, -1, (memcg == (-1 if system.root is None else system.root)) & (ops["op"] <= UNCHARGE_SKMEM)),
+    ):
+        if bad.any():
+            raise ValueError(complaint(ops, int(np.argmax(bad)), reason, allowed))
+
+
+def _between(what, value, low, high):
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if isinstance(value, bool) or not low <= number <= high:
+        raise ValueError(f"{what} is {value!r}; it must be {low:,} to {high:,g}.")
+    return number
+
+
+def _gaps(ops, think_ns):
+    """Mean time before each operation in whole ps."""
+    if np.ndim(think_ns) == 0:
+        return np.full(len(ops), round(nanoseconds("think_ns", think_ns) * PS), np.int64)
+    gaps = [round(nanoseconds(f"think_ns[{k:,}]", ns) * PS) for k, ns in enumerate(think_ns)]
+    if len(gaps) != len(ops):
+        raise ValueError(f"think_ns has {len(gaps):,} values; there are {len(ops):,} operations.")
+    return np.array(gaps, np.int64)
+
+
+def _names(system, layout):
+    """Names of the cache lines, in the order the kernel numbers them."""
+    words = [[] for _ in range(layout.lines)]
+    for word in ("count", "limit", "parent", "watermark", "failcnt"):
+        words[getattr(layout, word)].append(word)
+    names = ["memory_allocated"]
+    for memcg in range(len(system.parents)):
+        names += [f"memcg {memcg}: {' '.join(own)}" for own in words]
+    return tuple(names)
+
+
+def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, record):
+    """The arrays of one run, and the system whose state they hold."""
+    cpus, levels = system.cpus, len(system.parents)
+    twin = system.copy()
+    log = np.zeros(LOG_ROWS, mechanism.step_dtype)
+    state = twin.mechanism_state(log)
+    if (state.counter["limit"] == PAGE_COUNTER_MAX).all():
+        _put_in_flight(state, twin.parents, ops)
+    order = np.argsort(ops["cpu"], kind="stable")
+    cpu = np.zeros(cpus, coherence.cpu_dtype)
+    cpu["ops"] = np.bincount(ops["cpu"], minlength=cpus)
+    cpu["first"] = np.cumsum(cpu["ops"]) - cpu["ops"]
+    cpu["rng"] = splitmix(seed, cpus).astype(np.int64) | 1
+    core, socket = topology.place(cpus)
+    lines = 1 + levels * layout.lines
+    line = np.zeros(lines, coherence.line_dtype)
+    line["owner"] = line["reader"] = -1
+    function, own, touches = step_tables(layout)
+    costs = (
+        topology.local_ns,
+        topology.clean_ns,
+        topology.own_ns,
+        topology.smt_ns,
+        topology.same_ns,
+        topology.cross_ns,
+    )
+    power = 1 << max(cpus - 1, 0).bit_length()
+    lock = LOCKS.index(lock)
+    machine = coherence.Machine(
+        state=state,
+        cpu=_jit.records(cpu),
+        pending=np.zeros((cpus, min(PENDING_ROWS * (levels + 1), PENDING_MAX)), np.int64),
+        line=_jit.records(line),
+        copies=np.full((lines, cpus), -1, np.int64),
+        ring=np.zeros((lines, cpus) if lock == coherence.TICKET_LOCK else (1, 1), np.int64),
+        traffic=np.zeros((lines, len(TRAFFIC)), np.int64),
+        booked=np.zeros((len(FUNCTIONS), len(BOOKED)), np.int64),
+        ops=_jit.records(np.ascontiguousarray(ops[order])),
+        gaps=gaps[order],
+        spread=spread,
+        core=core,
+        socket=socket,
+        function=function,
+        own=own,
+        touches=touches,
+        cost=np.array([round(ns * PS) for ns in costs], np.int64),
+        tree=np.zeros(4 * power, np.int64),
+        events=_jit.records(np.zeros(record + 1, coherence.event_dtype)) if record else None,
+        lines=layout.lines,
+        count=layout.count,
+        parent=layout.parent,
+        allocated=int(layout.memory_allocated),
+        walks=layout.pressure_walks,
+        lock=lock,
+        repeat=int(repeat),
+    )
+    for row in cpu:  # the first think time of each CPU
+        if row["ops"]:
+            r = int(row["rng"]) >> 20 & (SPREAD_ROWS - 1)
+            row["clock"] = int(machine.gaps[row["first"]]) * int(spread[r]) >> SPREAD_BITS
+            machine.booked[FUNCTIONS.index(OTHER), 0] += row["clock"]
+    return machine, twin
+
+
+def _put_in_flight(state, parents, ops):
+    """Let each cgroup that is given back to hold pages already."""
+    for memcg in np.unique(ops["memcg"][ops["op"] != CHARGE_SKMEM]):
+        held = state.memcg[memcg]
+        if memcg == state.root:
+            continue
+        sockets = bool((ops["op"][ops["memcg"] == memcg] <= UNCHARGE_SKMEM).any())
+        others = bool((ops["op"][ops["memcg"] == memcg] > UNCHARGE_SKMEM).any())
+        held["sock_held"] += IN_FLIGHT * sockets
+        held["held"] += IN_FLIGHT * others
+        held["css"] += IN_FLIGHT * (sockets + others)
+        state.sock[0, memcg] += IN_FLIGHT * sockets
+        level = memcg
+        while level >= 0:
+            state.counter[level]["count"] += IN_FLIGHT * (sockets + others)
+            state.counter[level]["watermark"] = max(state.counter[level]["watermark"], state.counter[level]["count"])
+            level = parents[level]
+
+
+def _go_on(kernel, machine, until, twin, record):
+    """Simulate until a time, or raise what stopped it."""
+    arguments = (machine, until)
+    form = (kernel, machine.events is None)  # with a record and without it are compiled apart
+    if form not in _compiled:
+        _jit.announce(kernel, f"the machine for {twin.policy.name}", arguments)
+        _compiled.add(form)
+    reason, cpu = kernel(*arguments)
+    if reason:
+        row = machine.cpu[int(cpu)]
+        k = int(row["first"] + row["at"])
+        op = {name: int(machine.ops[k][name]) for name in mechanism.op_dtype.names}
+        place = f"CPU {int(cpu)}, its op {int(row['at']):,} ({OPS[op['op']]})"
+        if reason == TOO_MANY_STEPS:
+            raise ValueError(f"{place}: it takes more steps than a machine can hold; set fewer CPUs or no limit.")
+        raise ValueError(f"{place}: gives back {op['nr']:,} pages, more than memcg {op['memcg']} holds by then.")
+    if record and int(machine.events["op"][0]) > record:
+        raise ValueError(f"{int(machine.events['op'][0]):,} events; record allows {record:,}.")
