@@ -170,7 +170,7 @@ def predict_rows(rows, *, baseline, fitted, per_client=True, **common):
     >>> table[["row", "role", "measured"]].to_string(index=False, header=False).split("\n")[2].strip()
     'batch 64 predicted  75.0'
     >>> print(f"model {table.model[2]:.1f}, error {table.error_percent[2]:+.1f} %")
-    model 77.6, error +3.5 %
+    model 77.6, error +3.4 %
     """
     import pandas as pd
 

@@ -212,9 +212,9 @@ def _shape_of_this_machine():
 
 def _from_measurement(cls, measured):
     if not isinstance(measured, dict):
-        from ..hardware.measure import read_measurement
+        from ..hardware import read_measurement
 
-        measured = read_measurement(measured).as_dict()
+        measured = read_measurement(measured)
 
     def field(*path):
         value = measured
