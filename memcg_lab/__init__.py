@@ -38,6 +38,7 @@ _LATER = {
     "CostLab": "labs",
     "CounterLab": "labs",
     "DriftLab": "labs",
+    "MeasureLab": "labs",
     "PatchLab": "labs",
     "ProfileLab": "labs",
     "StockLab": "labs",

@@ -12,6 +12,7 @@ from .charts import (
     profile_bars,
     stocks_over_ops,
 )
+from .measured import measured_rules, predicted_runs
 from .profile_model import host_map, listing_beside
 from .series import giving_back, record
 
@@ -26,7 +27,9 @@ __all__ = [
     "giving_back",
     "host_map",
     "listing_beside",
+    "measured_rules",
     "pages_over_ops",
+    "predicted_runs",
     "profile_bars",
     "record",
     "stocks_over_ops",
