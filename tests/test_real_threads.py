@@ -46,6 +46,7 @@ def test_a_field_that_is_missing_is_named(measurement):
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------
+@pytest.mark.once
 def test_one_thread_pays_its_thinking_and_its_atomics():
     for depth in (1, 3):
         before, after = (
@@ -56,6 +57,7 @@ def test_one_thread_pays_its_thinking_and_its_atomics():
         assert before == pytest.approx(1000 + 4 * 0.25 + (1 + 1 / 32) * (depth + 1) * 5, rel=1e-3)
 
 
+@pytest.mark.once
 def test_two_threads_pay_the_way_of_each_line_before_the_patch_and_none_after_it():
     before, after = (predict_threads(TOPOLOGY, policy, depth=1, threads=2, think_ns=2000) for policy in (V4_13, V4_14))
     assert after == pytest.approx(4000 + 4 * 0.25, rel=1e-3)

@@ -117,8 +117,8 @@ NEAR["08.2"] = Near(
         (62, "31 is what the stock holds after the first charge. Then the page comes back into it."),
         (40_000, "Every page that was charged came back."),
     ),
-    low="Nothing is in use. What do the stocks hold?",
-    high="Nothing is in use. What do the stocks hold?",
+    low="Nothing is in use; count what the stocks hold.",
+    high="Nothing is in use; count what the stocks hold.",
 )
 
 
