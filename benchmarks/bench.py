@@ -21,6 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
+import atomics_bench  # noqa: E402
 import numpy as np  # noqa: E402
 import plain_python  # noqa: E402
 
@@ -475,6 +476,7 @@ def main():
         equal = speed_table(built, rows, options.rounds) and equal
         if everywhere:
             os.sched_setaffinity(0, everywhere)
+        equal = atomics_bench.table(folder, options.rounds) and equal
         if not options.quick:
             start_table(folder, 5)
     print(f"\n{time.perf_counter() - start:.0f} s in all")

@@ -39,6 +39,7 @@ _LATER = {
     "ContentionLab": "labs",
     "CounterLab": "labs",
     "DriftLab": "labs",
+    "MeasureLab": "labs",
     "PatchLab": "labs",
     "ProfileLab": "labs",
     "StockLab": "labs",

@@ -27,6 +27,32 @@ def kernel_lab(arguments):
     return kernel_lab(arguments.build, arguments.kernel, traffic, arguments.cpus, arguments.native)
 
 
+def measure(arguments):
+    """Measure this machine: atomics, cache lines, and the rule before and after the patch."""
+    import pathlib
+
+    from .hardware import measure
+
+    out = pathlib.Path(arguments.out)
+    if out.is_dir() or not out.parent.is_dir():
+        raise ValueError(f"{out}: {'this is a folder' if out.is_dir() else 'there is no such folder'}.")
+    from tqdm import tqdm
+
+    with tqdm(unit=" runs", leave=False, delay=0.2) as bar:
+
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            found = measure(seconds=arguments.seconds, progress=progress)
+        except KeyboardInterrupt:
+            raise ValueError("interrupted; nothing was written.") from None
+    found.save(out)
+    print(found)
+    return 0
+
+
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
     from . import warm_up
@@ -90,6 +116,11 @@ def main(argv=None):
     text = "record the kernel that runs here instead; needs root and cgroup v2"
     command.add_argument("--native", action="store_true", help=text)
     command.set_defaults(run=kernel_lab)
+
+    command = commands.add_parser("measure", help=measure.__doc__, description=measure.__doc__)
+    command.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
+    command.add_argument("--seconds", type=float, default=10, metavar="S", help="time for all runs (default 10)")
+    command.set_defaults(run=measure)
 
     command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
     command.set_defaults(run=warmup)

@@ -522,3 +522,50 @@ def trace_window(series, first, last):
     peaks = listing([f"{name} {int(max(values))}" for name, values in series.items()])
     caption = f"Events {number(first)} to {number(last)}: the most pages were {peaks}."
     return caption, f"Step chart, pages in stocks over the events of a recording. {caption}"
+
+
+# --- this CPU --------------------------------------------------------------------------------------------------------
+def measured_rules(table):
+    """Caption and sentence of the measured rules: threads and depth are the index, before and after the columns."""
+    threads, depth = table.index[-1]
+    last = table.iloc[-1]
+    if {"before", "after"} <= set(table.columns) and last.notna().all():
+        told = (
+            f"With {count(int(threads), 'thread')} and {count(int(depth), 'level')} below the root a pair takes "
+            f"{number(float(last['before']))} ns before the patch and {number(float(last['after']))} ns after it."
+        )
+    else:
+        told = "Some runs were discarded, so before and after cannot be compared everywhere."
+    return told, f"Bar chart, nanoseconds for a pair of charge and uncharge by depth and number of threads. {told}"
+
+
+def predicted_runs(kept):
+    """Caption and sentence of the grid of predicted runs."""
+    errors = kept["error_percent"].abs()
+    worst = kept.loc[errors.idxmax()]
+    caption = (
+        f"{count(len(kept), 'run')}: the prediction is off by {errors.median():.1f} % in the median and by "
+        f"{errors.max():.0f} % at most ({worst['policy']}, depth {int(worst['depth'])}, "
+        f"{count(int(worst['threads']), 'thread')}, {worst['think_ns']:.0f} ns of thinking)."
+    )
+    return (
+        caption,
+        f"Scatter plot, predicted over measured time of a pair, both logarithmic, and a diagonal. {caption}",
+    )
+
+
+def measured(measurement, mine):
+    """Whose measurement it is, what it says in one sentence, and what it warns of."""
+    machine = measurement["machine"]
+    whose = "Your measurement" if mine else f"This is the bundled measurement of {measurement['date']}"
+    parts = [f"{whose}, {machine['model']}, {count(machine['cpus'], 'CPU')}."]
+    for threads in (2, 1):
+        speedup = measurement.speedup(depth=3, threads=threads)
+        if speedup is not None:
+            parts.append(
+                f"A pair at depth 3 with {count(threads, 'thread')} takes {number(speedup, 2)} times as long before "
+                "the patch as after it."
+            )
+            break
+    parts += measurement["warnings"]
+    return " ".join(parts)

@@ -4,11 +4,16 @@ import math
 import numbers
 from collections import namedtuple
 
+from ..hardware import read_measurement
 from ..machine.topology import DEFAULT
+from ..mechanism.policy import V4_14
 from ..observed.trace import check_trace, trace_policy
 from ..observed.trace_text import read_rows
 from ..observed.what_if import what_if
+from ..system import System
 from ..text import kind, number
+from ..workload import pingpong
+from .files import data_path
 
 # right: () -> float. within: how near, as a part of it. unit, why: what to say when it is right. wrong: (answer, why).
 Near = namedtuple("Near", "right within why wrong low high")
@@ -92,6 +97,45 @@ NEAR = {
         high="In one second 56 CPUs spend 56 x 0.0213 seconds there. Divide by what one uncharge costs.",
     ),
 }
+
+NEAR["08.1"] = Near(
+    right=lambda: _bundled().speedup(depth=3, threads=1),
+    within=0.03,
+    why="One thread, and no other CPU wants anything. Four atomics are gone, and that alone makes the difference.",
+    wrong=(
+        (149, "That is with two threads. Asked is one thread."),
+        (1 / 22.6, "That is after over before. Asked is before over after."),
+        (21.4, "That is the difference in nanoseconds. Asked is how many times."),
+    ),
+    low="Divide the median before by the median after, in the rows with depth 3 and 1 thread.",
+    high="Divide the median before by the median after, in the rows with depth 3 and 1 thread.",
+)
+NEAR["08.2"] = Near(
+    right=lambda: _left_in_stocks(2),
+    within=0,
+    why="Each CPU keeps the 32 pages of its first batch in its stock, and pages in stocks are charged.",
+    wrong=(
+        (32, "32 is one stock. The root's counter sees the pages of both CPUs' stocks."),
+        (0, "Nothing is in use, but pages in stocks are charged as well."),
+        (62, "31 is what the stock holds after the first charge. Then the page comes back into it."),
+        (40_000, "Every page that was charged came back."),
+    ),
+    low="Nothing is in use; count what the stocks hold.",
+    high="Nothing is in use; count what the stocks hold.",
+)
+
+
+def _bundled():
+    return read_measurement(data_path("hardware/2026-11-23-amd-epyc.json"))
+
+
+def _left_in_stocks(cpus):
+    """Usage of the root after each CPU charged a page and gave it back many times."""
+    system = System.chain(depth=1, cpus=cpus, policy=V4_14)
+    for cpu in range(cpus):
+        system.replay(pingpong(100, cpu=cpu))
+    return int(system.usage[0])
+
 
 WORDS = {
     "06.3": judge_word(

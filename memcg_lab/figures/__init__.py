@@ -13,6 +13,7 @@ from .charts import (
     stocks_over_ops,
 )
 from .contention import measured_beside_models, throughput_over, time_by_function
+from .measured import measured_rules, predicted_runs
 from .observed import trace_window, what_if
 from .profile_model import host_map, listing_beside
 from .series import giving_back, record
@@ -29,7 +30,9 @@ __all__ = [
     "host_map",
     "listing_beside",
     "measured_beside_models",
+    "measured_rules",
     "pages_over_ops",
+    "predicted_runs",
     "profile_bars",
     "record",
     "stocks_over_ops",

@@ -5,6 +5,7 @@ from .contention import ContentionLab
 from .cost import CostLab
 from .counter import CounterLab
 from .drift import DriftLab
+from .measure import MeasureLab
 from .patch import PatchLab
 from .profile import ProfileLab
 from .stock import StockLab
@@ -16,6 +17,7 @@ __all__ = [
     "CounterLab",
     "DriftLab",
     "Lab",
+    "MeasureLab",
     "PatchLab",
     "ProfileLab",
     "StockLab",

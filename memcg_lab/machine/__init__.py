@@ -3,6 +3,7 @@
 from .calibration import fit, mva
 from .closed import closed_loop, predict_rows
 from .layouts import FUNCTIONS, LAYOUTS, V4_13_LAYOUT, V5_12_LAYOUT, V6_1_LAYOUT, Layout
+from .real import predict_threads, run_grid
 from .run import Run, simulate
 from .topology import TOPOLOGIES, Topology
 
@@ -20,5 +21,7 @@ __all__ = [
     "fit",
     "mva",
     "predict_rows",
+    "predict_threads",
+    "run_grid",
     "simulate",
 ]

@@ -238,6 +238,11 @@ def _from_measurement(cls, measured):
     local = least("local", "atomic")
     known = {distance: least("transfer", distance) for distance in ("smt", "same", "cross")}
     unknown = [distance for distance, ns in known.items() if ns is None]
+    if len(unknown) == 3 and cpus > 1:
+        raise ValueError(
+            "measurement: transfer has no figure at all, so nobody knows what a line's way costs; measure again while "
+            "the machine is idle."
+        )
     smt = next((known[d] for d in ("smt", "same", "cross") if known[d] is not None), local)
     same = known["same"] if known["same"] is not None else smt
     cross = known["cross"] if known["cross"] is not None else same

@@ -1,0 +1,114 @@
+"""Charts of what this CPU measured: the rules with real threads, and predictions beside runs."""
+
+import numpy as np
+import pandas as pd
+
+from .. import text
+from .base import LOOKS, Figure, canvas, styled
+
+POLICIES = {"v4.13": "before", "v4.14": "after"}
+
+
+@styled
+def measured_rules(measurement):
+    """Bars: nanoseconds of a pair of charge and uncharge by depth, before and after, one thread and several.
+
+    Parameters
+    ----------
+    measurement : mapping
+        What :func:`memcg_lab.hardware.measure` or ``read_measurement`` returned.
+
+    Returns
+    -------
+    Figure
+        Medians, on a logarithmic axis.
+
+    Raises
+    ------
+    ValueError
+        If no rule was measured.
+    """
+    rows = [
+        (row["depth"], row["threads"], POLICIES[row["policy"]], row["ns"]["median"])
+        for row in measurement["rules"]
+        if row["padded"] and row["ns"] is not None
+    ]
+    if not rows:
+        raise ValueError("this measurement has no figure for the rules; all runs were discarded.")
+    table = pd.DataFrame(rows, columns=["depth", "threads", "policy", "ns"])
+    table = table.pivot_table(index=["threads", "depth"], columns="policy", values="ns")
+    threads = sorted(set(table.index.get_level_values("threads")))
+    figure, panels = canvas(len(threads), sharey=True)
+    panels = np.atleast_1d(panels)
+    for axes, number in zip(panels, threads):
+        part = table.loc[number]
+        place = np.arange(len(part))
+        for name, shift in (("before", -0.2), ("after", 0.2)):
+            if name not in part:
+                continue
+            look = LOOKS[name]
+            axes.bar(place + shift, part[name], 0.38, facecolor="white", edgecolor=look.color, hatch=look.hatch, lw=2)
+            for k, value in enumerate(part[name]):
+                axes.annotate(
+                    f"{value:.3g}", (k + shift, value), (0, 3), textcoords="offset points", ha="center", fontsize=9
+                )
+        axes.set_yscale("log")
+        axes.set_xticks(place, [str(depth) for depth in part.index])
+        axes.set_xlabel(f"levels below the root, {text.count(number, 'thread')}")
+        axes.grid(False, axis="x")
+    panels[0].set_ylabel("ns for a pair (logarithmic)")
+    panels[0].set_ylim(0.3, float(np.nanmax(table.to_numpy())) * 4)
+    for name in ("before", "after"):
+        panels[-1].bar(0, np.nan, label=name, facecolor="white", edgecolor=LOOKS[name].color, hatch=LOOKS[name].hatch)
+    panels[-1].legend(loc="upper left", ncols=2)
+    caption, sentence = text.measured_rules(table)
+    return Figure(figure, caption, sentence, table.round(3))
+
+
+@styled
+def predicted_runs(grid):
+    """Points: predicted over measured time of a pair, one point a run of the grid; on the line they agree.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        What :func:`memcg_lab.machine.run_grid` returned.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If no run was kept.
+    """
+    kept = grid.dropna(subset=["measured_ns"])
+    if not len(kept):
+        raise ValueError("no run of the grid was kept: the threads never ran at the same time.")
+    figure, axes = canvas()
+    figure.set_size_inches(8, 4)
+    low, high = kept["measured_ns"].min() / 1.5, kept["measured_ns"].max() * 1.5
+    axes.plot([low, high], [low, high], color="#666666", linewidth=1.2, linestyle=(0, (3, 2)))
+    for policy, name in POLICIES.items():
+        for threads in sorted(set(kept["threads"])):
+            some = kept[(kept["policy"] == policy) & (kept["threads"] == threads)]
+            look = LOOKS[name]
+            axes.plot(
+                some["measured_ns"],
+                some["predicted_ns"],
+                linestyle="none",
+                marker=look.marker,
+                markersize=8,
+                markeredgecolor=look.color,
+                markerfacecolor=look.color if threads > 1 else "white",
+                markeredgewidth=2,
+                label=f"{name}, {text.count(threads, 'thread')}",
+            )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("measured, ns for a pair (logarithmic)")
+    axes.set_ylabel("predicted, ns (logarithmic)")
+    axes.legend(loc="upper left")
+    caption, sentence = text.predicted_runs(kept)
+    return Figure(figure, caption, sentence, kept.reset_index(drop=True).round(1))
