@@ -1,4 +1,4 @@
-"""How fast replay is: against C on the same arrays, and against plain Python. See ``README.md`` beside this file.
+"""How fast replay and the machine are: against C on the same arrays and plain Python. ``README.md`` says more.
 
 python benchmarks/bench.py            the whole table, about 5 minutes
 python benchmarks/bench.py --quick    1 M operations, depths 1, 3 and 5, without the start-up table
@@ -22,6 +22,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
 import atomics_bench  # noqa: E402
+import machine_bench  # noqa: E402
 import numpy as np  # noqa: E402
 import plain_python  # noqa: E402
 
@@ -474,6 +475,7 @@ def main():
             os.sched_setaffinity(0, {max(everywhere)})
         equal = refusals(built)
         equal = speed_table(built, rows, options.rounds) and equal
+        equal = machine_bench.table(folder, options.quick) and equal
         if everywhere:
             os.sched_setaffinity(0, everywhere)
         equal = atomics_bench.table(folder, options.rounds) and equal

@@ -1,297 +1,361 @@
-"""The cache-line simulation once more in plain Python, with heapq and sets, written from its rules.
+"""The machine in plain Python: the same model as ``memcg_lab.machine``, written from its rules and not from its code.
 
-It shares no code with ``memcg_lab``: the stock and the counters are its own too. Slow and easy to check by eye; the
-tests compare it with the compiled one event by event, and the benchmark times it.
+``heapq`` holds (time, CPU). A cache line is an object that knows who wrote it last and who has a copy. The mechanism
+is a small one of its own: a tree of counters without limits and one stock a CPU. Nothing here is compiled, and nothing
+is taken from ``memcg_lab`` but the tables it is fed with: the costs, the placing of CPUs, the think times, the names.
+
+The rules:
+
+1. The earliest CPU goes first; of two at one time, the one with the smaller number. An operation changes the counters
+   at the moment it begins. Then its CPU visits the lines the operation touches, one after the other.
+2. An atomic queues for the line, pays the way from who has it, and owns it alone.
+3. A load is free where the CPU has a copy. It costs a hit in the socket's cache where the line is clean and somebody
+   in the socket has it. Else it queues and pays the way from the owner; owner and reader then share a clean line.
+4. A store takes the line like an atomic, but its CPU goes on at once and no time is booked.
+5. A line that nobody has written yet costs nothing to fetch.
 """
 
 import heapq
-import types
+from collections import deque
 
-CHARGE, UNCHARGE, TRY, CANCEL = range(4)
-BATCH = 32
+from memcg_lab.machine.coherence import BOOKED, SPREAD_ROWS, TRAFFIC
+from memcg_lab.machine.layouts import FUNCTIONS, OTHER
+from memcg_lab.machine.run import spread
+from memcg_lab.mechanism.layout import CANCEL_CHARGE, CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM
+from memcg_lab.workload import splitmix
+
+RMW, LOAD, STORE = range(3)
+FUNCTION = {name: number for number, name in enumerate(FUNCTIONS)}
+RAISE, REDUCE = FUNCTION["__sk_mem_raise_allocated"], FUNCTION["__sk_mem_reduce_allocated"]
+TIMER, TRY = FUNCTION["tcp_delack_timer_handler"], FUNCTION["try_charge"]
+TRY_COUNTER, CANCEL = FUNCTION["page_counter_try_charge"], FUNCTION["page_counter_cancel"]
+CHARGE, UNCHARGE = FUNCTION["mem_cgroup_charge_skmem"], FUNCTION["mem_cgroup_uncharge_skmem"]
+CONSUME, REFILL, DRAIN = FUNCTION["consume_stock"], FUNCTION["refill_stock"], FUNCTION["drain_stock"]
+CSS_GET, CSS_PUT, ELSE = FUNCTION["css_get_many"], FUNCTION["css_put_many"], FUNCTION[OTHER]
+
+LOCAL, TRANSFER, WAIT = range(len(BOOKED))
+ATOMICS, LOADS, STORES, CLEAN, SMT, SAME, CROSS, WAITED, OCCUPIED = range(len(TRAFFIC))
 
 
 class Line:
-    """A cache line: who wrote it last, who has a copy, and when its queue is empty."""
+    """A cache line: who wrote it last, who has a copy since, and until when it is on its way."""
 
-    def __init__(self):
-        self.writer = None
-        self.copies = set()
-        self.clean = False  # somebody else read it since it was written
-        self.last_reader = None
+    __slots__ = ("copies", "free_at", "machine", "number", "owner", "queue", "reader", "traffic")
+
+    def __init__(self, machine, number):
+        self.machine, self.number = machine, number
+        self.owner = self.reader = None
+        self.copies = set()  # CPUs
         self.free_at = 0
-        self.done_at = []  # of those in the queue, for ticket locks
-        self.counts = dict.fromkeys(
-            ("atomics", "loads", "stores", "clean", "smt", "same", "cross", "waited", "occupied"), 0
-        )
+        self.queue = deque()  # when each lock holder before us is done; ticket locks
+        self.traffic = [0] * len(TRAFFIC)
+
+    def way(self, giver, taker):
+        """What the way from one CPU to another costs; it is counted."""
+        distance = self.machine.distance(giver, taker)
+        self.traffic[distance] += 1
+        return self.machine.way_cost[distance]
+
+    def load(self, cpu, t):
+        """(start, way) of a load, or None where the CPU has a copy."""
+        if cpu in self.copies:
+            return None
+        self.traffic[LOADS] += 1
+        start, way = t, 0
+        if self.owner is not None:
+            if len(self.copies) > 1 and any(self.machine.socket[c] == self.machine.socket[cpu] for c in self.copies):
+                self.traffic[CLEAN] += 1
+                way = self.machine.way_cost[CLEAN]
+            else:
+                start = max(t, self.free_at)
+                way = self.way(self.owner, cpu)
+                self.free_at = start + way
+                self.traffic[OCCUPIED] += way
+            self.reader = cpu
+        self.copies.add(cpu)
+        return start, way
+
+    def giver(self, cpu):
+        """(CPU the line comes from or None, copies in other sockets have to go) for a write of ``cpu``."""
+        if len(self.copies) == 1 or self.owner is None:
+            return self.owner, False
+        socket = self.machine.socket
+        abroad = any(socket[c] != socket[cpu] for c in self.copies)
+        return self.reader if self.owner == cpu else self.owner, abroad
+
+    def write(self, cpu, t, atomic):
+        """(start, way, local) of an atomic or a store."""
+        machine = self.machine
+        start = max(t, self.free_at)
+        giver, abroad = self.giver(cpu)
+        way = local = 0
+        if giver is not None and giver != cpu:
+            if abroad:
+                self.traffic[CROSS] += 1
+                way = machine.way_cost[CROSS]
+            else:
+                way = self.way(giver, cpu)
+        self.traffic[ATOMICS if atomic else STORES] += 1
+        if atomic:
+            local = machine.local
+            if machine.lock != "atomic":
+                local += machine.local  # taking the lock and leaving it
+            if machine.lock == "queue lock" and start > t:
+                way += way
+            if machine.lock == "ticket lock":
+                while self.queue and self.queue[0] <= t:
+                    self.queue.popleft()
+                way += way * len(self.queue) // 2
+                self.queue.append(start + way + local)
+        self.free_at = start + way + local
+        self.traffic[OCCUPIED] += way + local
+        self.owner = cpu
+        self.copies = {cpu}
+        return start, way, local
+
+
+class Counter:
+    """A page counter without a limit."""
+
+    __slots__ = ("count", "line", "up", "watermark")
+
+    def __init__(self, up, line):
+        self.count = self.watermark = 0
+        self.up, self.line = up, line  # line: word -> Line
+
+    def levels(self):
+        counter = self
+        while counter is not None:
+            yield counter
+            counter = counter.up
 
 
 class Cpu:
-    """A CPU: its operations, its stock, and what it does next."""
+    """A CPU: its stock, its operations, and what it is doing."""
 
-    def __init__(self, number, ops, random):
-        self.number, self.ops, self.random = number, ops, random
-        self.at = 0
-        self.finished = 0
-        self.stock_of, self.stock_pages = None, 0
-        self.touches = []
-        self.own = 0
+    __slots__ = ("at", "finished", "gaps", "number", "ops", "own", "pages", "rng", "stock", "visit", "visits")
+
+    def __init__(self, number, rng):
+        self.number, self.rng = number, rng
+        self.stock, self.pages = None, 0  # a Counter, and how many of its pages
+        self.ops, self.gaps = [], []
+        self.at = self.own = self.finished = self.visit = 0
+        self.visits = []
 
 
-class PlainMachine:
-    """One run.
+class Machine:
+    """A run that can be continued.
 
-    Parameters
-    ----------
-    parents : list of int
-    cpus : int
-    ops : list of (op, cpu, memcg, pages, gap in ps)
-    cap, to_stock : bool
-        The two hunks of the patch.
-    place : list of (core, socket)
-    cost : dict of local, clean, own, smt, same, cross, in ps
-    layout : object with count, limit, parent, watermark, failcnt, lines, memory_allocated, pressure_walks
-    spread : sequence of 1024 int
-    random : list of int
-        First state of each CPU's generator.
-    lock : str
-    repeat : bool
-    root : int or None
+    ``patched`` is (cap the stock, give back into it): ``(False, False)`` is v4.13, ``(True, True)`` v4.14. ``gaps`` are
+    mean think times in ps, one for each operation. ``events`` is a list of tuples if ``record``, else None.
     """
 
-    def __init__(self, parents, cpus, ops, *, cap, to_stock, place, cost, layout, spread, random, lock, repeat, root):
-        self.parents, self.place, self.cost, self.layout = parents, place, cost, layout
-        self.cap, self.to_stock, self.spread, self.lock, self.repeat = cap, to_stock, spread, lock, repeat
-        self.root = root
-        self.count = [0] * len(parents)
-        self.peak = [0] * len(parents)
-        self.lines = {}
-        self.booked = {}
-        self.events = []
-        self.cpus = [Cpu(n, [op for op in ops if op[1] == n], random[n]) for n in range(cpus)]
+    line_class = Line
 
-    def put_in_flight(self, pages):
-        """Let every cgroup that gives back hold pages: sockets' and others' apart."""
-        for memcg in {op[2] for cpu in self.cpus for op in cpu.ops if op[0] != CHARGE}:
-            if memcg == self.root:
-                continue
-            kinds = {op[0] in (CHARGE, UNCHARGE) for cpu in self.cpus for op in cpu.ops if op[2] == memcg}
-            for level in self.path(memcg):
-                self.count[level] += pages * len(kinds)
-                self.peak[level] = max(self.peak[level], self.count[level])
-
-    # --- the mechanism ------------------------------------------------------------------------------------------------
-    def path(self, memcg):
-        while memcg >= 0:
-            yield memcg
-            memcg = self.parents[memcg]
-
-    def add(self, memcg, pages, function, touches):
-        """Charge every level, leaf first."""
-        for level in self.path(memcg):
-            self.count[level] += pages
-            raised = self.count[level] > self.peak[level]
-            touches += self.words(level, function, "add")
-            if raised:
-                self.peak[level] = self.count[level]
-                if self.layout.watermark != self.layout.count:
-                    touches.append((self.line(level, "watermark"), "store", function))
-
-    def cancel(self, memcg, pages, touches):
-        for level in self.path(memcg):
-            self.count[level] -= pages
-            touches += self.words(level, "page_counter_cancel", "cancel")
-
-    def drain(self, cpu, touches, own):
-        if cpu.stock_pages:
-            self.cancel(cpu.stock_of, cpu.stock_pages, touches)
-            own += ["css_put_many", "drain_stock"]
-            cpu.stock_pages = 0
-        if cpu.stock_of is not None:
-            own.append("drain_stock")
-        cpu.stock_of = None
-
-    def refill(self, cpu, memcg, pages, touches, own):
-        if cpu.stock_of != memcg:
-            self.drain(cpu, touches, own)
-            own.append("refill_stock")
-            cpu.stock_of = memcg
-        cpu.stock_pages += pages
-        own.append("refill_stock")
-        if self.cap and cpu.stock_pages > BATCH:
-            self.drain(cpu, touches, own)
-
-    def charge(self, cpu, memcg, pages, touches, own):
-        if memcg == self.root:
-            return
-        if pages <= BATCH:
-            own.append("consume_stock")
-            if cpu.stock_of == memcg and cpu.stock_pages >= pages:
-                cpu.stock_pages -= pages
-                return
-        batch = max(BATCH, pages)
-        self.add(memcg, batch, "page_counter_try_charge", touches)
-        own.append("css_get_many")
-        if batch > pages:
-            self.refill(cpu, memcg, batch - pages, touches, own)
-        # Is a level over its memory.high?
-        touches += [(self.line(level, "count"), "load", "try_charge") for level in self.path(memcg)]
-
-    def operation(self, cpu, op, memcg, pages):
-        """What an operation touches, in order, and whose steps on own lines it takes."""
-        touches, own = [], []
-        whole = self.layout.memory_allocated
-        if op == CHARGE:
-            if whole:
-                touches.append(("allocated", "rmw", "__sk_mem_raise_allocated"))
-            own.append("mem_cgroup_charge_skmem")
-            self.charge(cpu, memcg, pages, touches, own)
-        elif op == UNCHARGE:
-            if whole:
-                touches.append(("allocated", "rmw", "__sk_mem_reduce_allocated"))
-            own.append("mem_cgroup_uncharge_skmem")
-            if self.to_stock:
-                self.refill(cpu, memcg, pages, touches, own)
-            else:
-                self.cancel(memcg, pages, touches)
-                own.append("css_put_many")
-            walkers = ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler")[: self.layout.pressure_walks]
-            for walker in walkers:
-                touches += [(self.line(level, "parent"), "load", walker) for level in self.path(memcg)]
-        elif op == TRY:
-            self.charge(cpu, memcg, pages, touches, own)
-        elif memcg != self.root:
-            self.cancel(memcg, pages, touches)
-            own.append("css_put_many")
-        return touches, own
-
-    def line(self, level, word):
-        return level, getattr(self.layout, word)
-
-    def words(self, level, function, what):
-        """The lines of one level that an addition or a cancel touches: the count, then others on lines of their own."""
-        found = [(self.line(level, "count"), "rmw", function)]
-        for word in ("limit", "watermark", "parent") if what == "add" else ("parent",):
-            line = self.line(level, word)
-            if line not in [touched for touched, _, _ in found]:
-                found.append((line, "load", function))
-        return found
-
-    # --- the machine --------------------------------------------------------------------------------------------------
-    def gap(self, cpu):
-        """The next think time of a CPU: xorshift, then a row of the spread."""
-        x = cpu.random
-        x = signed(x ^ (x << 13))
-        x ^= (x >> 7) & 0x01FFFFFFFFFFFFFF
-        x = signed(x ^ (x << 17))
-        cpu.random = x
-        return (cpu.ops[cpu.at][4] * self.spread[(x >> 20) & 1023]) >> 16
-
-    def distance(self, one, other):
-        (core, socket), (core2, socket2) = self.place[one], self.place[other]
-        return "cross" if socket != socket2 else "same" if core != core2 else "smt"
-
-    def book(self, function, kind, ps):
-        if ps:
-            self.booked[function, kind] = self.booked.get((function, kind), 0) + ps
-
-    def touch(self, cpu, name, kind, function, t):
-        """One CPU wants one line: when it goes on."""
-        me = cpu.number
-        line = self.lines.setdefault(name, Line())
-        start, way, local = t, 0, 0
-        if kind == "load":
-            if me in line.copies:
-                return t
-            line.counts["loads"] += 1
-            if line.writer is not None:
-                sockets = {self.place[other][1] for other in line.copies}
-                if line.clean and self.place[me][1] in sockets:
-                    way = self.cost["clean"]
-                    line.counts["clean"] += 1
-                else:
-                    how = self.distance(line.writer, me)
-                    start, way = max(t, line.free_at), self.cost[how]
-                    line.counts[how] += 1
-                    line.free_at = start + way
-                    line.counts["occupied"] += way
-                    line.clean = True
-                line.last_reader = me
-            line.copies.add(me)
-            end = start + way
-        else:
-            start = max(t, line.free_at)
-            source = line.writer
-            if source == me and line.clean:
-                source = line.last_reader
-            if source is not None and source != me:
-                how = self.distance(source, me)
-                others = {self.place[other][1] for other in line.copies} - {self.place[me][1]}
-                if line.clean and others:
-                    how = "cross"
-                way = self.cost[how]
-                line.counts[how] += 1
-            if kind == "rmw":
-                line.counts["atomics"] += 1
-                local = self.cost["local"]
-                if self.lock == "queue lock":
-                    local, way = 2 * local, way * (2 if start > t else 1)
-                elif self.lock == "ticket lock":
-                    line.done_at = [done for done in line.done_at if done > t]
-                    local, way = 2 * local, way + way * len(line.done_at) // 2
-                    line.done_at.append(start + way + local)
-            else:
-                line.counts["stores"] += 1
-            line.free_at = start + way + local
-            line.counts["occupied"] += way + local
-            line.writer, line.copies, line.clean = me, {me}, False
-            end = line.free_at if kind == "rmw" else t
-        if end > t:
-            self.book(function, "local", local)
-            self.book(function, "transfer", way)
-            self.book(function, "wait", start - t)
-            line.counts["waited"] += start - t
-        self.events.append((t, me, cpu.at, name, kind, function, start, end))
-        return end
-
-    def run(self, until):
-        """Simulate until a time in ps."""
-        queue = []
+    def __init__(
+        self,
+        parents,
+        root,
+        cpus,
+        ops,
+        gaps,
+        *,
+        patched,
+        batch=32,
+        think="exponential",
+        topology,
+        layout,
+        repeat=True,
+        lock="atomic",
+        seed=1,
+        record=False,
+    ):
+        self.batch, (self.cap, self.to_stock) = batch, patched
+        self.layout, self.lock, self.repeat, self.root = layout, lock, repeat, root
+        self.core, self.socket = (places.tolist() for places in topology.place(cpus))
+        self.way_cost = {
+            CLEAN: round(topology.clean_ns * 1000),
+            SMT: round(topology.smt_ns * 1000),
+            SAME: round(topology.same_ns * 1000),
+            CROSS: round(topology.cross_ns * 1000),
+        }
+        self.local, self.own = round(topology.local_ns * 1000), round(topology.own_ns * 1000)
+        self.lines = [self.line_class(self, number) for number in range(1 + len(parents) * layout.lines)]
+        self.counters = []
+        for number, parent in enumerate(parents):
+            mine = self.lines[1 + number * layout.lines :]
+            words = {w: mine[getattr(layout, w)] for w in ("count", "limit", "parent", "watermark", "failcnt")}
+            self.counters.append(Counter(self.counters[parent] if parent >= 0 else None, words))
+        self.booked = [[0] * len(BOOKED) for _ in FUNCTIONS]
+        self.events = [] if record else None
+        self.spread = spread(think).tolist()
+        self.cpus = [Cpu(number, int(state) | 1) for number, state in enumerate(splitmix(seed, cpus))]
+        for op, gap in zip(ops.tolist(), gaps, strict=True):
+            self.cpus[op[2]].ops.append(op)
+            self.cpus[op[2]].gaps.append(int(gap))
+        self.touches = self.begun = 0
+        self.clock = [0] * cpus
+        self.heap = []
         for cpu in self.cpus:
             if cpu.ops:
-                first = (cpu.ops[0][4] * self.spread[(cpu.random >> 20) & 1023]) >> 16
-                self.book("everything else", "local", first)
-                heapq.heappush(queue, (first, cpu.number))
-        while queue and queue[0][0] < until:
-            t, number = heapq.heappop(queue)
-            cpu = self.cpus[number]
-            if not cpu.touches:
-                op, _, memcg, pages, _ = cpu.ops[cpu.at]
-                cpu.touches, own = self.operation(cpu, op, memcg, pages)
-                cpu.own = self.cost["own"] * len(own)
-                for function in own:
-                    self.book(function, "local", self.cost["own"])
-            now = t
-            while cpu.touches and t == now:
-                t = self.touch(cpu, *cpu.touches.pop(0), t)
-            if not cpu.touches:
-                cpu.finished += 1
-                cpu.at += 1
-                if cpu.at == len(cpu.ops) and self.repeat:
-                    cpu.at = 0
-                if cpu.at < len(cpu.ops):
-                    gap = self.gap(cpu)
-                    self.book("everything else", "local", gap)
-                    t += gap
-                t += cpu.own
-            if cpu.at < len(cpu.ops):
-                heapq.heappush(queue, (t, number))
-        return types.SimpleNamespace(
-            events=self.events, booked=self.booked, lines=self.lines, cpus=self.cpus, count=self.count
-        )
+                self.clock[cpu.number] = self.think(cpu)
+                self.heap.append((self.clock[cpu.number], cpu.number))
+        heapq.heapify(self.heap)
 
+    # --- time --------------------------------------------------------------------------------------------------------
+    def distance(self, one, other):
+        if self.socket[one] != self.socket[other]:
+            return CROSS
+        return SAME if self.core[one] != self.core[other] else SMT
 
-def signed(x):
-    """The lowest 64 bits as a signed number."""
-    x &= (1 << 64) - 1
-    return x - (1 << 64) if x >> 63 else x
+    def think(self, cpu):
+        """Time before the CPU's next operation: the mean, scaled by where the generator stands."""
+        gap = cpu.gaps[cpu.at] * self.spread[(cpu.rng >> 20) % SPREAD_ROWS] >> 16
+        self.booked[ELSE][LOCAL] += gap
+        return gap
+
+    def draw(self, cpu):
+        """Marsaglia's xorshift with 13, 7, 17, on 64 bits."""
+        x = cpu.rng
+        x = (x ^ x << 13) & 0xFFFFFFFFFFFFFFFF
+        x ^= x >> 7
+        cpu.rng = (x ^ x << 17) & 0xFFFFFFFFFFFFFFFF
+
+    def run(self, until):
+        """Go on until a time in ps."""
+        heap = self.heap
+        while heap and heap[0][0] < until:
+            t, number = heap[0]
+            t = self.turn(self.cpus[number], t)
+            self.clock[number] = t
+            if self.cpus[number].at < len(self.cpus[number].ops):
+                heapq.heapreplace(heap, (t, number))
+            else:
+                heapq.heappop(heap)
+
+    def turn(self, cpu, now):
+        """One CPU goes on until it has to wait for a line or to think: when it comes back."""
+        if cpu.visit == len(cpu.visits):
+            cpu.visits, cpu.visit, cpu.own = [], 0, 0
+            self.begin(cpu, *cpu.ops[cpu.at])
+            self.begun += 1
+        t = now
+        while t == now and cpu.visit < len(cpu.visits):
+            t = self.touch(cpu, t, *cpu.visits[cpu.visit])
+            cpu.visit += 1
+        if cpu.visit < len(cpu.visits):
+            return t
+        cpu.finished += 1
+        cpu.at += 1
+        if self.repeat:
+            cpu.at %= len(cpu.ops)
+        if cpu.at < len(cpu.ops):
+            self.draw(cpu)
+            t += self.think(cpu)
+        return t + cpu.own
+
+    def touch(self, cpu, t, line, kind, function):
+        self.touches += 1
+        local = 0
+        if kind == LOAD:
+            fetched = line.load(cpu.number, t)
+            if fetched is None:
+                return t
+            start, way = fetched
+        else:
+            start, way, local = line.write(cpu.number, t, kind == RMW)
+        end = t if kind == STORE else start + way + local
+        if end > t:
+            booked = self.booked[function]
+            booked[LOCAL] += local
+            booked[TRANSFER] += way
+            booked[WAIT] += start - t
+            line.traffic[WAITED] += start - t
+        if self.events is not None:
+            self.events.append((t, cpu.number, cpu.at, line.number, kind, function, start, end))
+        return end
+
+    # --- the mechanism -----------------------------------------------------------------------------------------------
+    def begin(self, cpu, code, ctx, _, memcg, pages):
+        """Execute an operation and list what it visits."""
+        visits = cpu.visits
+        if self.layout.memory_allocated and code in (CHARGE_SKMEM, UNCHARGE_SKMEM):
+            visits.append((self.lines[0], RMW, RAISE if code == CHARGE_SKMEM else REDUCE))
+        counter = self.counters[memcg]
+        if code == CHARGE_SKMEM:
+            self.on_own_line(cpu, CHARGE)
+            self.try_charge(cpu, counter, pages)
+        elif code == UNCHARGE_SKMEM:
+            self.on_own_line(cpu, UNCHARGE)
+            if self.to_stock:
+                self.refill(cpu, counter, pages)
+            else:
+                self.uncharge(cpu, counter, pages)
+            for function in (REDUCE, TIMER)[: self.layout.pressure_walks]:
+                visits += [(level.line["parent"], LOAD, function) for level in counter.levels()]
+        elif memcg != self.root:
+            if code == TRY_CHARGE:
+                self.try_charge(cpu, counter, pages)
+            else:
+                assert code == CANCEL_CHARGE
+                self.uncharge(cpu, counter, pages)
+
+    def on_own_line(self, cpu, function):
+        """A step on a line that no other CPU touches; the operation takes that much longer."""
+        cpu.own += self.own
+        self.booked[function][LOCAL] += self.own
+
+    def visit_once(self, cpu, function, *words):
+        """Visit lines, given as (line, kind); one line of a step is visited once."""
+        seen = set()
+        for line, kind in words:
+            if line not in seen:
+                seen.add(line)
+                cpu.visits.append((line, kind, function))
+
+    def try_charge(self, cpu, counter, pages):
+        if pages <= self.batch:
+            self.on_own_line(cpu, CONSUME)
+            if cpu.stock is counter and cpu.pages >= pages:
+                cpu.pages -= pages
+                return
+        taken = max(self.batch, pages)
+        for level in counter.levels():
+            line = level.line
+            words = [(line["count"], RMW), (line["limit"], LOAD), (line["watermark"], LOAD), (line["parent"], LOAD)]
+            self.visit_once(cpu, TRY_COUNTER, *words)
+            level.count += taken
+            if level.count > level.watermark:
+                level.watermark = level.count
+                if line["watermark"] is not line["count"]:  # else the add just took that line
+                    cpu.visits.append((line["watermark"], STORE, TRY_COUNTER))
+        self.on_own_line(cpu, CSS_GET)
+        if taken > pages:
+            self.refill(cpu, counter, taken - pages)
+        cpu.visits += [(level.line["count"], LOAD, TRY) for level in counter.levels()]  # over its memory.high?
+
+    def uncharge(self, cpu, counter, pages):
+        """Give pages back to every level."""
+        for level in counter.levels():
+            level.count -= pages
+            self.visit_once(cpu, CANCEL, (level.line["count"], RMW), (level.line["parent"], LOAD))
+        self.on_own_line(cpu, CSS_PUT)
+
+    def drain(self, cpu):
+        if cpu.pages:
+            self.uncharge(cpu, cpu.stock, cpu.pages)
+            cpu.pages = 0
+            self.on_own_line(cpu, DRAIN)
+        if cpu.stock is not None:
+            cpu.stock = None
+            self.on_own_line(cpu, DRAIN)
+
+    def refill(self, cpu, counter, pages):
+        if cpu.stock is not counter:
+            self.drain(cpu)
+            cpu.stock = counter
+            self.on_own_line(cpu, REFILL)
+        cpu.pages += pages
+        self.on_own_line(cpu, REFILL)
+        if self.cap and cpu.pages > self.batch:
+            self.drain(cpu)
