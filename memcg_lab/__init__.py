@@ -86,6 +86,10 @@ def warm_up():
         system = System.chain(depth=1, cpus=1, policy=policy)
         system.replay(pingpong(1))
         system.step_through(pingpong(1))
+    from .machine import simulate
+
+    for policy in (V4_13, V4_14):
+        simulate(System.chain(depth=1, cpus=1, policy=policy), pingpong(1), duration_ns=1000)
 
 
 def __getattr__(name):

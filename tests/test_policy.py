@@ -34,7 +34,7 @@ def test_each_hunk_alone_is_one_rule():
 
 
 def test_policies_are_found_by_their_names():
-    assert list(POLICIES) == ["v4.13", "v4.14", "v4.13 + cap hunk", "v4.13 + uncharge hunk"]
+    assert list(POLICIES) == ["v4.13", "v4.14", "v4.13 + cap hunk", "v4.13 + uncharge hunk", "v6.1"]
 
 
 def test_with_rules_leaves_the_policy_itself_alone():
