@@ -16,13 +16,15 @@ def listed():
     return {name: digest for label, name, digest in ROW.findall((DATA / "README.md").read_text(encoding="utf-8"))}
 
 
+def content(path):
+    data = path.read_bytes()
+    return data if path.suffix == ".xz" else data.replace(b"\r\n", b"\n")
+
+
 def present():
-    """The files, README.md apart; newlines as git keeps them, so that a checkout on Windows agrees."""
+    """The files, README.md apart; newlines of text as git keeps them, so that a checkout on Windows agrees."""
     files = [path for path in DATA.rglob("*") if path.is_file() and path.name != "README.md"]
-    return {
-        path.relative_to(DATA).as_posix(): hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
-        for path in files
-    }
+    return {path.relative_to(DATA).as_posix(): hashlib.sha256(content(path)).hexdigest() for path in files}
 
 
 def test_readme_lists_every_data_file_with_its_sha256():

@@ -358,6 +358,7 @@ SYSTEM = System.chain(depth=1, cpus=2)
             {"think_ns": 0, "topology": Topology.uniform(2, transfer_ns=9)},
             "CPU 0 does not think, and own_ns is 0.0; its",
         ),
+        ({"think_ns": 0, "ops": op("try_charge", cpu=1, memcg=0, nr=1)}, "CPU 1 does not think"),
         ({"ops": "x"}, "operations must be a 1-d array"),
         ({"ops": op("drain_all", cpu=0, memcg=1)}, r"op 0 of 1 \(drain_all\): a machine executes charge_skmem"),
         ({"ops": op("charge_skmem", cpu=2, memcg=1, nr=1)}, "CPU 2 does not exist; this system has 0 to 1"),

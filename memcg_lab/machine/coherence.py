@@ -32,6 +32,9 @@ NEVER = 1 << 51  # ps; the clock of a CPU with nothing left to do
 SPREAD_BITS = 16  # a think time is mean * spread >> 16
 SPREAD_ROWS = 1024
 LOG_ROWS = 4096
+# Tell the compiler that a number is not negative, so that it need not look whether an index wraps around.
+LINE_MASK = (1 << 24) - 1
+PENDING_MASK = (1 << 12) - 1  # PENDING_MAX rows
 
 cpu_dtype = np.dtype(
     [(name, np.int64) for name in ("clock", "rng", "first", "ops", "at", "done", "todo", "finished")], align=True
@@ -154,7 +157,7 @@ def waiting(m, number, line, t):
 @inline
 def touch(m, me, entry, t):
     """One CPU wants one line at time ``t``: when it goes on."""
-    kind, function, number = entry & 3, (entry >> 2) & 31, entry >> 7
+    kind, function, number = entry & 3, (entry >> 2) & 31, (entry >> 7) & LINE_MASK
     line = m.line[number]
     traffic = m.traffic[number]
     booked = m.booked[function]
@@ -344,7 +347,7 @@ def bind_machine(policy):
                     return GAVE_BACK_TOO_MUCH, me
             now = t
             while t == now and c.done < c.todo:  # a copy at hand costs no time: the CPU goes on in the same event
-                t = touch(m, me, m.pending[me, c.done], t)
+                t = touch(m, me, m.pending[me, c.done & PENDING_MASK], t)
                 c.done += 1
             if c.done == c.todo:
                 c.finished += 1

@@ -235,11 +235,13 @@ def simulate(
     """
     _check(system, ops, topology, layout, lock)
     gaps = _gaps(ops, think_ns)
-    idle = np.bincount(ops["cpu"], weights=gaps) == 0
-    if repeat and topology.own_ns < 1 / PS and (idle & (np.bincount(ops["cpu"]) > 0)).any():
+    # An operation on the root takes no step at all.
+    steps = (ops["memcg"] != (-1 if system.root is None else system.root)) & (topology.own_ns >= 1 / PS)
+    stuck = (np.bincount(ops["cpu"]) > 0) & (np.bincount(ops["cpu"], weights=gaps + steps) == 0)
+    if repeat and stuck.any():
         raise ValueError(
-            f"CPU {int(np.argmax(idle & (np.bincount(ops['cpu']) > 0)))} does not think, and own_ns is "
-            f"{topology.own_ns}; its time would stand still. Take a think_ns or an own_ns of 0.001 or more."
+            f"CPU {int(np.argmax(stuck))} does not think, and own_ns is "
+            f"{topology.own_ns}; its time would stand still. Let it think, or take an own_ns of 0.001 or more."
         )
     duration = _between("duration_ns", duration_ns, 0, DURATION_MAX)
     warm_up = _between("warm_up", warm_up, 0, 0.9)
