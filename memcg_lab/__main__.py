@@ -65,7 +65,7 @@ def trace_check(arguments):
     """Follow traces of real kernels with a policy's rules and name what they do not predict."""
     from .observed.trace import check_files
 
-    return check_files(arguments.files, arguments.policy, arguments.batch, not arguments.no_cap)
+    return check_files(arguments.files, arguments.policy, arguments.batch, not arguments.no_cap, arguments.kallsyms)
 
 
 def trace_what_if(arguments):
@@ -74,7 +74,9 @@ def trace_what_if(arguments):
 
     if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
         raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")
-    table, slack = print_what_if(arguments.file, arguments.policies, arguments.batches, arguments.levels)
+    table, slack = print_what_if(
+        arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms
+    )
     if arguments.figure:
         from .figures import what_if
 
@@ -133,6 +135,8 @@ def main(argv=None):
     kind.add_argument("--policy", required=True, metavar="NAME", help="such as v4.14 or v6.1")
     kind.add_argument("--batch", type=int, metavar="N", help="another batch, in pages")
     kind.add_argument("--no-cap", action="store_true", help="without the first hunk of 475d048")
+    names = "/proc/kallsyms of the traced kernel, for ftrace text and perf script"
+    kind.add_argument("--kallsyms", metavar="FILE", help=names)
     kind.set_defaults(run=trace_check)
     kind = kinds.add_parser("what-if", help=trace_what_if.__doc__, description=trace_what_if.__doc__)
     kind.add_argument("file", metavar="FILE", help=text)
@@ -140,6 +144,7 @@ def main(argv=None):
     kind.add_argument("--batches", type=numbers, default=[], metavar="N,M,...", help="each policy with each batch")
     kind.add_argument("--levels", type=int, default=3, metavar="N", help="counters up to the root; 3 for /a/b")
     kind.add_argument("--figure", metavar="FILE", help="also draw the slack over time, .png or .svg")
+    kind.add_argument("--kallsyms", metavar="FILE", help=names)
     kind.set_defaults(run=trace_what_if)
 
     arguments = parser.parse_args(argv)

@@ -160,7 +160,7 @@ def check_trace(rows, policy):
     return verdict
 
 
-def check_files(paths, policy, batch=None, cap=True):
+def check_files(paths, policy, batch=None, cap=True, kallsyms=None):
     """Check trace files against a policy and print each finding; the last line counts them.
 
     Parameters
@@ -170,6 +170,8 @@ def check_files(paths, policy, batch=None, cap=True):
         Name of one of ``memcg_lab.POLICIES``.
     batch : int, optional
     cap : bool
+    kallsyms : path, optional
+        Names of callers, for raw text.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def check_files(paths, policy, batch=None, cap=True):
     chosen = trace_policy(policy, batch, cap)
     status = 0
     for path in paths:
-        rows = read_rows(path)
+        rows = read_rows(path, kallsyms)
         verdict = check_trace(rows, chosen)
         for finding in verdict.findings:
             print(f"{path}, line {finding.line}: {finding.kind}: {finding.text}")

@@ -166,9 +166,9 @@ def chosen_policies(names, batches=()):
     return policies
 
 
-def print_what_if(path, names, batches=(), levels=LEVELS):
+def print_what_if(path, names, batches=(), levels=LEVELS, kallsyms=None):
     """Print the table of a what-if; returns what :func:`what_if` does."""
-    rows = read_rows(path)
+    rows = read_rows(path, kallsyms)
     users = trace_ops(rows)
     table, slack = what_if(rows, chosen_policies(names, batches), levels=levels)
     told = ", ".join(f"{who} {count:,}" for who, count in users.counts.items())
