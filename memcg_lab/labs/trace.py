@@ -70,7 +70,7 @@ class TraceLab(SteppedLab):
     Examples
     --------
     >>> print(TraceLab(position=5).message.split(":")[0])
-    Event 5 of 2,000, CPU 0
+    Event 5 of 2,000, CPU 1
     """
 
     recordings = tuple(RECORDINGS)

@@ -47,7 +47,7 @@ def predict_threads(topology, policy, *, depth, threads, think_ns):
     --------
     >>> topology = Topology.uniform(2, transfer_ns=30, local_ns=5, own_ns=0.25)
     >>> print(f"{predict_threads(topology, V4_13, depth=1, threads=1, think_ns=100):.1f}")
-    212.2
+    211.3
     """
     threads = whole_number("threads", threads, 1, CPUS_MAX)
     think_ns = nanoseconds("think_ns", think_ns)

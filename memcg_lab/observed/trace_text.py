@@ -68,7 +68,7 @@ def read_rows(path, symbols=None):
     >>> from memcg_lab import data_path
     >>> rows = read_rows(data_path("kernel_traces/t61b.csv.xz"))
     >>> len(rows), rows[1].ev, rows[1].cached, rows[1].avail
-    (14516, 'cons', 2, 62)
+    (19173, 'cons', 2, 62)
     """
     text = _text(path)
     for number, line in enumerate(text.splitlines(), 1):

@@ -116,7 +116,7 @@ def what_if(rows, policies, *, levels=LEVELS):
     >>> from memcg_lab import V4_13, V6_1, data_path
     >>> table, slack = what_if(read_rows(data_path("kernel_traces/t61b.csv.xz")), [V4_13, V6_1])
     >>> table[["policy", "charges", "drains"]].to_string(index=False).splitlines()[2].split()
-    ['v6.1', '623', '523']
+    ['v6.1', '623', '522']
     """
     import pandas as pd
 
