@@ -14,19 +14,20 @@ class SteppedLab(Lab):
     """
 
     operations = 400  # of every traffic
+    unit, walked = "operation", "Operations executed"
     landmark = "Next drain", "Go to the next drain", "no stock is drained any more"
 
     def position_box(self, position):
         """The control of the position; ValueError if it is not in the stream."""
         last = self.operations
-        return whole_number_box("position", position, 0, last, f"Operations executed, 0 to {last}:", "24em")
+        return whole_number_box("position", position, 0, last, f"{self.walked}, 0 to {last}:", "24em")
 
     def step_buttons(self):
         """First, Back, Next, the landmark and Last in a row."""
         name, tooltip, _ = self.landmark
         self.first = self.button("First", lambda: self._go(0), "Go to the start")
-        self.back = self.button("Back", lambda: self._go(self.position.value - 1), "One operation back")
-        self.next = self.button("Next", lambda: self._go(self.position.value + 1), "One operation on")
+        self.back = self.button("Back", lambda: self._go(self.position.value - 1), f"One {self.unit} back")
+        self.next = self.button("Next", lambda: self._go(self.position.value + 1), f"One {self.unit} on")
         self.next_landmark = self.button(name, self._go_to_landmark, tooltip)
         self.last = self.button("Last", lambda: self._go(self.operations), "Go to the end")
         return W.HBox([self.first, self.back, self.next, self.next_landmark, self.last])
@@ -44,4 +45,4 @@ class SteppedLab(Lab):
         if later:
             self._go(later[0])
         else:
-            self.say(f"After operation {number(here)} {self.landmark[2]}.")
+            self.say(f"After {self.unit} {number(here)} {self.landmark[2]}.")

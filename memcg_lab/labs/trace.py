@@ -75,6 +75,7 @@ class TraceLab(SteppedLab):
 
     recordings = tuple(RECORDINGS)
     operations = EVENTS
+    unit, walked = "event", "Events walked"
     landmark = "Next drain", "Go to the next drain", "no stock is drained any more"
 
     def __init__(self, *, recording="6.1: bulk, one CPU sends, another receives", position=1000):

@@ -212,7 +212,8 @@ def walk_trace(rows, policy):
     Returns
     -------
     stock : ndarray of int64, shape (rows, cpus)
-        Pages in each CPU's stock after the row; -1 until it was seen.
+        Pages in each CPU's stock after the row; -1 until it was seen. Pages on their way from a stock to the counter
+        are still in it until the row that gives them back.
     counter : ndarray of int64, shape (rows,)
         Pages charged to the counters minus pages given back, since the recording began.
     said : list of (memcg, pages) or None
@@ -222,18 +223,22 @@ def walk_trace(rows, policy):
     followed = _follow(rows, shown, policy) if shown else {}
     stock = np.full((len(rows), max(row.cpu for row in rows) + 1), -1, np.int64)
     counter, said = np.zeros(len(rows), np.int64), []
-    pages, charged, last = stock[0].copy(), 0, {}
+    pages, leaving, charged, last = stock[0].copy(), [0] * stock.shape[1], 0, {}
     for k, row in enumerate(rows):
         answer = followed.get(k)
         said.append(None if answer is None or answer[0][0] == -2 else (max(int(answer[0][0]), 0), int(answer[0][1])))
         if answer is not None:
-            pages[row.cpu] = answer[3][1]
+            leaving[row.cpu] = sum(int(drained) for _, drained in answer[2] if drained > 0)
+            pages[row.cpu] = answer[3][1] + leaving[row.cpu]
         if row.ev == "pctry":
             charged, last[row.pid] = charged + row.nr, row.nr
         elif row.ev == "pctryfail":
             charged -= last.pop(row.pid, 0)
         elif row.ev == "pcunc":
             charged -= row.nr
+            if row.cause == "stock":
+                pages[row.cpu] -= leaving[row.cpu]
+                leaving[row.cpu] = 0
         elif row.ev == "pcchg":
             charged += row.nr
         stock[k], counter[k] = pages, charged
