@@ -32,7 +32,7 @@ struct op { uint8_t op, ctx; uint16_t cpu; int32_t memcg; i64 nr; };
 struct cpu { i64 clock, rng, first, ops, at, done, todo, finished; };
 struct line { i64 owner, reader, free_at, dirty, sockets, version, head, tail; };
 
-/* What the steps that touch a counter visit of it: how many, then 4 * line + kind; as step_tables makes them. */
+/* What the steps that touch a counter visit of it: how many, then each visit; as step_tables makes them. */
 struct visits { i64 n, entry[4]; };
 
 struct machine {
@@ -50,7 +50,7 @@ struct machine {
 	i64 nr_cpu, nr_memcg, rows, room, root;
 	i64 lines, count, parent, allocated, walks, lock, repeat;
 	/* functions, by their row of booked */
-	i64 fn_sock_add, fn_sock_sub, fn_consume, fn_refill, fn_drain, fn_css_get, fn_css_put, fn_try_add, fn_cancel;
+	i64 fn_sock_add, fn_sock_sub, fn_consume, fn_refill, fn_drain, fn_css_get, fn_css_put;
 	i64 fn_raise, fn_reduce, fn_timer, fn_try_charge, fn_other;
 };
 
@@ -116,12 +116,15 @@ SHORT void visit(struct todo *d, i64 line, i64 function, i64 kind)
 	d->n++;
 }
 
-SHORT void visit_counter(MACHINE, struct todo *d, i64 c, i64 function, const struct visits *v)
+SHORT void visit_counter(MACHINE, struct todo *d, i64 c, const struct visits *v)
 {
-	i64 first = 1 + c * m->lines;
+	i64 first = (1 + c * m->lines) << 7;
 
-	for (i64 i = 0; i < v->n; i++)
-		visit(d, first + (v->entry[i] >> 2), function, v->entry[i] & 3);
+	for (i64 i = 0; i < v->n; i++) {
+		if (d->n < d->rows)
+			d->pending[d->n] = v->entry[i] + first;
+		d->n++;
+	}
 }
 
 SHORT void walk(MACHINE, struct todo *d, i64 c, i64 word, i64 function)
@@ -152,7 +155,7 @@ SHORT void uncharge(MACHINE, struct todo *d, i64 memcg, i64 n)
 			m->total[WARN]++;
 		counter->count -= n;
 		counter->sub++;
-		visit_counter(m, d, c, m->fn_cancel, m->cancel);
+		visit_counter(m, d, c, m->cancel);
 	}
 	css_change(m, d, memcg, -n, m->fn_css_put);
 }
@@ -214,12 +217,12 @@ SHORT int try_charge(MACHINE, struct todo *d, i64 memcg, i64 ctx, i64 n)
 
 		counter->count += batch;
 		counter->add++;
-		visit_counter(m, d, c, m->fn_try_add, m->try_add);
+		visit_counter(m, d, c, m->try_add);
 		if (counter->count > counter->limit)
 			return 1;
 		if (counter->count > counter->watermark) {
 			counter->watermark = counter->count;
-			visit_counter(m, d, c, m->fn_try_add, m->try_watermark);
+			visit_counter(m, d, c, m->try_watermark);
 		}
 	}
 	css_change(m, d, memcg, batch, m->fn_css_get);

@@ -45,8 +45,6 @@ BOOKED_TO = (  # functions that machine.c books to, in the order of its struct
     "drain_stock",
     "css_get_many",
     "css_put_many",
-    "page_counter_try_charge",
-    "page_counter_cancel",
     "__sk_mem_raise_allocated",
     "__sk_mem_reduce_allocated",
     "tcp_delack_timer_handler",

@@ -17,13 +17,14 @@ from memcg_lab.machine import (
     Layout,
     Topology,
     closed_loop,
+    coherence,
     fit,
     mva,
     predict_rows,
     simulate,
 )
-from memcg_lab.machine.layouts import step_tables
-from memcg_lab.machine.run import spread
+from memcg_lab.machine.layouts import LOAD, RMW, STORE, step_tables
+from memcg_lab.machine.run import PENDING_MAX, spread
 from memcg_lab.mechanism.layout import STEPS
 from memcg_lab.workload import skmem
 
@@ -223,6 +224,13 @@ def test_a_layout_decides_which_words_are_one_visit():
         assert touches[add, 0] == len({getattr(layout, word) for word in ("count", "limit", "watermark", "parent")})
         assert function[add] == FUNCTIONS.index("page_counter_try_charge")
         assert own.sum() > 0
+
+
+def test_every_number_fits_where_the_simulation_packs_it():
+    assert len(STEPS) <= coherence.STEP_MASK + 1
+    assert len(FUNCTIONS) <= 32
+    assert max(LOAD, RMW, STORE) < 4
+    assert PENDING_MAX == coherence.PENDING_MASK + 1
 
 
 # --- determinism -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ LOG_ROWS = 4096
 # Tell the compiler that a number is not negative, so that it need not look whether an index wraps around.
 LINE_MASK = (1 << 24) - 1
 PENDING_MASK = (1 << 12) - 1  # PENDING_MAX rows
+STEP_MASK = (1 << 6) - 1
+OP_MASK = (1 << 32) - 1
 
 cpu_dtype = np.dtype(
     [(name, np.int64) for name in ("clock", "rng", "first", "ops", "at", "done", "todo", "finished")], align=True
@@ -63,8 +65,7 @@ Machine = namedtuple(
     [
         "state",  # the mechanism's State, with a step log
         "cpu",  # cpu_dtype [cpus]
-        "pending",  # int64 [cpu, rows]: the running operation: time on its own lines, ps; then each touch, line << 7 |
-        # function << 2 | kind
+        "pending",  # int64 [cpu, rows]: the running operation: time on its own lines, ps; then each layouts.visit
         "line",  # line_dtype [lines]; 0 is the protocol's memory_allocated, then the lines of each counter
         "copies",  # int64 [line, cpu]: the version of the line this CPU has a copy of
         "ring",  # int64 [line, cpus]: when those in the queue will be done; ticket locks only
@@ -266,17 +267,16 @@ def price(m, me, todo, memcg):
     own = 0
     charged = False
     for row in range(1, log[0].before + 1):
-        code = log[row].step
+        code = log[row].step & STEP_MASK
         function = m.function[code]
         if m.own[code]:
             own += m.cost[COST_OWN]
             m.booked[function, AT_LOCAL] += m.cost[COST_OWN]
         charged = (charged or code == STEP_TRY_ADD) and code != STEP_TRY_UNDO and code != STEP_FORCE
-        first = 1 + log[row].where * m.lines
+        first = (1 + log[row].where * m.lines) << 7
         for i in range(1, m.touches[code, 0] + 1):
-            entry = m.touches[code, i]
             if todo < m.pending.shape[1]:
-                m.pending[me, todo] = ((first + (entry >> 2)) << 7) | (function << 2) | (entry & 3)
+                m.pending[me, todo] = m.touches[code, i] + first
             todo += 1
     if charged:
         todo = walk(m, me, todo, memcg, m.count, FN_TRY_CHARGE)  # is a level over its memory.high?
@@ -295,7 +295,7 @@ def bind_machine(policy):
     def begin(m, me, c):
         """Let the mechanism execute the next operation; what it touches is then pending."""
         st = m.state
-        k = c.first + c.at
+        k = (c.first + c.at) & OP_MASK
         op = m.ops[k]
         code, ctx = np.int64(op.op), np.int64(op.ctx)
         memcg, nr = np.int64(op.memcg), np.int64(op.nr)
@@ -355,7 +355,7 @@ def bind_machine(policy):
                 if c.at == c.ops and m.repeat:
                     c.at = 0
                 if c.at < c.ops:
-                    gap = next_gap(m, c, c.first + c.at)
+                    gap = next_gap(m, c, (c.first + c.at) & OP_MASK)
                     m.booked[FN_OTHER, AT_LOCAL] += gap
                     t += gap
                 t += m.pending[me, 0]

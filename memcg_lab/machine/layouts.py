@@ -108,6 +108,11 @@ FN_TIMER = np.int64(FUNCTIONS.index("tcp_delack_timer_handler"))
 FN_TRY_CHARGE = np.int64(FUNCTIONS.index("try_charge"))
 
 
+def visit(line, function, kind):
+    """One touch of one line as one number: ``line << 7 | function << 2 | kind``."""
+    return line << 7 | function << 2 | kind
+
+
 def step_tables(layout):
     """What the kernel looks up for each step code: arrays indexed by the code.
 
@@ -118,8 +123,8 @@ def step_tables(layout):
     own : int64, shape (steps,)
         1 for a step on a line that only this CPU touches.
     touches : int64, shape (steps, 5)
-        How many lines the step touches, then each as ``4 * line + kind``. A second word on a line that the same step
-        has just taken costs nothing and is left out.
+        How many lines the step touches, then each as :func:`visit` writes it, counted from the counter's first line.
+        A second word on a line that the same step has just taken costs nothing and is left out.
     """
     function = np.zeros(len(STEPS), np.int64)
     own = np.zeros(len(STEPS), np.int64)
@@ -135,5 +140,5 @@ def step_tables(layout):
             if line not in seen:
                 seen.add(line)
                 touches[code, 0] += 1
-                touches[code, touches[code, 0]] = 4 * line + kind
+                touches[code, touches[code, 0]] = visit(line, function[code], kind)
     return function, own, touches
