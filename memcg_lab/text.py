@@ -521,7 +521,7 @@ def trace_window(series, first, last):
     """Caption and sentence of a stretch of a recording."""
     peaks = listing([f"{name} {int(max(values))}" for name, values in series.items()])
     caption = f"Events {number(first)} to {number(last)}: the most pages were {peaks}."
-    return caption, f"Step chart, pages in stocks over the events of a recording. {caption}"
+    return caption, f"Step chart, pages in stocks and on the counter over the events of a recording. {caption}"
 
 
 # --- this CPU --------------------------------------------------------------------------------------------------------

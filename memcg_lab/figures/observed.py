@@ -47,7 +47,7 @@ def what_if(table, slack):
 
 @styled
 def trace_window(series, first, cursor):
-    """Steps: pages in stocks over some events of a recording, with an upright line at one event.
+    """Steps: pages in stocks and on the counter over some events of a recording, with an upright line at one event.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def trace_window(series, first, cursor):
     whole(axes.xaxis)
     whole(axes.yaxis)
     axes.set_xlabel("event of the recording")
-    axes.set_ylabel("pages in stocks")
+    axes.set_ylabel("pages")
     label_ends(axes, ends)
     caption, sentence = text.trace_window(series, int(events[0]), int(events[-1]))
     table = pd.DataFrame(series, index=pd.Index(events, name="event"))

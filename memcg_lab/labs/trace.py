@@ -171,7 +171,9 @@ class TraceLab(SteppedLab):
         last = min(n, first + WINDOW)
         stock = np.maximum(result.walk.stock[first:last], 0)
         series = {f"stock of CPU {cpu}": stock[:, cpu] for cpu in range(min(stock.shape[1], 4))}
-        series["all stocks"] = stock.sum(axis=1)
+        series["slack (all stocks)"] = stock.sum(axis=1)
+        counter = result.walk.counter[first:last]
+        series["counter (from its lowest)"] = counter - counter.min()
         return series, max(0, result.position - 1 - first), first
 
     def landmarks(self, result):
