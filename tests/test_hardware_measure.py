@@ -139,7 +139,9 @@ def collected(monkeypatch, runs, **machine):
         ({}, {"pinned": False}, "could not be kept on their CPUs"),
         ({}, {"load_before": 1.5}, "the load was 1.5 before"),
         ({("contended", 2): [(9.0, 0.5, True)] * 3}, {}, "3 of 9 runs were discarded"),
-        ({("rules", "v4.14", 1, 2, True): [(9.0, 0.5, True)]}, {}, "No run is left of: rules v4.14 1 2 True"),
+        ({("rules", "v4.14", 1, 2, True): [(9.0, 0.5, True)]}, {}, "No run is left of: v4.14, depth 1, threads 2."),
+        ({("rules", "v4.13", 3, 2, False): [(9.0, 0.5, True)]}, {}, "of: v4.13, depth 3, threads 2, unpadded."),
+        ({("transfer", "same"): [], ("contended", 2): []}, {}, "of: a line's way, same; atomic add, threads 2."),
     ],
 )
 def test_it_warns_where_figures_do_not_mean_what_they_seem(monkeypatch, runs, machine, says):

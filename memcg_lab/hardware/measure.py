@@ -234,6 +234,15 @@ def _warnings(machine, where, runs, stats, transfer):
     discarded = total - sum(stat["runs"] for stat in stats.values() if stat)
     if discarded > DISCARDED_SHARE * total:
         yield f"{discarded} of {total} runs were discarded: the threads did not run at the same time."
-    missing = [" ".join(map(str, key)) for key, stat in stats.items() if stat is None]
+    missing = [_told(*key) for key, stat in stats.items() if stat is None]
     if missing:
-        yield f"No run is left of: {', '.join(missing)}."
+        yield f"No run is left of: {'; '.join(missing)}."
+
+
+def _told(kind, what, depth=None, threads=None, padded=True):
+    """What was measured under a key, in words."""
+    if kind == "rules":
+        return f"{what}, depth {depth}, threads {threads}" + ("" if padded else ", unpadded")
+    if kind == "contended":
+        return f"atomic add, threads {what}"
+    return f"a line's way, {what}" if kind == "transfer" else what.replace("_", " ")
