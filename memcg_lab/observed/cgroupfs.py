@@ -33,7 +33,7 @@ class Host:
     """
 
     version: int
-    folder: pathlib.Path | None
+    folder: pathlib.Path | None = field(repr=False)  # not in a notebook's outputs
     lacks: tuple = ()
 
 
