@@ -348,6 +348,7 @@ def machine_traces():
     patterns = [rf"(?<![\w.]){re.escape(json.dumps(folder)[1:-1])}(?:/|\\\\)[\w.]" for folder in sorted(folders)]
     patterns += [
         r"(?<![\w.])/(?:home|Users)/\w",
+        r"/sys/fs/cgroup/\w",
         r"\b[A-Z]:\\\\Users",
         r"ipykernel_\d+",
         r"/site-packages/",

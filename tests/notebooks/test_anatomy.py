@@ -366,6 +366,7 @@ DEFECTS = [
     (with_code("f()", tags=["nbval-skip"], reason="x"), "go together"),
     (with_code("f()", sample.printed(f"{ROOT}/data/x\n")), "one machine"),
     (with_code("f()", sample.printed("/home/ann/x\n")), "one machine"),
+    (with_code("f()", sample.printed("/sys/fs/cgroup/user.slice\n")), "one machine"),
     (
         with_code("f()", sample.result({"text/plain": "<Figure>", "image/png": sample.png()})),
         "a picture without",
