@@ -599,6 +599,17 @@ def test_a_kernel_file_is_taken_as_it_is(tmp_path):
         qemu.fetched(tmp_path, str(tmp_path / "none.deb"))
 
 
+def test_two_recordings_in_one_folder_are_refused(monkeypatch, tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(qemu, "missing_packages", lambda: [])
+    with open(tmp_path / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="another recording works in this folder"):
+            qemu.record(tmp_path, "none.deb")
+    with pytest.raises(ValueError, match="none.deb: no such file"):
+        qemu.record(tmp_path, "none.deb", say=lambda line: None)
+
+
 @pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="no dpkg-deb here")
 def test_a_file_that_is_no_kernel_package_is_refused(tmp_path):
     (tmp_path / "k.deb").write_bytes(b"not a package")

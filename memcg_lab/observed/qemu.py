@@ -27,6 +27,7 @@ from .recorder import (
     missing_programs,
     record_here,
 )
+from .trace import check_files
 from .vmlinux import text_address, unpack
 
 KERNEL = "linux-image-cloud-amd64"  # Debian's kernel for virtual machines: small, and with kprobes
@@ -133,6 +134,24 @@ def record(build, kernel=KERNEL, traffic=None, cpus=2, say=print):
         )
     build = pathlib.Path(build).resolve()
     build.mkdir(parents=True, exist_ok=True)
+    with _alone(build):
+        return _record_in(build, kernel, traffic, cpus, say)
+
+
+@contextlib.contextmanager
+def _alone(build):
+    """Nobody else works in this folder meanwhile; ValueError if somebody does."""
+    import fcntl  # not on Windows, where the programs that boot a kernel are missing too
+
+    with open(build / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{build}: another recording works in this folder; wait for it, or use another.") from None
+        yield
+
+
+def _record_in(build, kernel, traffic, cpus, say):
     system = unpacked(fetched(build, kernel, say), build)
     say(f"kernel {system.release} ({system.package})")
     compile_workload(build / "workload", static=True)
@@ -431,7 +450,7 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
     Returns
     -------
     int
-        0 if the trace was recorded and, where the checker is there and the stock was read, wholly predicted; else 1.
+        0 if the trace was recorded and, where the stock was read, wholly predicted; else 1.
     """
     with _ending_in_order():
         try:
@@ -449,11 +468,6 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
         print("cgroup files:", samples)
     if not probes.complete:
         print("check: not done, the trace does not hold the stock")
-        return 0
-    try:
-        from .trace import check_files
-    except ModuleNotFoundError:
-        print("check: not done, this version has no checker")
         return 0
     status = check_files([str(trace)], "v6.1")
     if status and lost:
