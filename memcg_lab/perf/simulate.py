@@ -230,7 +230,7 @@ def simulate_top(host=None, *, measured=2.13, before=V4_13, after=V4_14, ops_wan
 
     Examples
     --------
-    >>> top = simulate_top(Host(depth=3))
+    >>> top = simulate_top(Host(depth=3), ops_wanted=5000)  # a short run; by default it is longer and less noisy
     >>> [round(run.share("page_counter_cancel"), 2) for run in (top.before, top.after)]
     [2.13, 0.0]
     """
