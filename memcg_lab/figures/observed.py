@@ -6,10 +6,12 @@ import pandas as pd
 from .. import text
 from .base import Figure, canvas, label_ends, looks, styled, whole
 
+WINDOWS = 60  # of a trace
+
 
 @styled
 def what_if(table, slack):
-    """Lines: pages in stocks over the time of a trace, one line a policy.
+    """Lines: pages in stocks over the time of a trace, mean of short windows, one line a policy.
 
     Parameters
     ----------
@@ -29,17 +31,20 @@ def what_if(table, slack):
     if not len(table):
         raise ValueError("the table has no policies.")
     figure, axes = canvas()
+    last = max(float(slack.index[-1]), 0.001)
+    window = last / WINDOWS
+    # Stocks fill and empty within fractions of a millisecond; every single state would make one dark surface.
+    means = slack.groupby(np.minimum(slack.index // window, WINDOWS - 1)).mean()
+    times = (means.index + 0.5) * window
     ends = []
     for name, look in looks(slack.columns).items():
-        axes.plot(slack.index, slack[name], color=look.color, linestyle=look.linestyle, linewidth=1.6)
+        axes.plot(times, means[name], color=look.color, linestyle=look.linestyle, linewidth=1.8)
         row = table[table["policy"] == name].iloc[0]
-        ends.append(
-            (slack.index[-1], slack[name].iloc[-1], f"{name}: {text.number(int(row['atomics']))} atomics", look.color)
-        )
-    axes.set_xlim(slack.index[0], slack.index[-1])
-    axes.set_ylim(0, max(1, float(slack.to_numpy().max())) * 1.08)
+        ends.append((last, means[name].iloc[-1], f"{name}: {text.number(int(row['atomics']))} atomics", look.color))
+    axes.set_xlim(0, last)
+    axes.set_ylim(0, max(1, float(means.to_numpy().max())) * 1.15)
     axes.set_xlabel("time of the trace, ms")
-    axes.set_ylabel("pages in stocks")
+    axes.set_ylabel(f"pages in stocks, mean of {text.number(window)} ms")
     label_ends(axes, ends)
     caption, sentence = text.what_if(table)
     return Figure(figure, caption, sentence, table.set_index("policy").round(3))

@@ -10,7 +10,7 @@ from ..workload import whole_number
 from .trace import trace_policy
 from .trace_text import read_rows
 
-POINTS = 400  # of the slack over time
+POINTS = 20_000  # looks at the slack; a shorter trace is looked at after every operation
 LEVELS = 3  # counters from the cgroup to the root: /a/b, as in the bundled recordings
 OURS = ("stock", "mem_cgroup_uncharge_skmem")  # give-backs that other rows of the trace name already
 
@@ -98,7 +98,8 @@ def what_if(rows, policies, *, levels=LEVELS):
     table : DataFrame
         One row a policy: batch; stock_hits (percent of the charges); charges and drains at the counters (calls of
         ``page_counter_try_charge`` and of ``page_counter_uncharge``); atomics (calls times levels); atomics_per_op;
-        slack_mean and slack_max (pages in stocks).
+        slack_mean and slack_max (pages in stocks, over the operations; of a trace with more than 20,000 of them that
+        many are looked at, evenly spread).
     slack : DataFrame
         Pages in stocks over time: index ``t_ms``, a column a policy.
 
