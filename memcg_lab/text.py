@@ -514,7 +514,10 @@ def what_if(table):
         for row in table.itertuples()
     ]
     told = f"The same trace under {count(len(rows), 'policy').replace('policys', 'policies')}: {'; '.join(rows)}."
-    return told, f"Line chart, pages in stocks over the time of the trace, means of short windows, one line a policy. {told}"
+    return (
+        told,
+        f"Line chart, pages in stocks over the time of the trace, means of short windows, one line a policy. {told}",
+    )
 
 
 def trace_window(series, first, last):

@@ -281,21 +281,32 @@ async def execute_one(run, places):
     def ends(cell, cell_index, execute_reply):
         run.cell_seconds[cell_index] = time.perf_counter() - began[cell_index]
 
-    client = NotebookClient(
-        run.notebook,
-        on_cell_start=starts,
-        on_cell_executed=ends,
-        timeout=CELL_TIMEOUT,
-        kernel_name=KERNELSPEC["name"],
-        record_timing=False,
-        resources={"metadata": {"path": str(run.path.parent)}},
-        # Without this every kernel start prints a warning about plain TCP on loopback.
-        config=Config({"KernelManager": {"transport_encryption": "auto"}}),
-    )
+    async def attempt():
+        await NotebookClient(
+            run.notebook,
+            on_cell_start=starts,
+            on_cell_executed=ends,
+            timeout=CELL_TIMEOUT,
+            kernel_name=KERNELSPEC["name"],
+            record_timing=False,
+            resources={"metadata": {"path": str(run.path.parent)}},
+            # Without this every kernel start prints a warning about plain TCP on loopback.
+            config=Config({"KernelManager": {"transport_encryption": "auto"}}),
+        ).async_execute()
+
     async with places:
         start = time.perf_counter()
         try:
-            await client.async_execute()
+            try:
+                await attempt()
+            except DeadKernelError:
+                raise
+            except RuntimeError as error:
+                if began:
+                    raise
+                # Kernels choose a free port and take it later; now and then another process was faster.
+                print(f"  {run.path.name}: {error}; once more", flush=True)
+                await attempt()
         except CellExecutionError as error:
             run.error = f"{error.ename}: {error.evalue}" + where_it_failed(run.notebook)
         except (CellTimeoutError, DeadKernelError) as error:

@@ -429,6 +429,32 @@ def test_refresh_does_not_write_a_notebook_that_fails(tmp_path):
     assert "ZeroDivisionError" not in bad.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("failures", "error"), [(1, None), (2, "Kernel didn't respond")])
+def test_a_kernel_that_does_not_come_up_is_started_once_more(monkeypatch, tmp_path, capsys, failures, error):
+    from nbclient import NotebookClient
+
+    path = tmp_path / "notebooks" / "00_start.ipynb"
+    path.parent.mkdir()
+    path.write_text(nbformat.writes(notebook(sample.markdown("# Start"), sample.code("print(1)", count=None))))
+    start, left = NotebookClient.async_start_new_kernel_client, [True] * failures
+
+    async def flaky(client):
+        if left:
+            left.pop()
+            raise RuntimeError("Kernel didn't respond in 60 seconds")
+        return await start(client)
+
+    monkeypatch.setattr(NotebookClient, "async_start_new_kernel_client", flaky)
+    if error:
+        with pytest.raises(RuntimeError, match=error):
+            tools.execute(tmp_path, [path])
+    else:
+        (run,), _ = tools.execute(tmp_path, [path])
+        assert not run.error
+        assert run.notebook.cells[1].outputs[0].text == "1\n"
+    assert "seconds; once more" in capsys.readouterr().out
+
+
 # --- the book
 
 
