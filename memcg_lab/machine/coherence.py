@@ -23,6 +23,7 @@ from ..mechanism.layout import (
     TRY_CHARGE,
     UNCHARGE_SKMEM,
     UNDERFLOW,
+    step_dtype,
 )
 from ..mechanism.policy import bind_rules
 from .layouts import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW
@@ -45,6 +46,18 @@ line_dtype = np.dtype(
     [(name, np.int64) for name in ("owner", "reader", "free_at", "dirty", "sockets", "version", "head", "tail")]
 )
 event_dtype = np.dtype([(name, np.int64) for name in ("time", "cpu", "op", "line", "kind", "function", "start", "end")])
+
+# The step log, read for nothing but the step and where it was. Its header also needs "before" and "after"; the other
+# two lie on top of them, so that the compiler leaves them out.
+_PLACES = {"op": 0, "before": 0, "cpu": 8, "after": 8, "where": 16, "step": 24}
+log_dtype = np.dtype(
+    {
+        "names": list(_PLACES),
+        "formats": [step_dtype[name] for name in _PLACES],
+        "offsets": list(_PLACES.values()),
+        "itemsize": 32,
+    }
+)
 
 # Columns of Machine.traffic and Machine.booked.
 TRAFFIC = ("atomics", "loads", "stores", "clean", "smt", "same", "cross", "waited", "occupied")

@@ -340,7 +340,7 @@ def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, re
     """The arrays of one run, and the system whose state they hold."""
     cpus, levels = system.cpus, len(system.parents)
     twin = system.copy()
-    log = np.zeros(LOG_ROWS, mechanism.step_dtype)
+    log = np.zeros(LOG_ROWS, coherence.log_dtype)
     state = twin.mechanism_state(log)
     if (state.counter["limit"] == PAGE_COUNTER_MAX).all():
         _put_in_flight(state, twin.parents, ops)
