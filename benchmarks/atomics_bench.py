@@ -1,11 +1,9 @@
 """How fast real threads charge and give back: memcg_lab's loops against atomics.c, paired in one run."""
 
 import ctypes
-import pathlib
-import shutil
 import statistics
-import subprocess
 
+import compilers
 import numpy as np
 
 from memcg_lab import V4_13, V4_14
@@ -13,8 +11,6 @@ from memcg_lab.hardware.counters import bind, make_state, rules_of
 from memcg_lab.hardware.host import ordered_cpus
 from memcg_lab.hardware.race import race
 
-HERE = pathlib.Path(__file__).resolve().parent
-FLAGS = ["-O3", "-march=native", "-std=c11", "-shared", "-fPIC"]
 AIMS = {"gcc": 1.10, "clang": 1.15}  # with two threads
 DEPTHS = (1, 3)
 SECONDS = 0.02  # of one run
@@ -27,7 +23,7 @@ class C:
     """atomics.c of one compiler, called as a compiled loop is; ctypes lets other threads run meanwhile."""
 
     def __init__(self, library):
-        self.pairs = ctypes.CDLL(str(library)).pairs
+        self.pairs = library.pairs
         self.pairs.restype = None
         self.pairs.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 3
 
@@ -38,22 +34,10 @@ class C:
 
 
 def build(folder):
-    """{rule's name: {compiler: C}} of every compiler there is."""
-    built = {V4_13.name: {}, V4_14.name: {}}
-    for compiler in AIMS:
-        path = shutil.which(compiler)
-        if path is None:
-            continue
-        for patched, rule in enumerate((V4_13, V4_14)):
-            target = folder / f"atomics_{compiler}_{patched}.so"
-            command = [path, *FLAGS, f"-DPATCHED={patched}", "-o", target, HERE / "atomics.c"]
-            try:
-                subprocess.run(command, check=True)
-            except (OSError, subprocess.CalledProcessError) as error:
-                print(f"{compiler} is left out: {error}")
-                break
-            built[rule.name][compiler] = C(target)
-    return built
+    """atomics.c: {rule's name: {compiler: C}}."""
+    names = [V4_13.name, V4_14.name]
+    libraries = compilers.built(folder, "atomics.c", {name: [f"-DPATCHED={k}"] for k, name in enumerate(names)})
+    return {name: {compiler: C(found[name]) for compiler, found in libraries.items()} for name in names}
 
 
 def end_state(loop, rule, depth, cpus):

@@ -10,7 +10,6 @@ import hashlib
 import os
 import pathlib
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
 import atomics_bench  # noqa: E402
+import compilers  # noqa: E402
 import machine_bench  # noqa: E402
 import numpy as np  # noqa: E402
 import plain_python  # noqa: E402
@@ -34,7 +34,6 @@ ROUNDS = 15
 PYTHON_ROUNDS = 5
 PYTHON_OPS = 500_000
 AIM_C, AIM_PYTHON, AIM_IMPORT, AIM_WARM, AIM_COLD = 1.05, 80, 1.0, 1.0, 10.0
-FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 COMPARED = ("counter", "memcg", "stock", "sock", "work", "total", "socket", "proto")
 LAYOUTS = {"records": 0, "columns": 1}
 LIMITS = {"leaf": 40, "above": 4}  # tight: pages of a leaf, and pages a leaf of the levels between leaves and root
@@ -188,25 +187,13 @@ class PlainPython:
 
 
 def build_c(folder):
-    """Compile core.c with every compiler there is; {compiler: {(columns, policy): library}}."""
-    built = {}
-    for compiler in ("gcc", "clang"):
-        path = shutil.which(compiler)
-        if path is None:
-            continue
-        libraries = {}
-        try:
-            for columns in LAYOUTS.values():
-                for patched, rule in enumerate((V4_13, V4_14)):
-                    target = folder / f"{compiler}_{columns}_{patched}.so"
-                    defines = [f"-DSOA={columns}", f"-DPATCHED={patched}"]
-                    subprocess.run([path, *FLAGS, *defines, "-o", target, HERE / "core.c"], check=True)
-                    libraries[columns, rule.name] = ctypes.CDLL(str(target))
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{compiler} is left out: {error}")
-            continue
-        built[compiler] = libraries
-    return built
+    """core.c: {compiler: {(columns, policy): library}}."""
+    variants = {
+        (columns, rule.name): [f"-DSOA={columns}", f"-DPATCHED={patched}"]
+        for columns in LAYOUTS.values()
+        for patched, rule in enumerate((V4_13, V4_14))
+    }
+    return compilers.built(folder, "core.c", variants)
 
 
 def c_sides(built, rule):
@@ -469,7 +456,7 @@ def main():
         folder = pathlib.Path(folder)
         built = build_c(folder)
         names = ", ".join(_banner(name) for name in built)
-        print(f"C: {names}, {' '.join(FLAGS[:2])}" if built else "C: no compiler found")
+        print(f"C: {names}, {' '.join(compilers.FLAGS[:2])}" if built else "C: no compiler found")
         everywhere = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
         if everywhere:
             os.sched_setaffinity(0, {max(everywhere)})

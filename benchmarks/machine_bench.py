@@ -7,9 +7,7 @@ python benchmarks/bench.py                    as a section of the whole
 import ctypes
 import hashlib
 import pathlib
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +15,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+import compilers  # noqa: E402
 import numpy as np  # noqa: E402
 import plain_machine  # noqa: E402
 
@@ -36,7 +35,6 @@ TOPOLOGY = TOPOLOGIES["2x E5-2680 v4"]
 EVENTS, PYTHON_EVENTS, SIMPY_EVENTS = 3_000_000, 100_000, 40_000  # about so many in one run
 ROUNDS, PYTHON_ROUNDS = 11, 3
 AIM_C, AIM_SIMPY = 1.1, 100
-FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 BOOKED_TO = (  # functions that machine.c books to, in the order of its struct
     "mem_cgroup_charge_skmem",
     "mem_cgroup_uncharge_skmem",
@@ -153,23 +151,9 @@ class Python:
 
 
 def build(folder):
-    """machine.c of every compiler there is: {compiler: {policy: library}}."""
-    built = {}
-    for compiler in ("gcc", "clang"):
-        path = shutil.which(compiler)
-        if path is None:
-            continue
-        libraries = {}
-        try:
-            for patched, policy in enumerate((V4_13, V4_14)):
-                target = folder / f"machine_{compiler}_{patched}.so"
-                subprocess.run([path, *FLAGS, f"-DPATCHED={patched}", "-o", target, HERE / "machine.c"], check=True)
-                libraries[policy.name] = ctypes.CDLL(str(target))
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"{compiler} is left out: {error}")
-            continue
-        built[compiler] = libraries
-    return built
+    """machine.c: {compiler: {policy: library}}."""
+    variants = {policy.name: [f"-DPATCHED={patched}"] for patched, policy in enumerate((V4_13, V4_14))}
+    return compilers.built(folder, "machine.c", variants)
 
 
 def digest(side):

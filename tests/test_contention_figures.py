@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from figure_checks import check_picture, check_words
 from memcg_lab import V4_13, V4_14, System, figures, mixed, text
 from memcg_lab.figures import base
 from memcg_lab.figures import contention as charts
@@ -52,37 +53,9 @@ NAMES = ["throughput_over", "time_by_function", "measured_beside_models"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sentence_and_caption_have_their_form(every, name):
-    assert re.match(r"(Bar chart|Line chart), .*\d.*\.$", every[name].sentence)
-    assert re.search(r"\d", every[name].caption.split(". ")[0])
-    assert "0x" not in repr(every[name])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_picture_is_small_and_the_same_each_time(every, name):
-    assert every[name].png() == every[name].png()
-    assert len(every[name].png()) < 40_000
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_title_and_units_on_the_axes(every, name):
-    axes = every[name].figure.axes[0]
-    assert axes.get_title() == ""
-    assert re.search("microsecond|percent|Mbps", axes.get_ylabel() + axes.get_xlabel())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_label_leaves_the_picture(every, name):
-    figure = every[name].figure
-    renderer = base.FigureCanvasAgg(figure).get_renderer()
-    width, height = figure.bbox.size
-    for axes in figure.axes:
-        for label in axes.texts:
-            box = label.get_window_extent(renderer)
-            assert box.x0 >= -1
-            assert box.y0 >= -1
-            assert box.x1 <= width + 1
-            assert box.y1 <= height + 1
+def test_words_and_picture_have_their_form(every, name):
+    check_words(every[name])
+    check_picture(every[name], "microsecond|percent|Mbps")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,6 +5,7 @@ import threading
 import pandas as pd
 import pytest
 
+from figure_checks import check_picture, check_words
 from memcg_lab import V4_13, V4_14, _jit, figures
 from memcg_lab.course import data_path
 from memcg_lab.hardware import read_measurement
@@ -111,6 +112,8 @@ def test_the_bundled_grid_is_what_the_readers_are_told():
     recomputed = 100 * (grid["predicted_ns"] / grid["measured_ns"] - 1)
     assert recomputed.to_numpy() == pytest.approx(grid["error_percent"].to_numpy(), abs=0.2)
     figure = figures.predicted_runs(grid)
+    check_words(figure)
+    check_picture(figure, "ns")
     assert figure.caption.startswith(f"48 runs: the prediction is off by {grid['error_percent'].abs().median():.1f} %")
 
 
@@ -125,7 +128,10 @@ def test_the_bundled_predictions_come_out_of_the_bundled_measurement():
 
 
 def test_figures_of_a_measurement_without_figures_are_refused(measurement):
-    assert "2 threads and 4 levels" in figures.measured_rules(measurement).caption
+    figure = figures.measured_rules(measurement)
+    assert "2 threads and 4 levels" in figure.caption
+    check_words(figure)
+    check_picture(figure, "ns")
     for row in measurement["rules"]:
         row["ns"] = None
     with pytest.raises(ValueError, match="no figure for the rules"):
