@@ -9,12 +9,12 @@ import numpy as np
 from memcg_lab import V4_13, V4_14
 from memcg_lab.hardware.counters import bind, make_state, rules_of
 from memcg_lab.hardware.host import ordered_cpus
+from memcg_lab.hardware.measure import OVERLAP
 from memcg_lab.hardware.race import race
 
 AIMS = {"gcc": 1.10, "clang": 1.15}  # with two threads
 DEPTHS = (1, 3)
 SECONDS = 0.02  # of one run
-OVERLAP = 0.9
 PAIRS = 100_003
 WIDTHS = (5, 7, 9, 10, 9, 9, 22, 8)
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..hardware import run_threads
+from ..hardware.measure import OVERLAP
 from ..mechanism.layout import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
 from ..mechanism.policy import V4_13, V4_14
 from ..system import System
@@ -13,7 +14,6 @@ from .topology import CPUS_MAX, Topology, nanoseconds
 
 CPU_PAIRS = 64
 PAIRS_WANTED = 20_000  # that a simulation finishes
-OVERLAP = 0.9  # a run whose threads ran together for less is not compared
 
 # The threads of memcg_lab.hardware touch the counters and their stocks, nothing else.
 COUNTERS_ALONE = Layout("real threads", memory_allocated=False, pressure_walks=0)
