@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 import plain_python  # noqa: E402
 
 from memcg_lab import V4_13, V4_14, System, mixed, op, workload  # noqa: E402
-from memcg_lab.mechanism import layout, policy  # noqa: E402
+from memcg_lab.mechanism import policy, records  # noqa: E402
 
 CPUS, LEAVES, FANOUT = 64, 64, 4
 ROUNDS = 15
@@ -60,7 +60,7 @@ def make_ops(n, tight):
     """Mixed operations on leaves 0 to ``LEAVES - 1``; ``shift`` them to where a tree has its leaves."""
     ops = mixed(n, cpus=CPUS, memcgs=range(LEAVES), in_flight=512 if tight else 64, seed=1)
     if tight:  # one of 16 comes from a task, so that it may ask for reclaim, drain all CPUs and try again
-        ops["ctx"][workload.draws(9, ops.size, 16) == 0] = layout.TASK
+        ops["ctx"][workload.draws(9, ops.size, 16) == 0] = records.TASK
     return ops
 
 
@@ -75,7 +75,7 @@ class Compiled:
 
     def prepare(self, system, ops, arrays):
         self.arrays = arrays
-        self.state = layout.State(**self.arrays, log=None, root=system.root, legacy=0, memsw=0)
+        self.state = records.State(**self.arrays, log=None, root=system.root, legacy=0, memsw=0)
         self.ops = ops
 
     def reset(self, system):
@@ -126,7 +126,7 @@ class C:
         if self.columns:
             self.arrays = {name: array.copy() for name, array in arrays.items()}
             self.state_columns = self._columns(self.arrays)
-            self.op_columns = [ops[name].copy() for name in layout.op_dtype.names]
+            self.op_columns = [ops[name].copy() for name in records.op_dtype.names]
             state, stream = list(self.state_columns.values()), self.op_columns
         else:
             state, stream = [self.arrays[name] for name in ("counter", "memcg", "stock")], [ops]
@@ -252,8 +252,8 @@ def measure(rule, depth, ops, tight, built, rounds):
     timed(short[1], fresh)
     short_ends = {side.name: digest(side.result()) for side in short}
     work = sides[1].result()["work"]
-    charges = int((ops["op"] == layout.CHARGE_SKMEM).sum())
-    refused = int(work[:, layout.REFUSED].sum()) / charges
+    charges = int((ops["op"] == records.CHARGE_SKMEM).sum())
+    refused = int(work[:, records.REFUSED].sum()) / charges
     return cost, python_ratio, ends, short_ends, refused
 
 
@@ -334,7 +334,7 @@ def refusals(built):
         "underflow": op("uncharge_skmem", cpu=0, memcg=1, nr=10**6),
         "code": op("charge_skmem", cpu=0, memcg=1, nr=1),
     }
-    bad["code"]["op"] = len(layout.OPS)
+    bad["code"]["op"] = len(records.OPS)
     rare = [
         op("try_charge", cpu=1, memcg=5, nr=3, ctx="task"),
         op("cancel_charge", cpu=2, memcg=5, nr=2, ctx="task"),

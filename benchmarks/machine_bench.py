@@ -22,7 +22,7 @@ import plain_machine  # noqa: E402
 from memcg_lab import V4_13, V4_14, System, _jit, mixed  # noqa: E402
 from memcg_lab.machine import FUNCTIONS, LAYOUTS, TOPOLOGIES, Layout, run  # noqa: E402
 from memcg_lab.machine.coherence import bind_machine  # noqa: E402
-from memcg_lab.mechanism import layout as mechanism  # noqa: E402
+from memcg_lab.mechanism import steps  # noqa: E402
 
 try:
     import simpy_machine
@@ -113,8 +113,8 @@ class C:
 
     def _pointers(self, case, m):
         state = m.state
-        visits = [m.touches[code] for code in (mechanism.STEP_TRY_ADD, mechanism.STEP_TRY_WATERMARK)]
-        visits.append(m.touches[mechanism.STEP_CANCEL])
+        visits = [m.touches[code] for code in (steps.STEP_TRY_ADD, steps.STEP_TRY_WATERMARK)]
+        visits.append(m.touches[steps.STEP_CANCEL])
         arrays = [state.counter, state.memcg, state.stock, state.sock, state.work, state.total]
         arrays += [m.cpu, m.pending, m.line, m.copies, m.ring, m.traffic, m.booked, m.ops, m.gaps, m.spread]
         arrays += [m.core, m.socket, m.cost, m.tree, *visits]

@@ -18,10 +18,10 @@ The rules:
 import heapq
 from collections import deque
 
+from memcg_lab.machine.cache_lines import FUNCTIONS, OTHER
 from memcg_lab.machine.coherence import BOOKED, SPREAD_ROWS, TRAFFIC
-from memcg_lab.machine.layouts import FUNCTIONS, OTHER
 from memcg_lab.machine.run import spread
-from memcg_lab.mechanism.layout import CANCEL_CHARGE, CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM
+from memcg_lab.mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM
 from memcg_lab.workload import splitmix
 
 RMW, LOAD, STORE = range(3)

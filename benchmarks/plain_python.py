@@ -4,8 +4,8 @@ The same rules under the same names as ``memcg_lab/mechanism``, without its log,
 and with one slot a CPU. ``Machine.arrays`` gives the state back as memcg_lab's arrays, to be compared bit by bit.
 """
 
-from memcg_lab.mechanism import layout
-from memcg_lab.mechanism.layout import (
+from memcg_lab.mechanism import records
+from memcg_lab.mechanism.records import (
     BAD_CPU,
     BAD_MEMCG,
     BAD_NR,
@@ -36,7 +36,7 @@ from memcg_lab.mechanism.layout import (
     UNCHARGE_SKMEM,
 )
 
-COUNTER_FIELDS, MEMCG_FIELDS = layout.counter_dtype.names, layout.memcg_dtype.names
+COUNTER_FIELDS, MEMCG_FIELDS = records.counter_dtype.names, records.memcg_dtype.names
 # Plain integers: layout's codes for numba are numpy scalars, which plain Python would pay for.
 (
     HIT,
@@ -51,8 +51,8 @@ COUNTER_FIELDS, MEMCG_FIELDS = layout.counter_dtype.names, layout.memcg_dtype.na
     FORCED,
     NOMEM,
     CSS_CALLS,
-) = range(len(layout.WORK))
-RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(len(layout.TOTAL))
+) = range(len(records.WORK))
+RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(len(records.TOTAL))
 
 
 class Counter:

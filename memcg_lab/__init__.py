@@ -6,22 +6,12 @@ used, so that ``import memcg_lab`` stays quick.
 
 import importlib
 
-from .mechanism.layout import OPS, STEPS, op_dtype
+from .golden import read_golden
 from .mechanism.policy import CAP_ONLY, POLICIES, UNCHARGE_ONLY, V4_13, V4_14, V6_1, Policy
+from .mechanism.records import OPS, op_dtype
+from .mechanism.steps import STEPS
 from .system import Invariant, StepLog, Stock, System, Work, op
-from .workload import (
-    alternating,
-    bulk,
-    bursts,
-    load_ops,
-    mixed,
-    pingpong,
-    producer_consumer,
-    read_golden,
-    rpc,
-    save_ops,
-    sizes,
-)
+from .workload import alternating, bulk, bursts, load_ops, mixed, pingpong, producer_consumer, rpc, save_ops, sizes
 
 __version__ = "0.1.0"
 

@@ -6,7 +6,7 @@ import sys
 
 def conformance(arguments):
     """Replay golden files and compare every field of every operation."""
-    from .conformance import check_files
+    from .golden import check_files
 
     return check_files(arguments.files, arguments.policy)
 
@@ -20,8 +20,8 @@ def profile(arguments):
 
 def kernel_lab(arguments):
     """Record a real kernel: boot one in QEMU, or the one that runs here, and check the trace."""
-    from .observed.qemu import kernel_lab
-    from .observed.recorder import Traffic
+    from .kernel_lab.boot import kernel_lab
+    from .kernel_lab.recorder import Traffic
 
     traffic = Traffic(arguments.traffic, arguments.pairs, arguments.mib, arguments.chunk)
     return kernel_lab(arguments.build, arguments.kernel, traffic, arguments.cpus, arguments.native)
@@ -63,14 +63,14 @@ def warmup(arguments):
 
 def trace_check(arguments):
     """Follow traces of real kernels with a policy's rules and name what they do not predict."""
-    from .observed.trace import check_files
+    from .traces.check import check_files
 
     return check_files(arguments.files, arguments.policy, arguments.batch, not arguments.no_cap, arguments.kallsyms)
 
 
 def trace_what_if(arguments):
     """Replay the charges and give-backs of a trace under other policies."""
-    from .observed.what_if import print_what_if
+    from .traces.what_if import print_what_if
 
     if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
         raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")

@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import _jit
-from .mechanism import layout
-from .mechanism.layout import (
+from .checks import whole_number
+from .mechanism import records, steps
+from .mechanism.policy import V4_14, Policy, bind
+from .mechanism.records import (
     BAD_CPU,
     BAD_FORWARD,
     BAD_MEMCG,
@@ -19,10 +21,8 @@ from .mechanism.layout import (
     CONTEXTS,
     OPS,
     PAGE_COUNTER_MAX,
-    STEPS,
 )
-from .mechanism.policy import V4_14, Policy, bind
-from .workload import whole_number
+from .mechanism.steps import STEPS
 
 CPUS_MAX = 65_536
 MEMCGS_MAX = 65_536
@@ -91,7 +91,7 @@ class Work:
     @property
     def drains(self):
         """Drains that moved pages, whatever caused them."""
-        return sum(getattr(self, cause) for cause in layout.DRAIN_CAUSES)
+        return sum(getattr(self, cause) for cause in records.DRAIN_CAUSES)
 
     def __sub__(self, earlier):
         return Work(*(getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)))
@@ -144,7 +144,7 @@ class StepLog:
         """What one step touched, in words: ``stock of CPU 1``, ``count of memory of memcg 2``."""
         row = self.rows[number]
         what, where = STEPS[row["step"]].what, int(row["where"])
-        if row["step"] == layout.STEP_RETURN:
+        if row["step"] == steps.STEP_RETURN:
             return what
         if what.endswith(" of"):
             kind, where = divmod(where, self.memcgs)
@@ -190,7 +190,7 @@ def op(name, *, cpu, memcg=-1, nr=0, ctx="softirq"):
     nr : int
         Pages; for ``sk_`` operations bytes.
     ctx : str or int
-        ``"softirq"`` or ``"task"``, or the flags of ``mechanism/layout.py`` added up.
+        ``"softirq"`` or ``"task"``, or the flags of ``mechanism/records.py`` added up.
 
     Returns
     -------
@@ -208,10 +208,10 @@ def op(name, *, cpu, memcg=-1, nr=0, ctx="softirq"):
     """
     if name not in OPS:
         raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
-    out = np.zeros(1, layout.op_dtype)
+    out = np.zeros(1, records.op_dtype)
     values = {"op": OPS.index(name), "ctx": _context(ctx), "cpu": cpu, "memcg": memcg, "nr": nr}
     for field, value in values.items():
-        info = np.iinfo(layout.op_dtype[field])
+        info = np.iinfo(records.op_dtype[field])
         out[field] = whole_number(f"{name}: {field}", value, int(info.min), int(info.max))
     return out
 
@@ -292,22 +292,22 @@ class System:
         self.root, self.legacy, self.memsw = root, bool(legacy), bool(memsw)
 
         sockets = _several("sockets", sockets)
-        counter = np.zeros(3 * n, layout.counter_dtype)
+        counter = np.zeros(3 * n, records.counter_dtype)
         for kind in range(3):
             counter["parent"][kind * n : (kind + 1) * n] = [p + kind * n if p >= 0 else -1 for p in parents]
         counter["limit"] = PAGE_COUNTER_MAX
         counter["limit"][:n] = _limits("limits", limits, n)
-        memcg = np.zeros(n, layout.memcg_dtype)
+        memcg = np.zeros(n, records.memcg_dtype)
         memcg["high"] = _limits("highs", highs, n)
-        stock = np.zeros((cpus, policy.slots), layout.stock_dtype)
+        stock = np.zeros((cpus, policy.slots), records.stock_dtype)
         stock["memcg"] = -1
         self._arrays = {
             "counter": counter,
             "memcg": memcg,
             "stock": stock,
             "sock": np.zeros((cpus, n), np.int64),
-            "work": np.zeros((cpus, len(layout.WORK)), np.int64),
-            "total": np.zeros(len(layout.TOTAL), np.int64),
+            "work": np.zeros((cpus, len(records.WORK)), np.int64),
+            "total": np.zeros(len(records.TOTAL), np.int64),
             "socket": self._sockets(sockets, n),
             "proto": _protocol(tcp_mem, len(sockets)),
         }
@@ -394,7 +394,7 @@ class System:
         cpu, memcg, nr_pages : int
             The root is not charged and always answers 0.
         ctx : {"task", "softirq"} or int
-            Or flags of ``mechanism/layout.py`` added up (``NORETRY``, ``NOFAIL``, ``DYING``, ``IN_OOM``).
+            Or flags of ``mechanism/records.py`` added up (``NORETRY``, ``NOFAIL``, ``DYING``, ``IN_OOM``).
 
         Raises
         ------
@@ -728,7 +728,7 @@ class System:
         rows = LOG_ROWS + 16 * len(ops)
         backup = self._backup()
         while True:
-            log = np.zeros(rows, layout.step_dtype)
+            log = np.zeros(rows, steps.step_dtype)
             self._run(ops, log)
             missing = int(log[0]["after"])
             if not missing:
@@ -762,34 +762,34 @@ class System:
     def faults(self):
         """How often a counter went below zero (the kernel's WARN), and how many uncharges were more than was held."""
         total = self._arrays["total"]
-        return {"negative_counter": int(total[layout.WARN]), "underflow": int(total[layout.UNDERFLOW])}
+        return {"negative_counter": int(total[records.WARN]), "underflow": int(total[records.UNDERFLOW])}
 
     @property
     def last_return(self):
         """What the last operation returned to its caller in the kernel."""
-        return int(self._arrays["total"][layout.RET])
+        return int(self._arrays["total"][records.RET])
 
     def socket(self, sk):
         """The fields of one socket, in bytes."""
         if not len(self._arrays["socket"]):
             raise ValueError("this system was made without sockets.")
         row = self._arrays["socket"][whole_number("socket", sk, 0, len(self._arrays["socket"]) - 1)]
-        return {name: int(row[name]) for name in layout.socket_dtype.names if name != "spare"}
+        return {name: int(row[name]) for name in records.socket_dtype.names if name != "spare"}
 
     def protocol(self):
         """The fields all sockets of the protocol share: pages, but ``rmem_min`` and ``wmem_min`` in bytes."""
-        return {name: int(self._arrays["proto"][0][name]) for name in layout.proto_dtype.names}
+        return {name: int(self._arrays["proto"][0][name]) for name in records.proto_dtype.names}
 
     def work(self):
         """All work since the system was made."""
         counter, total = self._arrays["counter"], self._arrays["total"]
-        per_cpu = dict(zip(layout.WORK, self._arrays["work"].sum(axis=0).tolist(), strict=True))
+        per_cpu = dict(zip(records.WORK, self._arrays["work"].sum(axis=0).tolist(), strict=True))
         return Work(
             **{kind: int(counter[kind].sum()) for kind in ("add", "sub", "xchg")},
             **per_cpu,
-            reclaim=int(total[layout.RECLAIM]),
-            oom=int(total[layout.OOM]),
-            remote_works=int(total[layout.REMOTE_WORKS]),
+            reclaim=int(total[records.RECLAIM]),
+            oom=int(total[records.OOM]),
+            remote_works=int(total[records.REMOTE_WORKS]),
             protocol=int(self._arrays["proto"][0]["atomics"]),
         )
 
@@ -799,7 +799,7 @@ class System:
         return counter["add"] + counter["sub"]
 
     def snapshot(self):
-        """The whole visible state as plain Python values, under the names of the golden files (``tests/golden``)."""
+        """The whole visible state as plain Python values, under the names of the golden files (``data/golden``)."""
         n = len(self.parents)
         counter, memcg, total = (self._arrays[name] for name in ("counter", "memcg", "total"))
         memory = counter[:n]
@@ -816,11 +816,11 @@ class System:
             "rmw_by": self.atomics_by_memcg().tolist(),
             "ev_max": memcg["ev_max"].tolist(),
             "ev_oom": memcg["ev_oom"].tolist(),
-            "reclaim": int(total[layout.RECLAIM]),
-            "oom": int(total[layout.OOM]),
-            "remote_works": int(total[layout.REMOTE_WORKS]),
-            "over_high": int(total[layout.OVER_HIGH]),
-            "high_work": int(total[layout.HIGH_WORK]),
+            "reclaim": int(total[records.RECLAIM]),
+            "oom": int(total[records.OOM]),
+            "remote_works": int(total[records.REMOTE_WORKS]),
+            "over_high": int(total[records.OVER_HIGH]),
+            "high_work": int(total[records.HIGH_WORK]),
         }
         if self.legacy:
             tcpmem = counter[2 * n :]
@@ -831,7 +831,7 @@ class System:
             memsw = counter[n : 2 * n]
             state["memsw"] = memsw["count"].tolist()
             state["memsw_failcnt"] = memsw["failcnt"].tolist()
-        if total[layout.WARN]:
+        if total[records.WARN]:
             state["warn"] = 1
         return state
 
@@ -876,7 +876,7 @@ class System:
     def mechanism_state(self, log=None):
         """The arrays themselves, in the form that compiled rules take; ``log`` is a step log or None."""
         arrays = {name: _jit.records(a) if a.dtype.names else a for name, a in self._arrays.items()}
-        return layout.State(
+        return records.State(
             **arrays,
             log=_jit.records(log),
             root=-1 if self.root is None else self.root,
@@ -917,7 +917,7 @@ class System:
 
     # --- inside -----------------------------------------------------------------------------------------------------
     def _sockets(self, memcgs, n):
-        socket = np.zeros(len(memcgs), layout.socket_dtype)
+        socket = np.zeros(len(memcgs), records.socket_dtype)
         socket["stream"] = 1
         socket["sndbuf"] = 1 << 20
         for number, memcg in enumerate(memcgs):
@@ -961,14 +961,14 @@ class System:
 
 def check_stream(ops):
     """Refuse what is not a stream of operations."""
-    if not isinstance(ops, np.ndarray) or ops.dtype != layout.op_dtype or ops.ndim != 1:
+    if not isinstance(ops, np.ndarray) or ops.dtype != records.op_dtype or ops.ndim != 1:
         got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
         raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
 
 
 def complaint(ops, number, reason, allowed):
     """The sentence for an operation that is not allowed."""
-    row = {name: int(ops[number][name]) for name in layout.op_dtype.names}
+    row = {name: int(ops[number][name]) for name in records.op_dtype.names}
     code, cpu, memcg, nr = row["op"], row["cpu"], row["memcg"], row["nr"]
     name = OPS[code] if code < len(OPS) else f"code {code}"
     place = name if len(ops) == 1 else f"op {number:,} of {len(ops):,} ({name})"
@@ -1039,10 +1039,10 @@ def _protocol(tcp_mem, nr_sockets):
     tcp_mem = [whole_number(f"tcp_mem[{i}]", pages, 0, PAGE_COUNTER_MAX) for i, pages in enumerate(tcp_mem)]
     if len(tcp_mem) != 3 or tcp_mem != sorted(tcp_mem):
         raise ValueError(f"tcp_mem is {tcp_mem}; it must be three numbers of pages, none below the one before.")
-    proto = np.zeros(1, layout.proto_dtype)
+    proto = np.zeros(1, records.proto_dtype)
     proto["low"], proto["pressure_at"], proto["high"] = tcp_mem
     proto["nr_sockets"] = nr_sockets
-    proto["rmem_min"] = proto["wmem_min"] = layout.SK_MEM_QUANTUM  # bytes; tcp_rmem[0] and tcp_wmem[0] of v4.13
+    proto["rmem_min"] = proto["wmem_min"] = records.SK_MEM_QUANTUM  # bytes; tcp_rmem[0] and tcp_wmem[0] of v4.13
     return proto
 
 

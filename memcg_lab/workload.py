@@ -4,25 +4,10 @@ A stream is a structured array of ``op_dtype``: operation, context, CPU, cgroup,
 integer generator, so a seed gives the same stream on every machine and with every library version.
 """
 
-import gzip
-import json
-import operator
-import pathlib
-import zlib
-from collections import namedtuple
-
 import numpy as np
 
-from .mechanism.layout import (
-    CHARGE_SKMEM,
-    CONTEXTS,
-    NR_PAGES_MAX,
-    OPS,
-    SOFTIRQ,
-    TASK,
-    UNCHARGE_SKMEM,
-    op_dtype,
-)
+from .checks import whole_number
+from .mechanism.records import CHARGE_SKMEM, NR_PAGES_MAX, SOFTIRQ, TASK, UNCHARGE_SKMEM, op_dtype
 
 FORMAT = "memcg-lab ops 1"
 
@@ -34,19 +19,6 @@ SIZE_MIXES = {
     "writes": {1: 40, 2: 20, 4: 20, 8: 20},
     "web": {1: 55, 2: 15, 3: 8, 8: 10, 9: 10, 16: 2},
 }
-
-
-def whole_number(what, value, low, high):
-    """A whole number in a range, or a ValueError that says so."""
-    number = None
-    if not isinstance(value, (bool, np.bool_)):  # Python would take True for 1
-        try:
-            number = operator.index(value)
-        except TypeError:
-            pass
-    if number is None or not low <= number <= high:
-        raise ValueError(f"{what} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
-    return number
 
 
 def splitmix(seed, n):
@@ -361,6 +333,7 @@ def mixed(n, *, cpus, memcgs, mix="web", same_cpu_percent=25, in_flight=64, seed
 
     Examples
     --------
+    >>> from memcg_lab import OPS
     >>> ops = mixed(6, cpus=2, memcgs=[1], in_flight=1)
     >>> [OPS[code][:8] for code in ops["op"]]
     ['charge_s', 'charge_s', 'uncharge', 'charge_s', 'uncharge', 'uncharge']
@@ -414,79 +387,3 @@ def load_ops(path):
             )
         ops[name] = values
     return ops
-
-
-# --- golden files ----------------------------------------------------------------------------------------------------
-Scenario = namedtuple("Scenario", "config state ops expected")
-GOLDEN_OPS = {"uncharge_batch": "cancel_charge"}  # the golden files' name for the same thing
-
-
-def read_golden(path):
-    """Read a golden file: what the kernel's own code answered, op by op.
-
-    Parameters
-    ----------
-    path : str or Path
-        JSON lines, plain or gzip; the format is described in ``tests/golden/FORMAT.md``.
-
-    Returns
-    -------
-    list of Scenario
-        ``config`` and first ``state`` as dicts, ``ops`` as a stream, ``expected`` one dict of fields an operation.
-
-    Raises
-    ------
-    ValueError
-        If a line is not what the format says; the message has the line number.
-    """
-    path = pathlib.Path(path)
-    scenarios = []
-    number = 0
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                number += 1
-                if line.strip():
-                    _read_golden_line(scenarios, json.loads(line))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file.") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); is the file cut off?") from None
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f"{path}, line {number}: not a golden line ({type(error).__name__}: {error}).") from None
-    except ValueError as error:
-        raise ValueError(f"{path}, line {number}: {error}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}, after line {number}: cannot be read ({error}).") from None
-    if not scenarios:
-        raise ValueError(f"{path}: no scenario in it.")
-    return [s._replace(ops=np.concatenate([stream(0), *s.ops])) for s in scenarios]
-
-
-def _read_golden_line(scenarios, row):
-    if "config" in row:
-        config = row["config"]
-        for name in ("name", "ncpu", "parent", "limit", "high", "root", "dfl", "memsw", "batch"):
-            config[name]
-        scenarios.append(Scenario(config, dict(row["state"]), [], []))
-        return
-    if not scenarios:
-        raise ValueError("an operation stands before the first scenario.")
-    name = GOLDEN_OPS.get(row["op"], row["op"])
-    if name not in OPS:
-        raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
-    if row["ctx"] not in CONTEXTS:
-        raise ValueError(f'ctx is "{row["ctx"]}"; it must be "task" or "softirq".')
-    one = np.zeros(1, op_dtype)
-    values = {
-        "op": OPS.index(name),
-        "ctx": CONTEXTS[row["ctx"]],
-        "cpu": row["cpu"],
-        "memcg": row["memcg"],
-        "nr": row["nr"],
-    }
-    for field, value in values.items():
-        info = np.iinfo(op_dtype[field])
-        one[field] = whole_number(field, value, int(info.min), int(info.max))
-    scenarios[-1].ops.append(one)
-    scenarios[-1].expected.append({k: v for k, v in row.items() if k not in ("i", "cpu", "op", "memcg", "nr", "ctx")})

@@ -12,13 +12,13 @@ import pytest
 from numba import config
 
 from memcg_lab import V4_13, V4_14, System, _jit, mixed
-from memcg_lab.mechanism import layout
+from memcg_lab.mechanism import records
 from memcg_lab.mechanism.memcontrol import cancel_charge
-from memcg_lab.mechanism.stock import refill_stock
+from memcg_lab.mechanism.stock_v4_13 import refill_stock
 from memcg_lab.workload import draws, sizes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-GOLDEN = pathlib.Path(__file__).resolve().parent / "golden"
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "data" / "golden"
 
 # lab.py names the mode; without it the flags tell.
 MODE = os.environ.get("MEMCG_LAB_TEST_MODE") or (
@@ -29,7 +29,7 @@ without_compiler = pytest.mark.skipif(MODE != "nojit", reason="one more policy t
 
 both_policies = pytest.mark.parametrize("policy", [V4_13, V4_14], ids=["v4.13", "v4.14"])
 
-TASK, SOFTIRQ = layout.TASK, layout.SOFTIRQ
+TASK, SOFTIRQ = records.TASK, records.SOFTIRQ
 
 
 # --- a reader's own rules, plain functions ---------------------------------------------------------------------------
@@ -40,7 +40,7 @@ def drain_at_the_batch(st, batch, drain, cpu, memcg, nr_pages):
     """Drain one page too early: ``>=`` where the kernel has ``>``."""
     refill_stock(st, batch, drain, cpu, memcg, nr_pages)
     if st.stock[cpu, 0].nr_pages >= batch:
-        drain(st, cpu, 0, layout.DRAIN_CAP)
+        drain(st, cpu, 0, records.DRAIN_CAP)
 
 
 def reclaim_one_page(st, cpu, over, nr_pages):
@@ -60,7 +60,7 @@ OWN = V4_14.with_rules("a reader's own", refill=drain_at_the_batch, reclaim=recl
 # --- looking ---------------------------------------------------------------------------------------------------------
 def state_of(system, log=None):
     """The state as the rules see it, to call one of them alone."""
-    return layout.State(
+    return records.State(
         **{name: _jit.records(a) if a.dtype.names else a for name, a in system._arrays.items()},
         log=_jit.records(log),
         root=-1 if system.root is None else system.root,
@@ -81,7 +81,7 @@ def field(system, name):
 
 def total(system, name):
     """One of the totals."""
-    return int(system._arrays["total"][layout.TOTAL.index(name)])
+    return int(system._arrays["total"][records.TOTAL.index(name)])
 
 
 def broken(system):
@@ -100,13 +100,13 @@ def cost(system, call):
 def rough_stream(seed, n, *, cpus, memcgs):
     """Every operation on cgroups in any order, charges more often; more may be given back than was charged."""
     codes = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 9])
-    ops = np.zeros(n, layout.op_dtype)
+    ops = np.zeros(n, records.op_dtype)
     ops["op"] = codes[draws(seed, n, codes.size)]
     ops["ctx"] = draws(seed + 1, n, 2)
     ops["cpu"] = draws(seed + 2, n, cpus)
     ops["memcg"] = 1 + draws(seed + 3, n, memcgs - 1)
     ops["nr"] = sizes(seed + 4, n, {1: 40, 2: 10, 7: 10, 15: 5, 31: 5, 32: 5, 33: 5, 60: 5})
-    is_limit = ops["op"] >= layout.SET_LIMIT
+    is_limit = ops["op"] >= records.SET_LIMIT
     ops["nr"][is_limit] = 50 * draws(seed + 5, n, 10)[is_limit] - 1
     ops["nr"][is_limit & (ops["nr"] > 400)] = -1
     return ops

@@ -8,7 +8,7 @@ import pytest
 
 from lab_helpers import arrays_of, both_policies
 from memcg_lab import OPS, System, mixed, op, op_dtype, pingpong
-from memcg_lab.mechanism import layout
+from memcg_lab.mechanism import records
 
 NAN = float("nan")
 HUGE = 10**30
@@ -151,7 +151,7 @@ NO_STREAMS = {
     "a list": [1, 2],
     "a list of operations": [op("drain_local", cpu=0)],
     "floats": np.array([NAN, 1.0]),
-    "another record": np.zeros(3, layout.stock_dtype),
+    "another record": np.zeros(3, records.stock_dtype),
     "fields in another order": np.zeros(3, np.dtype([(n, op_dtype[n]) for n in reversed(op_dtype.names)])),
     "fields of another size": np.zeros(3, np.dtype([(n, np.int64) for n in op_dtype.names])),
     "the other byte order": np.zeros(3, op_dtype.newbyteorder("S")),

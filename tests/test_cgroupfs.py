@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from memcg_lab.observed import cgroupfs
-from memcg_lab.observed.cgroupfs import COLUMNS, RECORDED, Host, Samples, find_host, observe, read_once, read_samples
+from memcg_lab.host import cgroupfs
+from memcg_lab.host.cgroupfs import COLUMNS, RECORDED, Host, Samples, find_host, observe, read_once, read_samples
 
 pytestmark = pytest.mark.once
 

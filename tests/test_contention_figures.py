@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from figure_checks import check_picture, check_words
-from memcg_lab import V4_13, V4_14, System, figures, mixed, text
+from memcg_lab import V4_13, V4_14, System, figures, mixed
+from memcg_lab import words as text
 from memcg_lab.figures import base
 from memcg_lab.figures import contention as charts
 from memcg_lab.machine import predict_rows, simulate
-from memcg_lab.machine.layouts import OTHER
+from memcg_lab.machine.cache_lines import OTHER
 
 pytestmark = pytest.mark.once
 

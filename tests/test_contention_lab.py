@@ -8,7 +8,7 @@ import pytest
 
 from memcg_lab import V4_13, V4_14, ContentionLab
 from memcg_lab.labs import contention
-from memcg_lab.machine.layouts import OTHER
+from memcg_lab.machine.cache_lines import OTHER
 
 pytestmark = pytest.mark.once
 

@@ -8,11 +8,25 @@ import numpy as np
 import pytest
 
 import memcg_lab
-from memcg_lab import V4_13, V4_14, check, check_environment, course, predict, reveal, setup, show_patch, show_rule
-from memcg_lab.course import answers, data_path, environment, exercises, files, golden_path, quotes
+from memcg_lab import (
+    V4_13,
+    V4_14,
+    check,
+    check_environment,
+    course,
+    files,
+    predict,
+    reveal,
+    setup,
+    show_patch,
+    show_rule,
+)
+from memcg_lab.course import answers, environment, exercises, quotes
+from memcg_lab.files import data_path, golden_path
 from memcg_lab.machine import V4_13_LAYOUT, V6_1_LAYOUT
-from memcg_lab.mechanism.layout import DRAIN_CAP
-from memcg_lab.mechanism.stock import css_put_many, refill_stock, refill_stock_capped, uncharge_counters
+from memcg_lab.mechanism.records import DRAIN_CAP
+from memcg_lab.mechanism.stock_v4_13 import css_put_many, refill_stock, uncharge_counters
+from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped
 
 pytestmark = pytest.mark.once
 
@@ -445,7 +459,7 @@ def test_bundled_files_are_found():
         ("perf/none.txt", "data/perf/none.txt is missing"),
         ("perf", "data/perf is missing"),
         (".", "is missing"),
-        ("../tests/golden/FORMAT.md", "is not below data"),
+        ("../data/golden/FORMAT.md", "is not below data"),
         ("/etc/passwd", "is not below data"),
         ("perf\\before.txt", "with forward slashes"),
         ("a\0b", "is not below data"),
@@ -467,7 +481,7 @@ def test_an_unknown_golden_file_is_told(name):
 
 def test_without_golden_files_the_place_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "GOLDEN", tmp_path)
-    with pytest.raises(ValueError, match=r"tests/golden/stories_pre\.jsonl\.gz is missing"):
+    with pytest.raises(ValueError, match=r"data/golden/stories_pre\.jsonl\.gz is missing"):
         golden_path("stories_pre")
     with pytest.raises(ValueError, match="a NoneType"):
         golden_path(None)
@@ -600,7 +614,7 @@ def test_a_missing_patch_is_told(monkeypatch, tmp_path):
 
 def test_a_rule_is_shown_as_it_runs():
     quote = show_rule("refill_stock_capped")
-    assert quote.caption == "memcg_lab/mechanism/stock.py"
+    assert quote.caption == "memcg_lab/mechanism/stock_v4_13.py"
     assert quote.lines[0] == (1, "def refill_stock_capped(st, batch, drain, cpu, memcg, nr_pages):")
     assert "if st.stock[cpu, 0].nr_pages > batch:" in quote.text
     assert repr(show_rule(V4_14.refill)) == repr(quote)

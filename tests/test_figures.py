@@ -13,8 +13,8 @@ import pytest
 
 from figure_checks import check_picture, check_words
 from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, System, bursts, figures, mixed, op, producer_consumer
-from memcg_lab.course import data_path
 from memcg_lab.figures import base
+from memcg_lab.files import data_path
 from memcg_lab.perf import read_perf
 
 pytestmark = pytest.mark.once

@@ -6,9 +6,16 @@ import pytest
 
 from lab_helpers import GOLDEN, drain_at_the_batch, without_compiler
 from memcg_lab import POLICIES, V4_13, V4_14, read_golden
-from memcg_lab.conformance import check_scenario, system_of
-from memcg_lab.mechanism import layout, stock
-from memcg_lab.mechanism.stock import css_put_many, uncharge_counters
+from memcg_lab.golden import check_scenario, system_of
+from memcg_lab.mechanism import records
+from memcg_lab.mechanism.stock_v4_13 import (
+    consume_stock,
+    css_put_many,
+    drain_stock,
+    refill_stock,
+    uncharge_counters,
+    uncharge_to_counter,
+)
 
 BEFORE = ["random_pre", "stories_pre"]
 AFTER = ["random_post", "stories_post"]
@@ -48,8 +55,8 @@ def test_the_files_hold_what_their_description_says():
     scenarios = {name: len(golden(name)) for name in POLICY}
     assert scenarios == {"random_pre": 14, "stories_pre": 22, "random_post": 14, "stories_post": 22}
     assert {len(s.ops) for name in ("random_pre", "random_post") for s in golden(name)} == {500}
-    used = {layout.OPS[code] for name in POLICY for s in golden(name) for code in s.ops["op"]}
-    assert used == set(layout.OPS[: layout.SET_HIGH])
+    used = {records.OPS[code] for name in POLICY for s in golden(name) for code in s.ops["op"]}
+    assert used == set(records.OPS[: records.SET_HIGH])
 
 
 def test_before_and_after_ran_the_same_operations():
@@ -72,7 +79,7 @@ def test_the_stories_tell_the_two_sides_apart(name, policy):
 
 
 def drain_the_surplus(st, batch, drain, cpu, memcg, nr_pages):
-    stock.refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
     surplus = st.stock[cpu, 0].nr_pages - batch
     if surplus > 0:
         uncharge_counters(st, cpu, memcg, surplus)
@@ -87,17 +94,17 @@ def switch_without_drain(st, batch, drain, cpu, memcg, nr_pages):
         entry.nr_pages = 0
     entry.nr_pages += nr_pages
     if entry.nr_pages > batch:
-        drain(st, cpu, 0, layout.DRAIN_CAP)
+        drain(st, cpu, 0, records.DRAIN_CAP)
 
 
 def drain_but_remember(st, cpu, slot, cause):
     owner = st.stock[cpu, slot].memcg
-    stock.drain_stock(st, cpu, slot, cause)
+    drain_stock(st, cpu, slot, cause)
     st.stock[cpu, slot].memcg = owner
 
 
 def consume_below(st, batch, cpu, memcg, nr_pages):
-    return st.stock[cpu, 0].nr_pages > nr_pages and stock.consume_stock(st, batch, cpu, memcg, nr_pages)
+    return st.stock[cpu, 0].nr_pages > nr_pages and consume_stock(st, batch, cpu, memcg, nr_pages)
 
 
 def put_the_references_too(st, batch, refill, drain, cpu, memcg, nr_pages):
@@ -112,8 +119,8 @@ MUTANTS = {
     "remember the cgroup after a drain": {"drain": drain_but_remember},
     "consume needs more than n": {"consume": consume_below},
     "keep css_put_many in uncharge": {"uncharge": put_the_references_too},
-    "no cap": {"refill": stock.refill_stock},
-    "no uncharge to the stock": {"uncharge": stock.uncharge_to_counter},
+    "no cap": {"refill": refill_stock},
+    "no uncharge to the stock": {"uncharge": uncharge_to_counter},
 }
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from lab_helpers import MODE, ROOT, python
 from memcg_lab.__main__ import main
-from memcg_lab.hardware import Measurement, host, measure, read_measurement
-from memcg_lab.hardware.measurement import schema, validate
+from memcg_lab.hardware import host, measure
+from memcg_lab.machine import Measurement, read_measurement
+from memcg_lab.machine.measurement import schema, validate
 
 room = importlib.import_module("memcg_lab.hardware.measure")
 compiled_only = pytest.mark.skipif(MODE == "nojit", reason="Python has no atomics of the CPU")

@@ -12,8 +12,8 @@ import pytest
 
 from lab_helpers import MODE, OWN, ROOT, digests, python, state_of
 from memcg_lab import V4_13, V4_14, System, _jit, pingpong
-from memcg_lab.mechanism import stock
 from memcg_lab.mechanism.policy import bind
+from memcg_lab.mechanism.stock_v4_13 import drain_stock
 
 compiled_only = pytest.mark.skipif(MODE == "nojit", reason="nothing is compiled in this mode")
 
@@ -75,19 +75,19 @@ def test_a_readers_rule_is_compiled_with_bounds_checks_and_ours_without():
 
     mine = _jit.inline(rule)
     assert mine.targetoptions["boundscheck"] is True
-    assert not stock.drain_stock.targetoptions.get("boundscheck")
+    assert not drain_stock.targetoptions.get("boundscheck")
     with pytest.raises(IndexError):
         mine(np.arange(3), 3)
 
 
 def test_a_compiled_rule_is_taken_as_it_is():
-    assert _jit.inline(stock.drain_stock) is stock.drain_stock or MODE == "nojit"
-    assert _jit.is_packaged(stock.drain_stock)
+    assert _jit.inline(drain_stock) is drain_stock or MODE == "nojit"
+    assert _jit.is_packaged(drain_stock)
     assert not _jit.is_packaged(OWN.refill)
 
 
 def test_the_source_of_a_rule_can_be_shown():
-    assert "def drain_stock(st, cpu, slot, cause):" in _jit.source(stock.drain_stock)
+    assert "def drain_stock(st, cpu, slot, cause):" in _jit.source(drain_stock)
     assert "Free one page a call" in _jit.source(OWN.reclaim)
 
 
@@ -240,7 +240,7 @@ def test_a_change_in_one_file_invalidates_the_kernels_of_another(package, tmp_pa
 
     assert run() == (205, 0, 1)  # compiled
     assert run() == (205, 1, 0)  # loaded
-    change("mechanism/layout.py", "MEM_CGROUP_RECLAIM_RETRIES = 5", "MEM_CGROUP_RECLAIM_RETRIES = 7")
+    change("mechanism/records.py", "MEM_CGROUP_RECLAIM_RETRIES = 5", "MEM_CGROUP_RECLAIM_RETRIES = 7")
     assert run() == (207, 0, 1)  # a constant changed: compiled anew
     change("mechanism/sock.py", "SK_MEM_QUANTUM - 1) // SK_MEM_QUANTUM", "SK_MEM_QUANTUM) // SK_MEM_QUANTUM")
     assert run()[1:] == (0, 1)  # a rule changed: compiled anew

@@ -18,11 +18,12 @@ import pytest
 
 from lab_helpers import ROOT
 from memcg_lab.__main__ import main
-from memcg_lab.observed import qemu, recorder
-from memcg_lab.observed.cgroupfs import read_samples
-from memcg_lab.observed.probes import Symbols, find_probes
-from memcg_lab.observed.recorder import COLUMNS, Traffic, losses, missing_here, rows_of, run_script, write_rows
-from memcg_lab.observed.vmlinux import text_address, unpack
+from memcg_lab.host.cgroupfs import read_samples
+from memcg_lab.kernel_lab import boot as qemu
+from memcg_lab.kernel_lab import recorder
+from memcg_lab.kernel_lab.probes import Symbols, find_probes
+from memcg_lab.kernel_lab.recorder import COLUMNS, Traffic, losses, missing_here, rows_of, run_script, write_rows
+from memcg_lab.kernel_lab.vmlinux import text_address, unpack
 
 pytestmark = pytest.mark.once
 

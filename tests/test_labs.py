@@ -19,13 +19,15 @@ from memcg_lab import (
     StockLab,
     System,
     figures,
+    history,
     mixed,
     op,
 )
 from memcg_lab.course import quotes
-from memcg_lab.labs import Lab, base, history, machines, patch
-from memcg_lab.labs.history import History
-from memcg_lab.mechanism.layout import STEPS
+from memcg_lab.history import History
+from memcg_lab.labs import Lab, base, patch
+from memcg_lab.labs import machine_html as machines
+from memcg_lab.mechanism.steps import STEPS
 
 pytestmark = pytest.mark.once
 

@@ -23,9 +23,9 @@ from memcg_lab.machine import (
     predict_rows,
     simulate,
 )
-from memcg_lab.machine.layouts import LOAD, RMW, STORE, step_tables
+from memcg_lab.machine.cache_lines import LOAD, RMW, STORE, step_tables
 from memcg_lab.machine.run import PENDING_MAX, spread
-from memcg_lab.mechanism.layout import STEPS
+from memcg_lab.mechanism.steps import STEPS
 from memcg_lab.workload import skmem
 
 ONE_LINE = Layout("one line", memory_allocated=False, pressure_walks=0)

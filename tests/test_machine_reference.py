@@ -10,8 +10,8 @@ import pytest
 from lab_helpers import MODE, ROOT, python
 from memcg_lab import V4_13, V4_14, System
 from memcg_lab.machine import Layout, Topology, simulate
-from memcg_lab.mechanism.layout import OPS, op_dtype
 from memcg_lab.mechanism.policy import CAP_ONLY, UNCHARGE_ONLY
+from memcg_lab.mechanism.records import OPS, op_dtype
 
 sys.path.append(str(ROOT / "benchmarks"))
 import plain_machine

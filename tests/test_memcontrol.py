@@ -14,8 +14,8 @@ from lab_helpers import (
     without_compiler,
 )
 from memcg_lab import V4_13, V4_14, System, pingpong
-from memcg_lab.mechanism.layout import DYING, IN_OOM, NOFAIL, NORETRY
-from memcg_lab.mechanism.stock import refill_stock_capped
+from memcg_lab.mechanism.records import DYING, IN_OOM, NOFAIL, NORETRY
+from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped
 
 ENOMEM = -12
 NOBODY = (-1, 0)

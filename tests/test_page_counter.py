@@ -4,7 +4,6 @@ import pytest
 
 from lab_helpers import field, state_of, total
 from memcg_lab import System, op
-from memcg_lab.mechanism.layout import EBUSY, PAGE_COUNTER_MAX
 from memcg_lab.mechanism.page_counter import (
     page_counter_cancel,
     page_counter_charge,
@@ -12,6 +11,7 @@ from memcg_lab.mechanism.page_counter import (
     page_counter_try_charge,
     page_counter_uncharge,
 )
+from memcg_lab.mechanism.records import EBUSY, PAGE_COUNTER_MAX
 
 TOP, MIDDLE, LEAF = 0, 1, 2
 

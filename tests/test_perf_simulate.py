@@ -7,10 +7,10 @@ import pytest
 
 from figure_checks import check_picture, check_words
 from memcg_lab import V4_13, V4_14, CostLab, figures
-from memcg_lab.course import data_path
+from memcg_lab.files import data_path
 from memcg_lab.machine import TOPOLOGIES, V4_13_LAYOUT, Topology
-from memcg_lab.machine.layouts import FUNCTIONS, OTHER
-from memcg_lab.mechanism.layout import CHARGE_SKMEM, UNCHARGE_SKMEM
+from memcg_lab.machine.cache_lines import FUNCTIONS, OTHER
+from memcg_lab.mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 from memcg_lab.perf import Host, compare, explain, one_socket, read_perf, sensitivity, simulate_top
 from memcg_lab.perf.simulate import FITTED, MEETING, _fits
 

@@ -16,14 +16,16 @@ from memcg_lab import (
     pingpong,
     producer_consumer,
 )
-from memcg_lab.mechanism import stock
+from memcg_lab.mechanism import records
 from memcg_lab.mechanism.policy import bind
+from memcg_lab.mechanism.stock_v4_13 import refill_stock, uncharge_to_counter
+from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped, uncharge_to_stock
 
 
 # --- a policy is data ------------------------------------------------------------------------------------------------
 def test_the_patch_is_two_rules():
-    assert (V4_13.refill, V4_13.uncharge) == (stock.refill_stock, stock.uncharge_to_counter)
-    assert (V4_14.refill, V4_14.uncharge) == (stock.refill_stock_capped, stock.uncharge_to_stock)
+    assert (V4_13.refill, V4_13.uncharge) == (refill_stock, uncharge_to_counter)
+    assert (V4_14.refill, V4_14.uncharge) == (refill_stock_capped, uncharge_to_stock)
     assert (V4_13.consume, V4_13.drain, V4_13.batch) == (V4_14.consume, V4_14.drain, V4_14.batch)
     assert V4_14.batch == 32
 
@@ -174,9 +176,9 @@ def test_another_batch_moves_both_bounds(batch):
 @without_compiler
 def test_a_plain_function_and_the_compiled_rule_are_the_same_rule():
     def capped(st, batch, drain, cpu, memcg, nr_pages):
-        stock.refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+        refill_stock(st, batch, drain, cpu, memcg, nr_pages)
         if st.stock[cpu, 0].nr_pages > batch:
-            drain(st, cpu, 0, stock.DRAIN_CAP)
+            drain(st, cpu, 0, records.DRAIN_CAP)
 
     ops = mixed(300, cpus=2, memcgs=[1, 2], in_flight=30)
     own, built_in = (System.siblings(2, cpus=2, policy=p) for p in (V4_14.with_rules("mine", refill=capped), V4_14))

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from lab_helpers import arrays_of, broken, rough_stream
 from memcg_lab import V4_13, V4_14, System, mixed
-from memcg_lab.mechanism.layout import PAGE_COUNTER_MAX
+from memcg_lab.mechanism.records import PAGE_COUNTER_MAX
 
 PARENTS = [-1, 0, 1, 1, 0]
 CPUS = 3

@@ -6,11 +6,10 @@ import re
 import pandas as pd
 import pytest
 
-from memcg_lab.conformance import check_scenario
+from memcg_lab.golden import check_scenario, read_golden
 from memcg_lab.machine import predict_rows
 from memcg_lab.mechanism.policy import POLICIES
 from memcg_lab.perf import simulate_top
-from memcg_lab.workload import read_golden
 
 pytestmark = pytest.mark.once
 
@@ -27,7 +26,7 @@ def test_the_ten_lines_run_and_keep_the_rules(capsys):
 
 
 def test_the_last_line_of_conformance_is_what_the_readme_says():
-    scenarios = read_golden(ROOT / "tests" / "golden" / "random_post.jsonl.gz")
+    scenarios = read_golden(ROOT / "data" / "golden" / "random_post.jsonl.gz")
     checked = [check_scenario(scenario, POLICIES["v4.14"]) for scenario in scenarios]
     ops, fields = sum(len(s.ops) for s in scenarios), sum(n for n, _ in checked)
     wrong = sum(len(found) for _, found in checked)
@@ -35,7 +34,7 @@ def test_the_last_line_of_conformance_is_what_the_readme_says():
 
 
 def test_the_golden_files_hold_as_many_operations_and_runs_as_the_readme_says():
-    scenarios = [s for path in (ROOT / "tests" / "golden").glob("*.gz") for s in read_golden(path)]
+    scenarios = [s for path in (ROOT / "data" / "golden").glob("*.gz") for s in read_golden(path)]
     assert f"each of {sum(len(s.ops) for s in scenarios):,} operations in {len(scenarios)} runs" in README
 
 

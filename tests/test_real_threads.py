@@ -7,11 +7,11 @@ import pytest
 
 from figure_checks import check_picture, check_words
 from memcg_lab import V4_13, V4_14, _jit, figures
-from memcg_lab.course import data_path
-from memcg_lab.hardware import read_measurement
+from memcg_lab.files import data_path
+from memcg_lab.hardware import predict_threads, run_grid
 from memcg_lab.labs import MeasureLab
 from memcg_lab.labs import measure as lab_module
-from memcg_lab.machine import Topology, predict_threads, run_grid
+from memcg_lab.machine import Topology, read_measurement
 
 FILE = "hardware/2026-11-23-amd-epyc.json"
 TOPOLOGY = Topology.uniform(2, transfer_ns=30, local_ns=5, own_ns=0.25)

@@ -4,7 +4,7 @@ import pytest
 
 from lab_helpers import MODE, broken, cost
 from memcg_lab import V4_13, V4_14, System
-from memcg_lab.mechanism.layout import SOCK_MIN_SNDBUF
+from memcg_lab.mechanism.records import SOCK_MIN_SNDBUF
 
 # The socket layer doubles what a policy compiles; both sides of the patch run where nothing is compiled.
 POLICIES = [V4_13, V4_14] if MODE == "nojit" else [V4_14]

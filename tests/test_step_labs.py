@@ -8,7 +8,7 @@ import pytest
 
 from memcg_lab import UNCHARGE_ONLY, V4_13, V4_14, CounterLab, DriftLab, StockLab, System, figures
 from memcg_lab.labs import counter, drift, sketch, stock
-from memcg_lab.mechanism.layout import STEP_CONSUME_MISS
+from memcg_lab.mechanism.steps import STEP_CONSUME_MISS
 
 pytestmark = pytest.mark.once
 

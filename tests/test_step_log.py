@@ -5,23 +5,23 @@ import pytest
 
 from lab_helpers import both_policies, rough_stream, rough_system, without_compiler
 from memcg_lab import STEPS, V4_13, V4_14, System, mixed, op, pingpong, system
-from memcg_lab.mechanism import layout as L
+from memcg_lab.mechanism import records, steps
 
-COUNTS = (L.STEP_TRY_ADD, L.STEP_TRY_UNDO, L.STEP_CHARGE_ADD, L.STEP_CANCEL)
+COUNTS = (steps.STEP_TRY_ADD, steps.STEP_TRY_UNDO, steps.STEP_CHARGE_ADD, steps.STEP_CANCEL)
 COUNTER_FIELD = {
     **dict.fromkeys(COUNTS, "count"),
-    L.STEP_FAILCNT: "failcnt",
-    L.STEP_TRY_WATERMARK: "watermark",
-    L.STEP_CHARGE_WATERMARK: "watermark",
-    L.STEP_LIMIT: "limit",
+    steps.STEP_FAILCNT: "failcnt",
+    steps.STEP_TRY_WATERMARK: "watermark",
+    steps.STEP_CHARGE_WATERMARK: "watermark",
+    steps.STEP_LIMIT: "limit",
 }
 STOCK_FIELD = {
-    L.STEP_CONSUME_HIT: "nr_pages",
-    L.STEP_CONSUME_MISS: "nr_pages",
-    L.STEP_REFILL: "nr_pages",
-    L.STEP_DRAIN: "nr_pages",
-    L.STEP_REFILL_OWNER: "memcg",
-    L.STEP_DRAIN_OWNER: "memcg",
+    steps.STEP_CONSUME_HIT: "nr_pages",
+    steps.STEP_CONSUME_MISS: "nr_pages",
+    steps.STEP_REFILL: "nr_pages",
+    steps.STEP_DRAIN: "nr_pages",
+    steps.STEP_REFILL_OWNER: "memcg",
+    steps.STEP_DRAIN_OWNER: "memcg",
 }
 
 
@@ -32,13 +32,13 @@ def place(row):
         return "counter", COUNTER_FIELD[code], where
     if code in STOCK_FIELD:
         return "stock", STOCK_FIELD[code], (where, 0)
-    if code in (L.STEP_CSS_GET, L.STEP_CSS_PUT):
+    if code in (steps.STEP_CSS_GET, steps.STEP_CSS_PUT):
         return "memcg", "css", where
-    if code in (L.STEP_SOCK_ADD, L.STEP_SOCK_SUB):
+    if code in (steps.STEP_SOCK_ADD, steps.STEP_SOCK_SUB):
         return "sock", None, (cpu, where)
-    if code in (L.STEP_PROTO_ADD, L.STEP_PROTO_SUB, L.STEP_PROTO_UNDO):
+    if code in (steps.STEP_PROTO_ADD, steps.STEP_PROTO_SUB, steps.STEP_PROTO_UNDO):
         return "proto", "memory_allocated", 0
-    if code == L.STEP_FORWARD:
+    if code == steps.STEP_FORWARD:
         return "socket", "forward_alloc", where
     return None
 
@@ -98,7 +98,9 @@ def test_the_rows_alone_reproduce_the_sockets(policy):
     after = fresh()
     log = after.step_through(np.concatenate(ops))
     assert logged_fields(retold(fresh(), log)) == logged_fields(after._arrays)
-    assert {L.STEP_PROTO_ADD, L.STEP_PROTO_SUB, L.STEP_PROTO_UNDO, L.STEP_FORWARD} <= set(log.rows["step"])
+    assert {steps.STEP_PROTO_ADD, steps.STEP_PROTO_SUB, steps.STEP_PROTO_UNDO, steps.STEP_FORWARD} <= set(
+        log.rows["step"]
+    )
     assert log.atomics() == after.work().atomics + after.work().protocol
 
 
@@ -108,9 +110,9 @@ def test_the_logs_atomics_are_the_atomics_counted(policy):
     log = logged.step_through(rough_stream(3, 250, cpus=3, memcgs=5))
     assert log.atomics() == logged.work().atomics
     kinds = {
-        "add": (L.STEP_TRY_ADD, L.STEP_CHARGE_ADD),
-        "sub": (L.STEP_TRY_UNDO, L.STEP_CANCEL),
-        "xchg": (L.STEP_LIMIT,),
+        "add": (steps.STEP_TRY_ADD, steps.STEP_CHARGE_ADD),
+        "sub": (steps.STEP_TRY_UNDO, steps.STEP_CANCEL),
+        "xchg": (steps.STEP_LIMIT,),
     }
     assert {kind: int(np.isin(log.rows["step"], codes).sum()) for kind, codes in kinds.items()} == {
         kind: getattr(logged.work(), kind) for kind in kinds
@@ -126,20 +128,20 @@ def test_the_log_tells_of_every_hit_drain_call_and_answer(policy):
     def rows(*codes):
         return int(np.isin(log.rows["step"], codes).sum())
 
-    assert rows(L.STEP_CONSUME_HIT) == work.stock_hits > 0
-    assert rows(L.STEP_DRAIN) == work.drains > 0
-    assert rows(L.STEP_CSS_GET, L.STEP_CSS_PUT) == work.css_calls
-    assert rows(L.STEP_FORCE) == work.forced > 0
-    assert rows(L.STEP_REMOTE_DRAIN) == work.remote_works > 0
-    assert rows(L.STEP_RETURN) == len(ops)
+    assert rows(steps.STEP_CONSUME_HIT) == work.stock_hits > 0
+    assert rows(steps.STEP_DRAIN) == work.drains > 0
+    assert rows(steps.STEP_CSS_GET, steps.STEP_CSS_PUT) == work.css_calls
+    assert rows(steps.STEP_FORCE) == work.forced > 0
+    assert rows(steps.STEP_REMOTE_DRAIN) == work.remote_works > 0
+    assert rows(steps.STEP_RETURN) == len(ops)
 
 
 @both_policies
 def test_the_log_tells_of_every_call_for_reclaim_and_oom(policy):
     logged = System.chain(depth=1, cpus=1, policy=policy, limits=[-1, 10])
     log = logged.step_through(np.concatenate([op("try_charge", cpu=0, memcg=1, nr=11, ctx="task")] * 2))
-    assert np.isin(log.rows["step"], [L.STEP_RECLAIM]).sum() == logged.work().reclaim == 14
-    assert np.isin(log.rows["step"], [L.STEP_OOM]).sum() == logged.work().oom == 2
+    assert np.isin(log.rows["step"], [steps.STEP_RECLAIM]).sum() == logged.work().reclaim == 14
+    assert np.isin(log.rows["step"], [steps.STEP_OOM]).sum() == logged.work().oom == 2
 
 
 @pytest.mark.parametrize(("name", "reclaims"), [("set_max", 5), ("set_high", 1)])
@@ -147,7 +149,7 @@ def test_the_log_tells_of_reclaim_by_a_write_of_a_limit(name, reclaims):
     logged = System.chain(depth=1, cpus=1)
     logged.charge_skmem(cpu=0, memcg=1, nr_pages=40)
     log = logged.step_through(op(name, cpu=0, memcg=1, nr=3))
-    assert np.isin(log.rows["step"], [L.STEP_RECLAIM]).sum() == logged.work().reclaim == reclaims
+    assert np.isin(log.rows["step"], [steps.STEP_RECLAIM]).sum() == logged.work().reclaim == reclaims
 
 
 @both_policies
@@ -213,11 +215,11 @@ def test_a_log_is_a_table_with_one_row_a_step():
 def test_every_step_names_a_line_and_only_shared_lines_are_atomic():
     assert {step.line for step in STEPS} == {"own", "shared", "socket", "none"}
     assert all(step.line == "shared" for step in STEPS if step.atomic)
-    assert len(STEPS) == L.STEP_RETURN + 1
+    assert len(STEPS) == steps.STEP_RETURN + 1
 
 
 def test_a_step_log_takes_no_stream_that_nobody_can_read():
     with pytest.raises(
         ValueError, match=r"100,001 operations; a step log takes at most 100,000\. Use replay for more\."
     ):
-        System.chain(depth=1, cpus=1).step_through(np.zeros(100_001, L.op_dtype))
+        System.chain(depth=1, cpus=1).step_through(np.zeros(100_001, records.op_dtype))

@@ -4,7 +4,7 @@ import pytest
 
 from lab_helpers import both_policies, broken, cost, field, total
 from memcg_lab import V4_13, V4_14, System, op, pingpong
-from memcg_lab.mechanism import layout
+from memcg_lab.mechanism import steps
 
 NOBODY = (-1, 0)
 
@@ -69,7 +69,7 @@ def test_a_charge_above_the_batch_does_not_look(policy):
     system = one_cpu(policy)
     system.charge_skmem(cpu=0, memcg=1, nr_pages=1)
     log = system.step_through(op("charge_skmem", cpu=0, memcg=1, nr=33))
-    assert not set(log.rows["step"]) & {layout.STEP_CONSUME_HIT, layout.STEP_CONSUME_MISS}
+    assert not set(log.rows["step"]) & {steps.STEP_CONSUME_HIT, steps.STEP_CONSUME_MISS}
     assert system.stock == [(1, 31)]
     assert system.usage.tolist() == [65, 65]
 

@@ -14,7 +14,7 @@ PACKAGE = "memcg_lab"
 
 # Each room may import the rooms before it. Rooms of one line may not import each other.
 FLOW = (
-    {"layout"},  # mechanism/layout.py: record types and constants, known to all
+    {"layout"},  # mechanism/records.py: record types and constants, known to all
     {"workload"},
     {"mechanism"},
     {"system"},

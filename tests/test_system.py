@@ -5,8 +5,8 @@ import pytest
 
 from lab_helpers import arrays_of, both_policies, broken
 from memcg_lab import V4_13, V4_14, Policy, Stock, System, Work, mixed, op, pingpong, producer_consumer
-from memcg_lab.mechanism import layout
-from memcg_lab.mechanism.layout import PAGE_COUNTER_MAX
+from memcg_lab.mechanism import records
+from memcg_lab.mechanism.records import PAGE_COUNTER_MAX
 
 
 # --- trees -----------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_a_socket_is_shown_with_its_fields():
     }
     assert [system.socket(sk)["memcg"] for sk in (1, 2)] == [-1, -1]
     assert system.protocol()["nr_sockets"] == 3
-    assert set(system.protocol()) == set(layout.proto_dtype.names)
+    assert set(system.protocol()) == set(records.proto_dtype.names)
 
 
 def test_a_systems_repr_is_short():
@@ -292,7 +292,7 @@ def test_compare_names_fields_that_only_one_side_has():
         ("stock", "nr_pages", (0, 0), 33, "no stock exceeds its bound"),
         ("stock", "memcg", (0, 0), -1, "an empty owner holds no pages"),
         ("stock", "nr_pages", (1, 0), -1, "an empty owner holds no pages"),
-        ("total", None, layout.WARN, 1, "no counter is below zero"),
+        ("total", None, records.WARN, 1, "no counter is below zero"),
     ],
 )
 def test_each_invariant_can_fail(array, name, index, value, says):

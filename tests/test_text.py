@@ -2,7 +2,7 @@
 
 import pytest
 
-from memcg_lab import text
+from memcg_lab import words as text
 
 pytestmark = pytest.mark.once
 

@@ -9,20 +9,20 @@ import pytest
 from figure_checks import check_picture, check_words
 from memcg_lab import V4_13, V6_1, System, figures, mixed, op
 from memcg_lab.__main__ import main
-from memcg_lab.course import data_path
+from memcg_lab.files import data_path
 from memcg_lab.labs import TraceLab
-from memcg_lab.mechanism.layout import (
+from memcg_lab.mechanism.records import UNCHARGE_SKMEM
+from memcg_lab.mechanism.steps import (
     STEP_CONSUME_HIT,
     STEP_CONSUME_MISS,
     STEP_DRAIN,
     STEP_REFILL,
     STEP_TRY_ADD,
     STEP_TRY_UNDO,
-    UNCHARGE_SKMEM,
 )
-from memcg_lab.observed.trace import KNOWN, check_files, check_trace, digest, trace_policy, walk_trace
-from memcg_lab.observed.trace_text import EVENTS, Row, read_rows
-from memcg_lab.observed.what_if import chosen_policies, trace_ops, what_if
+from memcg_lab.traces.check import KNOWN, check_files, check_trace, digest, trace_policy, walk_trace
+from memcg_lab.traces.text import EVENTS, Row, read_rows
+from memcg_lab.traces.what_if import chosen_policies, trace_ops, what_if
 
 pytestmark = pytest.mark.once
 

@@ -22,8 +22,9 @@ from memcg_lab import (
     save_ops,
     sizes,
 )
-from memcg_lab.mechanism.layout import CHARGE_SKMEM, SOFTIRQ, TASK, UNCHARGE_SKMEM
-from memcg_lab.workload import SIZE_MIXES, draws, pairs, skmem, splitmix, stream, whole_number
+from memcg_lab.checks import whole_number
+from memcg_lab.mechanism.records import CHARGE_SKMEM, SOFTIRQ, TASK, UNCHARGE_SKMEM
+from memcg_lab.workload import SIZE_MIXES, draws, pairs, skmem, splitmix, stream
 
 NAN = float("nan")
 

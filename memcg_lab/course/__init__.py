@@ -1,8 +1,8 @@
 """Course: what a notebook does with its reader: set up, let predict, reveal, check, show code, find its files."""
 
+from ..files import data_path, golden_path
 from .environment import check_environment, setup
 from .exercises import check
-from .files import data_path, golden_path
 from .predictions import predict, reveal
 from .quotes import Quote, show_patch, show_rule
 

@@ -7,14 +7,15 @@ import numbers
 
 import numpy as np
 
+from ..files import data_path
 from ..machine import V4_13_LAYOUT, Layout, Topology, simulate
 from ..machine.coherence import LOADS
-from ..mechanism.layout import CHARGE_BATCH, SOFTIRQ, STEP_CONSUME_HIT, UNCHARGE_SKMEM
 from ..mechanism.policy import V4_13
+from ..mechanism.records import CHARGE_BATCH, SOFTIRQ, UNCHARGE_SKMEM
+from ..mechanism.steps import STEP_CONSUME_HIT
 from ..system import System, op
-from ..text import capital, count, kind, listing, number
+from ..words import capital, count, kind, listing, number
 from ..workload import pingpong, skmem
-from .files import data_path
 
 TREE_MAX = 1000  # cgroups of an answer
 MORE_THAN_A_BATCH = CHARGE_BATCH + 8  # pages; so that no stock takes part

@@ -5,11 +5,11 @@ import re
 import sys
 
 from .. import _jit
+from ..files import DATA
 from ..mechanism.policy import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, bind
 from ..system import System
-from ..text import count
+from ..words import count
 from ..workload import pingpong
-from .quotes import DATA
 
 PYTHON = (3, 11)
 

@@ -10,11 +10,13 @@ from collections import namedtuple
 import numpy as np
 
 from ..figures.series import giving_back
-from ..mechanism.layout import CHARGE_BATCH, OPS, STEP_TRY_ADD
 from ..mechanism.policy import V4_13, V4_14
-from ..mechanism.stock import css_put_many, refill_stock, uncharge_counters, uncharge_to_stock
+from ..mechanism.records import CHARGE_BATCH, OPS
+from ..mechanism.steps import STEP_TRY_ADD
+from ..mechanism.stock_v4_13 import css_put_many, refill_stock, uncharge_counters
+from ..mechanism.stock_v4_14 import uncharge_to_stock
 from ..system import System, op
-from ..text import capital, count, kind, number, operation
+from ..words import capital, count, kind, number, operation
 from ..workload import mixed
 from .answers import full_at, judge_factor, judge_layout, judge_never_hit, judge_rows, judge_tree
 from .machine_answers import NEAR, WORDS, judge_near

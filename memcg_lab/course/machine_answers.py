@@ -4,16 +4,16 @@ import math
 import numbers
 from collections import namedtuple
 
-from ..hardware import read_measurement
+from ..files import data_path
+from ..machine import read_measurement
 from ..machine.topology import DEFAULT
 from ..mechanism.policy import V4_14
-from ..observed.trace import check_trace, trace_policy
-from ..observed.trace_text import read_rows
-from ..observed.what_if import what_if
 from ..system import System
-from ..text import kind, number
+from ..traces.check import check_trace, trace_policy
+from ..traces.text import read_rows
+from ..traces.what_if import what_if
+from ..words import kind, number
 from ..workload import pingpong
-from .files import data_path
 
 # right: () -> float. within: how near, as a part of it. unit, why: what to say when it is right. wrong: (answer, why).
 Near = namedtuple("Near", "right within why wrong low high")

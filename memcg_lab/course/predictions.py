@@ -3,7 +3,7 @@
 import math
 import numbers
 
-from ..text import kind, listing, number
+from ..words import kind, listing, number
 
 TEXT_MAX = 200  # letters of a prediction in words
 

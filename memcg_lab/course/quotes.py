@@ -6,12 +6,11 @@ import pathlib
 import textwrap
 
 from .. import _jit
-from ..mechanism import memcontrol, page_counter, replay, sock, stock
+from ..files import DATA
+from ..mechanism import memcontrol, page_counter, replay, sock, stock_v4_13, stock_v4_14, stock_v6_1
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = ROOT / "data"
 PATCH = DATA / "patch" / "475d048.diff"
-RULES = (stock, page_counter, memcontrol, sock, replay)
+RULES = (stock_v4_13, stock_v4_14, stock_v6_1, page_counter, memcontrol, sock, replay)
 
 _PRE = "background:#fafafa;color:#222222;border:1px solid #cccccc;padding:0.5em;overflow-x:auto;line-height:1.45"
 _SIGNS = {
@@ -137,7 +136,7 @@ def show_rule(function):
     --------
     >>> rule = show_rule("uncharge_to_stock")
     >>> rule.caption, rule.lines[-1]
-    ('memcg_lab/mechanism/stock.py', (3, '    refill(st, batch, drain, cpu, memcg, nr_pages)'))
+    ('memcg_lab/mechanism/stock_v4_14.py', (3, '    refill(st, batch, drain, cpu, memcg, nr_pages)'))
     """
     name = function if isinstance(function, str) else getattr(function, "__name__", None)
     known = {}

@@ -14,9 +14,9 @@ from .charts import (
 )
 from .contention import measured_beside_models, throughput_over, time_by_function
 from .measured import measured_rules, predicted_runs
-from .observed import trace_window, what_if
 from .profile_model import host_map, listing_beside
 from .series import giving_back, record
+from .traces import trace_window, what_if
 
 __all__ = [
     "Figure",

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from ..text import number
+from ..words import number
 
 STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
 

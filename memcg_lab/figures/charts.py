@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from .. import text
+from .. import words as text
+from ..checks import whole_number
 from ..system import System
-from ..workload import whole_number
 from .base import FURTHER, LOOKS, Figure, canvas, label_ends, looks, styled, thousands, whole
 from .series import _path
 

@@ -5,8 +5,8 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from .. import text
-from ..machine.layouts import FUNCTIONS, OTHER
+from .. import words as text
+from ..machine.cache_lines import FUNCTIONS, OTHER
 from ..machine.run import Run
 from .base import LOOKS, Figure, canvas, label_ends, looks, styled, thousands
 from .charts import _numbers

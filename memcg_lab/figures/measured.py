@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .. import text
+from .. import words as text
 from .base import LOOKS, Figure, canvas, styled
 
 POLICIES = {"v4.13": "before", "v4.14": "after"}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import text
+from .. import words as text
 from .base import GREY, LOOKS, Figure, canvas, styled
 
 MODELLED = ("page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler", "__sk_mem_raise_allocated")

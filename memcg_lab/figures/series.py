@@ -3,27 +3,25 @@
 import numpy as np
 import pandas as pd
 
-from ..mechanism.layout import (
-    CHARGE_SKMEM,
-    NR_PAGES_MAX,
-    OPS,
+from ..checks import whole_number
+from ..mechanism.policy import Policy
+from ..mechanism.records import CHARGE_SKMEM, NR_PAGES_MAX, OPS, UNCHARGE_SKMEM
+from ..mechanism.steps import (
+    COUNTER_ATOMIC,
     STEP_CONSUME_HIT,
     STEP_DRAIN,
     STEP_REFILL,
     STEP_SOCK_ADD,
     STEP_SOCK_SUB,
     STEPS,
-    UNCHARGE_SKMEM,
 )
-from ..mechanism.policy import Policy
 from ..system import System
-from ..text import kind
-from ..workload import skmem, whole_number
+from ..words import kind
+from ..workload import skmem
 
 OPS_MAX = 200_000  # operations whose steps still fit easily into memory
 
 MOVES_COUNT = np.array([step.what == "count of" for step in STEPS])
-COUNTER_ATOMIC = np.array([step.atomic and step.what in ("count of", "limit of") for step in STEPS])
 MOVES_STOCK = np.isin(np.arange(len(STEPS)), [STEP_CONSUME_HIT, STEP_REFILL, STEP_DRAIN])
 MOVES_SOCK = np.isin(np.arange(len(STEPS)), [STEP_SOCK_ADD, STEP_SOCK_SUB])
 

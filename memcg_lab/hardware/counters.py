@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _jit
-from ..mechanism import stock as rules
+from ..checks import real_number, whole_number
 from ..mechanism.policy import Policy
-from ..workload import whole_number
+from ..mechanism.stock_v4_13 import consume_stock, drain_stock, refill_stock, uncharge_to_counter
+from ..mechanism.stock_v4_14 import refill_stock_capped, uncharge_to_stock
 from .atomics import fetch_add, load, serialize, store
 from .host import ordered_cpus
 from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, is_compiled, need_hardware, race, timed_loop
@@ -358,13 +359,13 @@ def rules_of(policy):
         If it is no policy, has other rules, or more than one slot.
     """
     known = isinstance(policy, Policy) and policy.slots == 1
-    known = known and policy.consume is rules.consume_stock and policy.drain is rules.drain_stock
-    known = known and policy.refill in (rules.refill_stock, rules.refill_stock_capped)
-    if not known or policy.uncharge not in (rules.uncharge_to_counter, rules.uncharge_to_stock):
+    known = known and policy.consume is consume_stock and policy.drain is drain_stock
+    known = known and policy.refill in (refill_stock, refill_stock_capped)
+    if not known or policy.uncharge not in (uncharge_to_counter, uncharge_to_stock):
         raise ValueError(
             f"policy is {policy!r}; real threads know V4_13, V4_14, CAP_ONLY and UNCHARGE_ONLY, with any batch."
         )
-    return policy.refill is rules.refill_stock_capped, policy.uncharge is rules.uncharge_to_stock
+    return policy.refill is refill_stock_capped, policy.uncharge is uncharge_to_stock
 
 
 def _workload(workload, threads):
@@ -373,16 +374,3 @@ def _workload(workload, threads):
     if workload == "producer_consumer" and threads % 2:
         raise ValueError(f"threads is {threads}; a producer_consumer needs an even number.")
     return workload
-
-
-def real_number(what, value, low, high):
-    """A number in a range, or a ValueError that says so."""
-    number = None
-    if not isinstance(value, (bool, np.bool_)):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            pass
-    if number is None or not low <= number <= high:
-        raise ValueError(f"{what} is {value!r}; it must be a number from {low:,} to {high:,}.")
-    return number

@@ -7,11 +7,12 @@ from collections import namedtuple
 import numpy as np
 
 from .. import _jit
+from ..checks import real_number
+from ..machine.measurement import FORMAT, Measurement
 from ..mechanism.policy import V4_13, V4_14
 from .atomics import compare_exchange, fetch_add, load, store
-from .counters import bind, make_state, real_number, rules_of, run_threads
+from .counters import bind, make_state, rules_of, run_threads
 from .host import describe, load_average, ordered_cpus, pairs_by_distance, places
-from .measurement import FORMAT, Measurement
 from .race import STOP, WORDS, aligned, compile_loop, is_compiled, need_hardware, race, timed_loop
 
 ROUNDS, ROUNDS_MIN = 9, 3

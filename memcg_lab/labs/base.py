@@ -6,7 +6,7 @@ import html
 import ipywidgets as W
 
 from ..figures.base import folded, image_html, table_html
-from ..text import LIVE, failed
+from ..words import LIVE, failed
 
 WIDE = {"description_width": "initial"}
 

@@ -10,16 +10,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from .. import figures, text
+from .. import figures
+from .. import words as text
 from ..figures.base import looks
-from ..machine.layouts import FUNCTIONS, LAYOUTS, OTHER, V6_1_LAYOUT
+from ..machine.cache_lines import FUNCTIONS, LAYOUTS, OTHER, V6_1_LAYOUT
 from ..machine.run import simulate
 from ..machine.topology import Topology
-from ..mechanism.layout import CHARGE_SKMEM, UNCHARGE_SKMEM
 from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 from ..system import System
 from ..workload import draws, skmem
-from . import machines, sketch
+from . import machine_html as machines
+from . import sketch
 from .base import Lab, choice, whole_number_box
 
 CPUS_MAX = 256

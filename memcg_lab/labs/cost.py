@@ -6,10 +6,11 @@ from collections import namedtuple
 
 import ipywidgets as W
 
-from .. import figures, text
-from ..course.files import data_path
+from .. import figures
+from .. import words as text
 from ..figures.profile_model import MODELLED
-from ..machine.layouts import V4_13_LAYOUT
+from ..files import data_path
+from ..machine.cache_lines import V4_13_LAYOUT
 from ..machine.topology import DEFAULT, Topology
 from ..perf import Host, explain, read_perf, simulate_top
 from ..perf.simulate import MEETING

@@ -8,13 +8,16 @@ import ipywidgets as W
 import numpy as np
 import pandas as pd
 
-from .. import figures, text
-from ..mechanism.layout import OPS, STEP_CONSUME_HIT, STEP_DRAIN, STEP_FAILCNT, STEP_FORCE, STEP_OOM, STEP_RETURN
+from .. import figures
+from .. import words as text
+from ..history import History
 from ..mechanism.policy import V4_13
+from ..mechanism.records import OPS
+from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_FAILCNT, STEP_FORCE, STEP_OOM, STEP_RETURN
 from ..system import System, op
-from . import machines, sketch
+from . import machine_html as machines
+from . import sketch
 from .base import choice, whole_number_box
-from .history import History
 from .stepping import SteppedLab
 
 OPERATIONS = 32

@@ -8,14 +8,16 @@ import ipywidgets as W
 import numpy as np
 import pandas as pd
 
-from .. import figures, text
-from ..mechanism.layout import CHARGE_SKMEM, PAGE_SIZE, UNCHARGE_SKMEM
+from .. import figures
+from .. import words as text
+from ..history import History
 from ..mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
+from ..mechanism.records import CHARGE_SKMEM, PAGE_SIZE, UNCHARGE_SKMEM
 from ..system import System
 from ..workload import bulk, draws, mixed, pairs, skmem
-from . import machines, sketch
+from . import machine_html as machines
+from . import sketch
 from .base import Lab, choice, whole_number_box
-from .history import History
 
 CPUS_MAX = 64
 DEPTH_MAX = 5

@@ -7,10 +7,12 @@ from collections import namedtuple
 import ipywidgets as W
 import pandas as pd
 
-from .. import figures, text
-from ..course.files import data_path
-from ..hardware import measure, read_measurement
-from ..text import failed
+from .. import figures
+from .. import words as text
+from ..files import data_path
+from ..hardware import measure
+from ..machine import read_measurement
+from ..words import failed
 from .base import Lab, whole_number_box
 
 BUNDLED = "hardware/2026-11-23-amd-epyc.json"

@@ -7,14 +7,16 @@ from collections import namedtuple
 import ipywidgets as W
 import pandas as pd
 
-from .. import figures, text
-from ..mechanism.layout import OPS, STEP_CONSUME_HIT, STEP_DRAIN, STEP_REFILL
+from .. import figures
+from .. import words as text
+from ..history import History
 from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.records import OPS
+from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_REFILL
 from ..system import System
 from ..workload import alternating, bursts, pingpong, producer_consumer
-from . import machines
+from . import machine_html as machines
 from .base import choice, whole_number_box
-from .history import History
 from .stepping import SteppedLab
 
 OPERATIONS = 400

@@ -8,9 +8,10 @@ import ipywidgets as W
 import pandas as pd
 import traitlets
 
-from .. import figures, text
-from ..course import data_path
+from .. import figures
+from .. import words as text
 from ..figures.charts import BARS_SHOWN, marked_rows, profile_rows
+from ..files import data_path
 from ..perf import read_perf
 from .base import Lab
 

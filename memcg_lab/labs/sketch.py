@@ -5,7 +5,7 @@ import html
 from matplotlib.ticker import MaxNLocator
 
 from ..figures.base import looks
-from ..text import number
+from ..words import number
 
 WIDTH, HEIGHT = 720, 288  # pixels, as the figures have them
 LEFT, TOP, BOTTOM = 66, 14, 46

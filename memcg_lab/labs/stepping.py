@@ -2,7 +2,7 @@
 
 import ipywidgets as W
 
-from ..text import number
+from ..words import number
 from .base import Lab, whole_number_box
 
 

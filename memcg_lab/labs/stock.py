@@ -8,23 +8,17 @@ import ipywidgets as W
 import numpy as np
 import pandas as pd
 
-from .. import figures, text
-from ..mechanism.layout import (
-    CHARGE_BATCH,
-    OPS,
-    STEP_CANCEL,
-    STEP_CONSUME_HIT,
-    STEP_CONSUME_MISS,
-    STEP_DRAIN,
-    STEP_REFILL,
-    STEP_TRY_ADD,
-)
+from .. import figures
+from .. import words as text
+from ..history import History
 from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.records import CHARGE_BATCH, OPS
+from ..mechanism.steps import STEP_CANCEL, STEP_CONSUME_HIT, STEP_CONSUME_MISS, STEP_DRAIN, STEP_REFILL, STEP_TRY_ADD
 from ..system import System, op
 from ..workload import alternating, mixed, pingpong
-from . import machines, sketch
+from . import machine_html as machines
+from . import sketch
 from .base import choice
-from .history import History
 from .stepping import SteppedLab
 
 OPERATIONS = 100

@@ -8,10 +8,11 @@ import ipywidgets as W
 import numpy as np
 import pandas as pd
 
-from .. import figures, text
-from ..course.files import data_path
-from ..observed.trace import trace_policy, walk_trace
-from ..observed.trace_text import read_rows
+from .. import figures
+from .. import words as text
+from ..files import data_path
+from ..traces.check import trace_policy, walk_trace
+from ..traces.text import read_rows
 from . import sketch
 from .base import choice
 from .stepping import SteppedLab

@@ -1,9 +1,9 @@
 """The machine: what the mechanism's answers cost on many CPUs. A model; what is measured and what is fitted is said."""
 
+from .cache_lines import FUNCTIONS, LAYOUTS, V4_13_LAYOUT, V5_12_LAYOUT, V6_1_LAYOUT, Layout
 from .calibration import fit, mva
 from .closed import closed_loop, predict_rows
-from .layouts import FUNCTIONS, LAYOUTS, V4_13_LAYOUT, V5_12_LAYOUT, V6_1_LAYOUT, Layout
-from .real import predict_threads, run_grid
+from .measurement import Measurement, read_measurement
 from .run import Run, simulate
 from .topology import TOPOLOGIES, Topology
 
@@ -15,13 +15,13 @@ __all__ = [
     "V5_12_LAYOUT",
     "V6_1_LAYOUT",
     "Layout",
+    "Measurement",
     "Run",
     "Topology",
     "closed_loop",
     "fit",
     "mva",
     "predict_rows",
-    "predict_threads",
-    "run_grid",
+    "read_measurement",
     "simulate",
 ]

@@ -2,7 +2,7 @@
 
 import math
 
-from .topology import nanoseconds
+from ..checks import nanoseconds
 
 STEPS = 60
 

@@ -4,15 +4,16 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..mechanism.layout import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
+from ..checks import nanoseconds, whole_number
 from ..mechanism.policy import V4_14
+from ..mechanism.records import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
 from ..system import System
-from ..workload import skmem, whole_number
+from ..workload import skmem
+from .cache_lines import Layout
 from .calibration import fit, mva
 from .coherence import LOCKS
-from .layouts import Layout
 from .run import simulate
-from .topology import CPUS_MAX, Topology, nanoseconds
+from .topology import CPUS_MAX, Topology
 
 METHODS = ("additive", "mva", "simulation")
 TRAFFIC = ("charge", "uncharge", "pairs")

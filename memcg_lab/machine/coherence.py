@@ -15,18 +15,10 @@ from collections import namedtuple
 import numpy as np
 
 from .._jit import inline, kernel, symbol
-from ..mechanism.layout import (
-    CHARGE_SKMEM,
-    STEP_FORCE,
-    STEP_TRY_ADD,
-    STEP_TRY_UNDO,
-    TRY_CHARGE,
-    UNCHARGE_SKMEM,
-    UNDERFLOW,
-    step_dtype,
-)
 from ..mechanism.policy import bind_rules
-from .layouts import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW
+from ..mechanism.records import CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM, UNDERFLOW
+from ..mechanism.steps import STEP_FORCE, STEP_TRY_ADD, STEP_TRY_UNDO, step_dtype
+from .cache_lines import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW
 
 CPU_BITS = 10  # a key of the queue is time << 10 | cpu
 NEVER = 1 << 51  # ps; the clock of a CPU with nothing left to do

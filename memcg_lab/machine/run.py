@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _jit
-from ..mechanism import layout as mechanism
-from ..mechanism.layout import (
+from ..checks import nanoseconds, whole_number
+from ..mechanism import records
+from ..mechanism.records import (
     BAD_CPU,
     BAD_MEMCG,
     BAD_NR,
@@ -19,8 +20,9 @@ from ..mechanism.layout import (
     UNCHARGE_SKMEM,
 )
 from ..system import System, check_stream, complaint
-from ..workload import splitmix, whole_number
+from ..workload import splitmix
 from . import coherence
+from .cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout, step_tables
 from .coherence import (
     BOOKED,
     LOCKS,
@@ -33,8 +35,7 @@ from .coherence import (
     WAITED,
     bind_machine,
 )
-from .layouts import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout, step_tables
-from .topology import CPUS_MAX, DEFAULT, DISTANCES, Topology, nanoseconds
+from .topology import CPUS_MAX, DEFAULT, DISTANCES, Topology
 
 PS = 1000  # picoseconds in a nanosecond
 IN_FLIGHT = 1 << 30  # pages each cgroup holds before the first event, so that nobody gives back what is not there yet
@@ -429,7 +430,7 @@ def _go_on(kernel, machine, until, twin, record):
     if reason:
         row = machine.cpu[int(cpu)]
         k = int(row["first"] + row["at"])
-        op = {name: int(machine.ops[k][name]) for name in mechanism.op_dtype.names}
+        op = {name: int(machine.ops[k][name]) for name in records.op_dtype.names}
         place = f"CPU {int(cpu)}, its op {int(row['at']):,} ({OPS[op['op']]})"
         if reason == TOO_MANY_STEPS:
             raise ValueError(f"{place}: it takes more steps than a machine can hold; set fewer CPUs or no limit.")

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..workload import whole_number
+from ..checks import nanoseconds, whole_number
 
 CPUS_MAX = 1024
-NS_MAX = 1e6
 
 # How far a line travels; columns of Run.transfers.
 DISTANCES = ("clean copy in the socket", "SMT sibling", "same socket", "other socket")
@@ -181,17 +180,6 @@ class Topology:
         return float(ways[~np.eye(cpus, dtype=bool)].mean())
 
 
-def nanoseconds(what, value):
-    """A finite number of nanoseconds, at least 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if isinstance(value, bool) or not 0 <= number <= NS_MAX:
-        raise ValueError(f"{what} is {value!r}; it must be 0 to {NS_MAX:,.0f} nanoseconds.")
-    return number
-
-
 def _shape_of_this_machine():
     """Sockets, cores a socket, threads a core; where the system does not tell, one socket without SMT."""
     cores, sockets = set(), set()
@@ -212,7 +200,7 @@ def _shape_of_this_machine():
 
 def _from_measurement(cls, measured):
     if not isinstance(measured, dict):
-        from ..hardware import read_measurement
+        from . import read_measurement
 
         measured = read_measurement(measured)
 

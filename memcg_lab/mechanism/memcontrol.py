@@ -8,7 +8,8 @@ atomic, work sent to another CPU runs at once, and reclaim is the policy's ``rec
 from collections import namedtuple
 
 from .._jit import function, inline
-from .layout import (
+from .page_counter import exchange_limit, page_counter_charge, page_counter_try_charge, page_counter_uncharge
+from .records import (
     COSTLY_PAGES,
     DRAIN_ALL_CALL,
     DYING,
@@ -29,22 +30,9 @@ from .layout import (
     REFUSED,
     REMOTE_WORKS,
     SOFTIRQ,
-    STEP_FORCE,
-    STEP_HIGH,
-    STEP_OOM,
-    STEP_RECLAIM,
-    STEP_REMOTE_DRAIN,
-    STEP_SOCK_ADD,
-    STEP_SOCK_SUB,
 )
-from .page_counter import (
-    exchange_limit,
-    page_counter_charge,
-    page_counter_try_charge,
-    page_counter_uncharge,
-)
-from .steplog import step
-from .stock import css_get_many, css_put_many, uncharge_counters
+from .steps import STEP_FORCE, STEP_HIGH, STEP_OOM, STEP_RECLAIM, STEP_REMOTE_DRAIN, STEP_SOCK_ADD, STEP_SOCK_SUB, step
+from .stock_v4_13 import css_get_many, css_put_many, uncharge_counters
 
 Memcontrol = namedtuple(
     "Memcontrol",

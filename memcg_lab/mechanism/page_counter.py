@@ -7,8 +7,8 @@ Kernel: ``mm/page_counter.c`` of v4.13, unchanged in v4.14.
 """
 
 from .._jit import inline
-from .layout import (
-    EBUSY,
+from .records import EBUSY, WARN
+from .steps import (
     STEP_CANCEL,
     STEP_CHARGE_ADD,
     STEP_CHARGE_WATERMARK,
@@ -17,9 +17,8 @@ from .layout import (
     STEP_TRY_ADD,
     STEP_TRY_UNDO,
     STEP_TRY_WATERMARK,
-    WARN,
+    step,
 )
-from .steplog import step
 
 
 @inline

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import _jit
-from ..workload import whole_number
-from . import stock
-from .layout import CHARGE_BATCH
+from ..checks import whole_number
 from .memcontrol import bind_memcontrol, reclaim_nothing
+from .records import CHARGE_BATCH
 from .replay import bind_replay
 from .sock import bind_sock
+from .stock_v4_13 import consume_stock, drain_stock, refill_stock, uncharge_to_counter
+from .stock_v4_14 import refill_stock_capped, uncharge_to_stock
+from .stock_v6_1 import drain_stock_v6_1, refill_stock_v6_1_capped
 
 SLOTS_MAX = 64
 BATCH_MAX = 2**16  # pages; far above any batch the kernel has had (32 and 64)
@@ -29,7 +31,7 @@ class Policy:
     slots : int
         Cgroups a CPU's stock can hold; 1 until v6.16.
     consume, refill, drain, uncharge : callable
-        The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock.py``.
+        The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock_v4_13.py``.
     css_by_page : bool
         One reference of the cgroup for each page charged (until v5.8); else one for each stock that caches it.
     reclaim : callable
@@ -54,10 +56,10 @@ class Policy:
     name: str
     batch: int = CHARGE_BATCH
     slots: int = 1
-    consume: Any = field(default=stock.consume_stock, repr=False)
-    refill: Any = field(default=stock.refill_stock, repr=False)
-    drain: Any = field(default=stock.drain_stock, repr=False)
-    uncharge: Any = field(default=stock.uncharge_to_counter, repr=False)
+    consume: Any = field(default=consume_stock, repr=False)
+    refill: Any = field(default=refill_stock, repr=False)
+    drain: Any = field(default=drain_stock, repr=False)
+    uncharge: Any = field(default=uncharge_to_counter, repr=False)
     reclaim: Any = field(default=reclaim_nothing, repr=False)
     css_by_page: bool = True
 
@@ -80,20 +82,20 @@ class Policy:
     @property
     def stock_bound(self):
         """Most pages a CPU's stock can hold between operations, or None if nothing bounds it."""
-        if self.refill in (stock.refill_stock_capped, stock.refill_stock_v6_1_capped):
+        if self.refill in (refill_stock_capped, refill_stock_v6_1_capped):
             return self.batch
-        if self.refill is stock.refill_stock and self.uncharge is stock.uncharge_to_counter:
+        if self.refill is refill_stock and self.uncharge is uncharge_to_counter:
             return self.batch - 1
         return None
 
 
 V4_13 = Policy("v4.13")  # before the patch
-V4_14 = V4_13.with_rules("v4.14", refill=stock.refill_stock_capped, uncharge=stock.uncharge_to_stock)  # after it
-CAP_ONLY = V4_13.with_rules("v4.13 + cap hunk", refill=stock.refill_stock_capped)
-UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=stock.uncharge_to_stock)
+V4_14 = V4_13.with_rules("v4.14", refill=refill_stock_capped, uncharge=uncharge_to_stock)  # after it
+CAP_ONLY = V4_13.with_rules("v4.13 + cap hunk", refill=refill_stock_capped)
+UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=uncharge_to_stock)
 
 V6_1 = V4_14.with_rules(  # 1813e51eece0: batch 64; 1a3e1f40962c: one reference a stock
-    "v6.1", batch=64, refill=stock.refill_stock_v6_1_capped, drain=stock.drain_stock_v6_1, css_by_page=False
+    "v6.1", batch=64, refill=refill_stock_v6_1_capped, drain=drain_stock_v6_1, css_by_page=False
 )
 
 POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY, V6_1)}

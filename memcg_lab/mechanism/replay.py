@@ -3,7 +3,8 @@
 import numpy as np
 
 from .._jit import function, kernel
-from .layout import (
+from .page_counter import page_counter_limit
+from .records import (
     BAD_CPU,
     BAD_FORWARD,
     BAD_MEMCG,
@@ -37,13 +38,11 @@ from .layout import (
     SK_QUEUE_SEND,
     SK_RMEM_SCHEDULE,
     SK_WMEM_SCHEDULE,
-    STEP_RETURN,
     TRY_CHARGE,
     UNCHARGE_SKMEM,
     UNDERFLOW,
 )
-from .page_counter import page_counter_limit
-from .steplog import begin, step
+from .steps import STEP_RETURN, begin, step
 
 
 @function

@@ -10,19 +10,8 @@ Kernel: ``include/net/sock.h`` and ``net/core/sock.c``, v4.13. A quantum and a p
 from collections import namedtuple
 
 from .._jit import function, inline
-from .layout import (
-    RECEIVE,
-    SEND,
-    SK_MEM_QUANTUM,
-    SK_RECLAIM_CHUNK,
-    SK_RECLAIM_THRESHOLD,
-    SOCK_MIN_SNDBUF,
-    STEP_FORWARD,
-    STEP_PROTO_ADD,
-    STEP_PROTO_SUB,
-    STEP_PROTO_UNDO,
-)
-from .steplog import step
+from .records import RECEIVE, SEND, SK_MEM_QUANTUM, SK_RECLAIM_CHUNK, SK_RECLAIM_THRESHOLD, SOCK_MIN_SNDBUF
+from .steps import STEP_FORWARD, STEP_PROTO_ADD, STEP_PROTO_SUB, STEP_PROTO_UNDO, step
 
 Sock = namedtuple(
     "Sock",

@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..checks import whole_number
+from ..machine.cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout
 from ..machine.calibration import fit
-from ..machine.layouts import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout
 from ..machine.run import Run, simulate
 from ..machine.topology import CPUS_MAX, DEFAULT, Topology
-from ..mechanism.layout import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
 from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.records import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
 from ..system import System
-from ..workload import draws, skmem, whole_number
+from ..workload import draws, skmem
 
 FITTED = "page_counter_cancel"
 MEETING = ("in turn", "mixed", "apart")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from .. import text
+from .. import words as text
 from .base import Figure, canvas, label_ends, looks, styled, whole
 
 WINDOWS = 60  # of a trace
@@ -16,7 +16,7 @@ def what_if(table, slack):
     Parameters
     ----------
     table, slack : DataFrame
-        What :func:`memcg_lab.observed.what_if.what_if` returned.
+        What :func:`memcg_lab.traces.what_if.what_if` returned.
 
     Returns
     -------

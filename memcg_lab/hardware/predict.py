@@ -2,15 +2,16 @@
 
 import numpy as np
 
-from ..hardware import run_threads
-from ..hardware.measure import OVERLAP
-from ..mechanism.layout import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
+from ..checks import nanoseconds, whole_number
+from ..machine.cache_lines import Layout
+from ..machine.run import simulate
+from ..machine.topology import CPUS_MAX, Topology
 from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.records import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
 from ..system import System
-from ..workload import pairs, skmem, whole_number
-from .layouts import Layout
-from .run import simulate
-from .topology import CPUS_MAX, Topology, nanoseconds
+from ..workload import pairs, skmem
+from . import run_threads
+from .measure import OVERLAP
 
 CPU_PAIRS = 64
 PAIRS_WANTED = 20_000  # that a simulation finishes

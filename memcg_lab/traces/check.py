@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import _jit
-from ..mechanism import stock as rules
-from ..mechanism.layout import DRAIN_LOCAL_CALL, STEP_DRAIN, STEP_DRAIN_OWNER, step_dtype
+from ..checks import whole_number
 from ..mechanism.policy import BATCH_MAX, POLICIES, Policy
+from ..mechanism.records import DRAIN_LOCAL_CALL
+from ..mechanism.steps import STEP_DRAIN, STEP_DRAIN_OWNER, step_dtype
+from ..mechanism.stock_v4_13 import refill_stock
+from ..mechanism.stock_v4_14 import refill_stock_capped
+from ..mechanism.stock_v6_1 import refill_stock_v6_1, refill_stock_v6_1_capped
 from ..system import System
-from ..workload import whole_number
-from .trace_text import read_rows
+from .text import read_rows
 
 CONSUME, REFILL, DRAIN = range(3)
 SEEN = {"cons": CONSUME, "refill": REFILL, "drain": DRAIN}  # events that show the stock of a CPU
@@ -37,8 +40,8 @@ KNOWN = {
 Finding = namedtuple("Finding", "line kind text")
 
 uncapped = {
-    rules.refill_stock_capped: rules.refill_stock,
-    rules.refill_stock_v6_1_capped: rules.refill_stock_v6_1,
+    refill_stock_capped: refill_stock,
+    refill_stock_v6_1_capped: refill_stock_v6_1,
 }
 
 
@@ -117,7 +120,7 @@ def check_trace(rows, policy):
     Parameters
     ----------
     rows : list of Row
-        From :func:`memcg_lab.observed.trace_text.read_rows`.
+        From :func:`memcg_lab.traces.text.read_rows`.
     policy : Policy
         With one slot.
 

@@ -2,18 +2,10 @@
 
 import html
 
-from ..figures.series import COUNTER_ATOMIC
-from ..mechanism.layout import (
-    CHARGE_BATCH,
-    OPS,
-    STEP_CONSUME_MISS,
-    STEP_DRAIN_OWNER,
-    STEP_REFILL_OWNER,
-    STEP_RETURN,
-    STEPS,
-)
-from ..text import count, number
-from .history import CAP_DRAIN, CAP_TEST, NEW_REFILL, PATCH_LINES
+from ..history import CAP_DRAIN, CAP_TEST, NEW_REFILL, PATCH_LINES
+from ..mechanism.records import CHARGE_BATCH, OPS
+from ..mechanism.steps import COUNTER_ATOMIC, STEP_CONSUME_MISS, STEP_DRAIN_OWNER, STEP_REFILL_OWNER, STEP_RETURN, STEPS
+from ..words import count, number
 
 ROW = 21  # pixels of a line of steps
 

@@ -2,10 +2,11 @@
 
 import pathlib
 
-from ..text import kind, listing
-from .quotes import DATA, ROOT
+from .words import kind, listing
 
-GOLDEN = ROOT / "tests" / "golden"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DATA = ROOT / "data"
+GOLDEN = DATA / "golden"
 
 
 def data_path(name):
@@ -58,7 +59,7 @@ def golden_path(name):
     known = sorted(path.name.removesuffix(".jsonl.gz") for path in GOLDEN.glob("*.jsonl.gz"))
     if isinstance(name, str) and known and name not in known:
         raise ValueError(f"no golden file is called {name!r}; there are {listing(known)}.")
-    return _inside(GOLDEN, "tests/golden", name, ".jsonl.gz")
+    return _inside(GOLDEN, "data/golden", name, ".jsonl.gz")
 
 
 def _inside(folder, shown, name, suffix=""):

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..mechanism import layout as mechanism
-from ..mechanism.layout import STEPS
-from ..workload import whole_number
+from ..checks import whole_number
+from ..mechanism import steps
+from ..mechanism.steps import STEPS
 
 LINES_MAX = 4  # cache lines one counter may spread over
 WORDS = ("count", "limit", "parent", "watermark", "failcnt")
@@ -83,14 +83,14 @@ LAYOUTS = {layout.name: layout for layout in (V4_13_LAYOUT, V5_12_LAYOUT, V6_1_L
 
 # What each step of the mechanism's log touches. A walk up the tree reads parent once it is done with a level.
 _TOUCHES = {
-    mechanism.STEP_TRY_ADD: ((RMW, COUNT), (LOAD, LIMIT), (LOAD, WATERMARK), (LOAD, PARENT)),
-    mechanism.STEP_TRY_UNDO: ((RMW, COUNT),),
-    mechanism.STEP_FAILCNT: ((STORE, FAILCNT),),
-    mechanism.STEP_TRY_WATERMARK: ((STORE, WATERMARK),),
-    mechanism.STEP_CHARGE_ADD: ((RMW, COUNT), (LOAD, WATERMARK), (LOAD, PARENT)),
-    mechanism.STEP_CHARGE_WATERMARK: ((STORE, WATERMARK),),
-    mechanism.STEP_CANCEL: ((RMW, COUNT), (LOAD, PARENT)),
-    mechanism.STEP_LIMIT: ((RMW, LIMIT),),
+    steps.STEP_TRY_ADD: ((RMW, COUNT), (LOAD, LIMIT), (LOAD, WATERMARK), (LOAD, PARENT)),
+    steps.STEP_TRY_UNDO: ((RMW, COUNT),),
+    steps.STEP_FAILCNT: ((STORE, FAILCNT),),
+    steps.STEP_TRY_WATERMARK: ((STORE, WATERMARK),),
+    steps.STEP_CHARGE_ADD: ((RMW, COUNT), (LOAD, WATERMARK), (LOAD, PARENT)),
+    steps.STEP_CHARGE_WATERMARK: ((STORE, WATERMARK),),
+    steps.STEP_CANCEL: ((RMW, COUNT), (LOAD, PARENT)),
+    steps.STEP_LIMIT: ((RMW, LIMIT),),
 }
 
 # Who is booked: the functions of the step log, and those around them.
@@ -133,7 +133,7 @@ def step_tables(layout):
         function[code] = FUNCTIONS.index(step.function) if step.function in FUNCTIONS else FN_OTHER
         own[code] = step.line == "own"
         seen = set()
-        if code in (mechanism.STEP_FAILCNT, mechanism.STEP_TRY_WATERMARK, mechanism.STEP_CHARGE_WATERMARK):
+        if code in (steps.STEP_FAILCNT, steps.STEP_TRY_WATERMARK, steps.STEP_CHARGE_WATERMARK):
             seen.add(layout.count)  # the add before it took that line
         for kind, word in _TOUCHES.get(code, ()):
             line = getattr(layout, WORDS[word])

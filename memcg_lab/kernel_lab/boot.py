@@ -15,19 +15,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-from .cgroupfs import Samples, sample_fields
+from ..host.cgroupfs import Samples, sample_fields
+from ..traces.check import check_files
 from .probes import Probes, Symbols, disassembler, find_probes
-from .recorder import (
-    BUFFER_KB,
-    CPUS_MAX,
-    LAB,
-    Traffic,
-    compile_workload,
-    convert,
-    missing_programs,
-    record_here,
-)
-from .trace import check_files
+from .recorder import BUFFER_KB, CPUS_MAX, LAB, Traffic, compile_workload, convert, missing_programs, record_here
 from .vmlinux import text_address, unpack
 
 KERNEL = "linux-image-cloud-amd64"  # Debian's kernel for virtual machines: small, and with kprobes
@@ -274,7 +265,7 @@ def boot(build, kernel, settings, cpus=2, say=print, probes=()):
     build : pathlib.Path
     kernel : Kernel
     settings : dict
-        Read by ``kernel_lab/init``: TASK and what belongs to it.
+        Read by ``image/init``: TASK and what belongs to it.
     cpus : int, optional
     say : callable, optional
     probes : iterable of str, optional

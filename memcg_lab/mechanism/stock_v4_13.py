@@ -1,4 +1,4 @@
-"""The stock: pages charged in advance, kept by each CPU for one cgroup, and the rules of v4.13 and v4.14 for it.
+"""The stock of v4.13: pages charged in advance, kept by each CPU for one cgroup; socket pages are not given back to it.
 
 Each rule is a function of the state, a CPU and what it needs; a policy names four of them (``policy.py``).
 
@@ -6,11 +6,9 @@ Kernel: ``consume_stock``, ``refill_stock``, ``drain_stock``, ``mem_cgroup_uncha
 """
 
 from .._jit import inline
-from .layout import (
-    CSS_CALLS,
-    DRAIN_CAP,
-    DRAIN_OTHER_MEMCG,
-    PAGES_DRAINED,
+from .page_counter import page_counter_uncharge
+from .records import CSS_CALLS, DRAIN_OTHER_MEMCG, PAGES_DRAINED
+from .steps import (
     STEP_CONSUME_HIT,
     STEP_CONSUME_MISS,
     STEP_CSS_GET,
@@ -19,9 +17,8 @@ from .layout import (
     STEP_DRAIN_OWNER,
     STEP_REFILL,
     STEP_REFILL_OWNER,
+    step,
 )
-from .page_counter import page_counter_uncharge
-from .steplog import step
 
 
 @inline
@@ -101,60 +98,7 @@ def refill_stock(st, batch, drain, cpu, memcg, nr_pages):
 
 
 @inline
-def refill_stock_capped(st, batch, drain, cpu, memcg, nr_pages):
-    """The first hunk of 475d048: above the batch the stock is drained wholly, not by its surplus."""
-    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
-    if st.stock[cpu, 0].nr_pages > batch:
-        drain(st, cpu, 0, DRAIN_CAP)
-
-
-@inline
-def drain_stock_v6_1(st, cpu, slot, cause):
-    """From v5.9 on a stock holds one reference for its cgroup, not one a page (1a3e1f40962c)."""
-    stock = st.stock[cpu, slot]
-    memcg = stock.memcg
-    nr_pages = stock.nr_pages
-    if nr_pages != 0:
-        uncharge_counters(st, cpu, memcg, nr_pages)
-        stock.nr_pages = 0
-        step(st.log, cpu, STEP_DRAIN, cpu, nr_pages, stock.nr_pages)
-        st.work[cpu, cause] += 1
-        st.work[cpu, PAGES_DRAINED] += nr_pages
-    stock.memcg = -1
-    if memcg >= 0:
-        css_put_many(st, cpu, memcg, 1)
-        step(st.log, cpu, STEP_DRAIN_OWNER, cpu, memcg, stock.memcg)
-
-
-@inline
-def refill_stock_v6_1(st, batch, drain, cpu, memcg, nr_pages):
-    """v5.9 and later, until v6.15: the same with the stock's one reference, and without the cap."""
-    stock = st.stock[cpu, 0]
-    if stock.memcg != memcg:
-        drain(st, cpu, 0, DRAIN_OTHER_MEMCG)
-        css_get_many(st, cpu, memcg, 1)
-        step(st.log, cpu, STEP_REFILL_OWNER, cpu, stock.memcg, memcg)
-        stock.memcg = memcg
-    stock.nr_pages += nr_pages
-    step(st.log, cpu, STEP_REFILL, cpu, stock.nr_pages - nr_pages, stock.nr_pages)
-
-
-@inline
-def refill_stock_v6_1_capped(st, batch, drain, cpu, memcg, nr_pages):
-    """v6.1: with the cap of 475d048."""
-    refill_stock_v6_1(st, batch, drain, cpu, memcg, nr_pages)
-    if st.stock[cpu, 0].nr_pages > batch:
-        drain(st, cpu, 0, DRAIN_CAP)
-
-
-@inline
 def uncharge_to_counter(st, batch, refill, drain, cpu, memcg, nr_pages):
     """v4.13: give socket pages back to every level of the counter, one atomic each, and put the references."""
     page_counter_uncharge(st, cpu, memcg, nr_pages)
     css_put_many(st, cpu, memcg, nr_pages)
-
-
-@inline
-def uncharge_to_stock(st, batch, refill, drain, cpu, memcg, nr_pages):
-    """The second hunk of 475d048: give socket pages back into the stock; their references go with them."""
-    refill(st, batch, drain, cpu, memcg, nr_pages)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..mechanism.layout import CANCEL_CHARGE, CHARGE_SKMEM, SOFTIRQ, TASK, TRY_CHARGE, UNCHARGE_SKMEM, op_dtype
+from ..checks import whole_number
+from ..mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, SOFTIRQ, TASK, TRY_CHARGE, UNCHARGE_SKMEM, op_dtype
 from ..system import CPUS_MAX, System
-from ..workload import whole_number
-from .trace import trace_policy
-from .trace_text import read_rows
+from .check import trace_policy
+from .text import read_rows
 
 POINTS = 20_000  # looks at the slack; a shorter trace is looked at after every operation
 LEVELS = 3  # counters from the cgroup to the root: /a/b, as in the bundled recordings

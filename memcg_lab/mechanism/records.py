@@ -1,11 +1,11 @@
-"""Record dtypes, constants and event codes: what the state of the machine looks like in memory."""
+"""Record dtypes and constants: what the state of the mechanism looks like in memory, and what an operation is."""
 
 from collections import namedtuple
 
 import numpy as np
 
 
-def _codes(names):
+def codes(names):
     """One code a name. As numpy integers, because numba compiles a function anew for every plain integer constant."""
     return [np.int64(code) for code in range(len(names))]
 
@@ -131,7 +131,7 @@ WORK = (
     FORCED,
     NOMEM,
     CSS_CALLS,
-) = _codes(WORK)
+) = codes(WORK)
 DRAIN_CAUSES = WORK[DRAIN_OTHER_MEMCG : DRAIN_CPU_DEAD + 1]
 
 # --- totals: State.total ---------------------------------------------------------------------------------------------
@@ -195,108 +195,7 @@ op_dtype = np.dtype(
 TASK, SOFTIRQ, NORETRY, NOFAIL, DYING, IN_OOM = 0, 1, 2, 4, 8, 16
 CONTEXTS = {"task": TASK, "softirq": SOFTIRQ}
 
-SEND, RECEIVE = _codes(("send", "receive"))  # what a socket schedules memory for
+SEND, RECEIVE = codes(("send", "receive"))  # what a socket schedules memory for
 
 # Why a replay stopped.
 BAD_OP, BAD_CPU, BAD_MEMCG, BAD_NR, BAD_ROOT, BAD_UNDERFLOW, BAD_SOCKET, BAD_FORWARD = range(1, 9)
-
-# --- the step log ----------------------------------------------------------------------------------------------------
-step_dtype = np.dtype(
-    [
-        ("op", np.int64),  # number of the operation in its stream
-        ("cpu", np.int32),
-        ("step", np.int32),  # one of STEPS
-        ("where", np.int64),  # which counter, cgroup, CPU or socket was touched
-        ("before", np.int64),
-        ("after", np.int64),
-    ]
-)
-
-Step = namedtuple("Step", "function rule what line atomic")
-# function: the kernel's. rule: what the line does, in our words. what: the thing whose value changes, to be followed by
-# its number. line: whose cache line that is: "shared" by every CPU, this CPU's "own", the "socket"'s, or "none"
-# (registers). atomic: a read-modify-write on a shared line.
-STEPS = (
-    Step(
-        "mem_cgroup_charge_skmem",
-        "count the pages as socket memory on this CPU",
-        "MEMCG_SOCK of memcg",
-        "own",
-        False,
-    ),
-    Step(
-        "mem_cgroup_uncharge_skmem",
-        "take the pages off this CPU's socket memory",
-        "MEMCG_SOCK of memcg",
-        "own",
-        False,
-    ),
-    Step("consume_stock", "hit: take the pages from this CPU's stock", "stock of CPU", "own", False),
-    Step("consume_stock", "miss: too few pages of this cgroup in the stock", "stock of CPU", "own", False),
-    Step("refill_stock", "remember the cgroup", "owner of the stock of CPU", "own", False),
-    Step("refill_stock", "put the pages into this CPU's stock", "stock of CPU", "own", False),
-    Step("drain_stock", "empty the stock", "stock of CPU", "own", False),
-    Step("drain_stock", "forget the cgroup", "owner of the stock of CPU", "own", False),
-    Step("page_counter_try_charge", "add to this level, speculatively", "count of", "shared", True),
-    Step("page_counter_try_charge", "over the limit: take it back", "count of", "shared", True),
-    Step("page_counter_try_charge", "count the failure", "failcnt of", "shared", False),
-    Step("page_counter_try_charge", "raise the watermark", "watermark of", "shared", False),
-    Step("page_counter_charge", "add to this level, whatever the limit", "count of", "shared", True),
-    Step("page_counter_charge", "raise the watermark", "watermark of", "shared", False),
-    Step("page_counter_cancel", "subtract from this level", "count of", "shared", True),
-    Step("page_counter_limit", "exchange the limit", "limit of", "shared", True),
-    Step("css_get_many", "take one reference for each page", "references of memcg", "own", False),
-    Step("css_put_many", "put one reference for each page", "references of memcg", "own", False),
-    Step("try_charge", "ask for reclaim", "reclaim calls, for memcg", "shared", False),
-    Step("try_charge", "give up: out of memory", "OOM calls, for memcg", "shared", False),
-    Step("try_charge", "force the charge", "pages forced into memcg", "none", False),
-    Step("try_charge", "over memory.high", "notice of memory.high of memcg", "shared", False),
-    Step("drain_all_stock", "send work to another CPU", "drain work on CPU", "own", False),
-    Step(
-        "__sk_mem_raise_allocated",
-        "add to the protocol's counter",
-        "memory_allocated of protocol",
-        "shared",
-        True,
-    ),
-    Step("__sk_mem_raise_allocated", "suppress: take it back", "memory_allocated of protocol", "shared", True),
-    Step(
-        "__sk_mem_reduce_allocated",
-        "subtract from the protocol's counter",
-        "memory_allocated of protocol",
-        "shared",
-        True,
-    ),
-    Step("sk_forward_alloc", "bytes charged in advance", "forward_alloc of socket", "socket", False),
-    Step("return", "what the caller gets", "the caller", "none", False),
-)
-(
-    STEP_SOCK_ADD,
-    STEP_SOCK_SUB,
-    STEP_CONSUME_HIT,
-    STEP_CONSUME_MISS,
-    STEP_REFILL_OWNER,
-    STEP_REFILL,
-    STEP_DRAIN,
-    STEP_DRAIN_OWNER,
-    STEP_TRY_ADD,
-    STEP_TRY_UNDO,
-    STEP_FAILCNT,
-    STEP_TRY_WATERMARK,
-    STEP_CHARGE_ADD,
-    STEP_CHARGE_WATERMARK,
-    STEP_CANCEL,
-    STEP_LIMIT,
-    STEP_CSS_GET,
-    STEP_CSS_PUT,
-    STEP_RECLAIM,
-    STEP_OOM,
-    STEP_FORCE,
-    STEP_HIGH,
-    STEP_REMOTE_DRAIN,
-    STEP_PROTO_ADD,
-    STEP_PROTO_UNDO,
-    STEP_PROTO_SUB,
-    STEP_FORWARD,
-    STEP_RETURN,
-) = _codes(STEPS)

@@ -9,8 +9,8 @@ import pathlib
 import re
 import zlib
 
-from .probes import Symbols
-from .recorder import COLUMNS, parsed_events, rows_of_events
+from ..kernel_lab.probes import Symbols
+from ..kernel_lab.recorder import COLUMNS, parsed_events, rows_of_events
 
 Row = collections.namedtuple("Row", ("line", *COLUMNS))
 Row.__doc__ = """One event: ``line`` of its file, then the columns of the csv. Unknown numbers are -1.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from .probes import Symbols, disassembler, find_probes
 from .vmlinux import text_address, unpack
 
-LAB = pathlib.Path(__file__).resolve().parent / "kernel_lab"
+LAB = pathlib.Path(__file__).resolve().parent / "image"
 COLUMNS = ("cpu", "t_us", "pid", "softirq", "ev", "memcg", "nr", "cached", "avail", "cause")
 MODES = ("cross", "same", "rr")
 CPUS_MAX, PAIRS_MAX, MIB_MAX = 16, 64, 512
@@ -66,7 +66,7 @@ class Traffic:
                 raise ValueError(f"{name} is {value:,}; allowed are 1 to {highest:,}.")
 
     def command(self, program, pause_us=0):
-        """The words of `kernel_lab/workload.c`; the receiver sleeps ``pause_us`` microseconds after each read."""
+        """The words of `kernel_lab/image/workload.c`; the receiver sleeps ``pause_us`` microseconds after each read."""
         return f"{program} {self.mode} {self.pairs} {self.mib} {self.chunk} {pause_us}"
 
 
@@ -343,7 +343,7 @@ def missing_programs(names):
 
 
 def compile_workload(out, static):
-    """Compile ``kernel_lab/workload.c``.
+    """Compile ``kernel_lab/image/workload.c``.
 
     Raises
     ------

@@ -4,9 +4,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..figures.series import COUNTER_ATOMIC
-from ..mechanism.layout import (
-    OPS,
+from .mechanism.records import OPS
+from .mechanism.steps import (
+    COUNTER_ATOMIC,
     STEP_CANCEL,
     STEP_CONSUME_HIT,
     STEP_CSS_GET,

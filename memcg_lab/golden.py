@@ -1,0 +1,163 @@
+"""The answers of the kernel's own code: read, and compared with ours, every field of every operation."""
+
+import gzip
+import json
+import pathlib
+import zlib
+from collections import namedtuple
+
+import numpy as np
+
+from .checks import whole_number
+from .mechanism.policy import POLICIES
+from .mechanism.records import CONTEXTS, OPS, op_dtype
+from .system import System
+from .workload import stream
+
+Scenario = namedtuple("Scenario", "config state ops expected")
+Mismatch = namedtuple("Mismatch", "scenario op field expected got")
+Tally = namedtuple("Tally", "scenarios ops fields mismatches")
+
+
+def system_of(config, policy):
+    """The system a golden scenario starts with."""
+    if config["batch"] != policy.batch:
+        policy = policy.with_rules(f"{policy.name}, batch {config['batch']}", batch=config["batch"])
+    return System(
+        config["parent"],
+        cpus=config["ncpu"],
+        policy=policy,
+        limits=config["limit"],
+        highs=config["high"],
+        root=config["root"],
+        legacy=not config["dfl"],
+        memsw=bool(config["memsw"]),
+        underflow="record",
+    )
+
+
+def check_scenario(scenario, policy):
+    """Replay one scenario; the number of fields compared and the mismatches, first to last.
+
+    Returns
+    -------
+    (int, list of Mismatch)
+    """
+    system = system_of(scenario.config, policy)
+    name = scenario.config["name"]
+    mismatches = _differences(name, "start", scenario.state, system.snapshot())
+    fields = len(scenario.state)
+    for number, expected in enumerate(scenario.expected):
+        try:
+            system.replay(scenario.ops[number : number + 1])
+        except ValueError as error:
+            mismatches.append(Mismatch(name, number, "op", "allowed", str(error)))
+        got = {"ret": system.last_return, **system.snapshot()}
+        mismatches += _differences(name, number, expected, got)
+        fields += len(expected)
+    return fields, mismatches
+
+
+def check_files(paths, policy_name):
+    """Check files, print each mismatch and last ``scenarios N ops M fields K mismatches X``; 0 if X is 0, else 1."""
+    scenarios = [(path, scenario) for path in paths for scenario in read_golden(path)]
+    tally = Tally(0, 0, 0, 0)
+    for path, scenario in scenarios:
+        try:
+            fields, mismatches = check_scenario(scenario, POLICIES[policy_name])
+        except ValueError as error:
+            raise ValueError(f"{path}, scenario {scenario.config['name']}: {error}") from None
+        for m in mismatches:
+            print(f"{m.scenario}, op {m.op}, {m.field}: expected {m.expected}, got {m.got}")
+        tally = Tally(
+            tally.scenarios + 1,
+            tally.ops + len(scenario.ops),
+            tally.fields + fields,
+            tally.mismatches + len(mismatches),
+        )
+    print(f"scenarios {tally.scenarios} ops {tally.ops} fields {tally.fields} mismatches {tally.mismatches}")
+    return 1 if tally.mismatches else 0
+
+
+def _differences(scenario, op, expected, got):
+    """Fields that differ, and fields that only one side has."""
+    return [
+        Mismatch(scenario, op, field, expected.get(field, "no such field"), got.get(field, "no such field"))
+        for field in {**expected, **got}
+        if field not in expected or field not in got or expected[field] != got[field]
+        if not (op == "start" and field == "ret")
+    ]
+
+
+GOLDEN_OPS = {"uncharge_batch": "cancel_charge"}  # the golden files' name for the same thing
+
+
+def read_golden(path):
+    """Read a golden file: what the kernel's own code answered, op by op.
+
+    Parameters
+    ----------
+    path : str or Path
+        JSON lines, plain or gzip; the format is described in ``data/golden/FORMAT.md``.
+
+    Returns
+    -------
+    list of Scenario
+        ``config`` and first ``state`` as dicts, ``ops`` as a stream, ``expected`` one dict of fields an operation.
+
+    Raises
+    ------
+    ValueError
+        If a line is not what the format says; the message has the line number.
+    """
+    path = pathlib.Path(path)
+    scenarios = []
+    number = 0
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                number += 1
+                if line.strip():
+                    _read_golden_line(scenarios, json.loads(line))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file.") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); is the file cut off?") from None
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise ValueError(f"{path}, line {number}: not a golden line ({type(error).__name__}: {error}).") from None
+    except ValueError as error:
+        raise ValueError(f"{path}, line {number}: {error}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}, after line {number}: cannot be read ({error}).") from None
+    if not scenarios:
+        raise ValueError(f"{path}: no scenario in it.")
+    return [s._replace(ops=np.concatenate([stream(0), *s.ops])) for s in scenarios]
+
+
+def _read_golden_line(scenarios, row):
+    if "config" in row:
+        config = row["config"]
+        for name in ("name", "ncpu", "parent", "limit", "high", "root", "dfl", "memsw", "batch"):
+            config[name]
+        scenarios.append(Scenario(config, dict(row["state"]), [], []))
+        return
+    if not scenarios:
+        raise ValueError("an operation stands before the first scenario.")
+    name = GOLDEN_OPS.get(row["op"], row["op"])
+    if name not in OPS:
+        raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
+    if row["ctx"] not in CONTEXTS:
+        raise ValueError(f'ctx is "{row["ctx"]}"; it must be "task" or "softirq".')
+    one = np.zeros(1, op_dtype)
+    values = {
+        "op": OPS.index(name),
+        "ctx": CONTEXTS[row["ctx"]],
+        "cpu": row["cpu"],
+        "memcg": row["memcg"],
+        "nr": row["nr"],
+    }
+    for field, value in values.items():
+        info = np.iinfo(op_dtype[field])
+        one[field] = whole_number(field, value, int(info.min), int(info.max))
+    scenarios[-1].ops.append(one)
+    scenarios[-1].expected.append({k: v for k, v in row.items() if k not in ("i", "cpu", "op", "memcg", "nr", "ctx")})

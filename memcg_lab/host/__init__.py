@@ -1,0 +1,1 @@
+"""Host: this machine's cgroup files, and a bounded workload over loopback."""

@@ -1,0 +1,1 @@
+"""Kernel lab: boot a real kernel, set probes, record what its stocks and counters do."""

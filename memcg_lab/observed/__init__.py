@@ -1,1 +1,0 @@
-"""Observed: real kernels, their traces and their cgroup files."""
