@@ -7,6 +7,7 @@ from typing import Any
 from .. import _jit
 from ..checks import whole_number
 from .memcontrol import bind_memcontrol, reclaim_nothing
+from .operations import bind_operations
 from .records import CHARGE_BATCH
 from .replay import bind_replay
 from .sock import bind_sock
@@ -114,9 +115,10 @@ def bind(policy, sockets=False):
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
     memcontrol, key = bind_rules(policy)
-    sock = bind_sock(memcontrol.charge_skmem, memcontrol.uncharge_skmem) if sockets else None
+    operations = bind_operations(memcontrol)
+    sock = bind_sock(operations) if sockets else None
     key = None if key is None else f"{key} sockets {sockets}"
-    return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, sock)
+    return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, operations, sock)
 
 
 def bind_rules(policy):
