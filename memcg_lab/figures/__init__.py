@@ -1,5 +1,6 @@
 """Figures: one function a figure, one look for all; each returns picture, caption, sentence and data table."""
 
+from ..history import record
 from .base import Figure
 from .charts import (
     atomics_by_depth,
@@ -15,7 +16,7 @@ from .charts import (
 from .contention import measured_beside_models, throughput_over, time_by_function
 from .measured import measured_rules, predicted_runs
 from .profile_model import host_map, listing_beside
-from .series import giving_back, record
+from .series import giving_back
 from .traces import trace_window, what_if
 
 __all__ = [

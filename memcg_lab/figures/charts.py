@@ -5,9 +5,9 @@ import pandas as pd
 
 from .. import words as text
 from ..checks import whole_number
+from ..history import path as path_up
 from ..system import System
 from .base import FURTHER, LOOKS, Figure, canvas, label_ends, looks, styled, thousands, whole
-from .series import _path
 
 ROWS_SHOWN = 20  # of a long series in its data table, plus the start
 BARS_SHOWN = 30  # of a long profile; more could not be read
@@ -64,7 +64,7 @@ def atomics_by_level(before, after, leaf=None):
         leaf = max(leaves, key=lambda m: (taken["before"][m], -m))
     elif isinstance(leaf, bool) or leaf not in range(len(before.parents)):
         raise ValueError(f"leaf is {leaf!r}; this tree has memcgs 0 to {len(before.parents) - 1}.")
-    path = _path(before.parents, leaf)
+    path = path_up(before.parents, leaf)
     names = ["leaf", *(f"level {k}" for k in range(len(path) - 2, 0, -1)), "root"][-len(path) :]
     table = pd.DataFrame(
         {"memcg": path, **{name: values[path] for name, values in taken.items()}},

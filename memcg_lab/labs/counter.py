@@ -69,8 +69,8 @@ def run(depth, limit, limit_level, traffic):
     return Run(
         history,
         names,
-        [state.usage[depth] for state in history.states],
-        [state.watermark[depth] for state in history.states],
+        history.usage[:, depth].tolist(),
+        history.watermark[:, depth].tolist(),
     )
 
 
@@ -147,9 +147,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
     def landmarks(self, result):
         """See the base."""
         history = result.run.history
-        return [
-            k for k in range(1, OPERATIONS + 1) if any(code == STEP_FAILCNT for _, _, code, *_ in history.steps(k - 1))
-        ]
+        return [k for k in range(1, OPERATIONS + 1) if any(step.step == STEP_FAILCNT for step in history.steps(k - 1))]
 
     def sentence(self, result=None):
         """Who refused the operation at the cursor, what it cost, and the state after it."""
@@ -160,7 +158,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
                 f"Nothing has run yet: {text.count(OPERATIONS, 'operation')} wait. The limit of "
                 f"{here.names[result.limit_level]} is {text.count(result.limit, 'page')}."
             )
-        failures = sum(here.history.states[k].failcnt)
+        failures = sum(here.history.state(k).failcnt)
         return (
             f"Operation {k} of {OPERATIONS}, {_operation(here.history, k)}: {_outcome(result)}. The leaf counts "
             f"{text.count(here.count[k], 'page')}, the limit is {text.number(result.limit)}; so far "
@@ -171,7 +169,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         """Every level at the cursor, the leaf first."""
         result = result or self.result
         k, here = result.position, result.run
-        state = here.history.states[k]
+        state = here.history.state(k)
         levels = range(result.depth, -1, -1)
         return pd.DataFrame(
             {
@@ -186,7 +184,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
 
     def _atomics(self, result, k, memcg):
         steps = result.run.history.steps(k - 1) if k else []
-        return sum(where == memcg and machines.is_counter_atomic(code) for _, _, code, where, _, _ in steps)
+        return sum(step.where == memcg and machines.is_counter_atomic(step.step) for step in steps)
 
     def _series(self, result):
         return {"watermark of the leaf": result.run.watermark, "count of the leaf": result.run.count}
@@ -212,7 +210,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         history = here.history
         head = f"Operation {k} of {OPERATIONS}: {_operation(history, k)}" if k else "Start: nothing has run"
         outcome = text.capital(_outcome(result)) if k else "Nothing is charged"
-        state, past = history.states[k], history.states[max(0, k - 1)]
+        state, past = history.state(k), history.state(max(0, k - 1))
         columns = ("counter", "count", "limit", "watermark", "failcnt", "atomics")
         titles = "".join(f'<th scope="col"{" class=l" if i == 0 else ""}>{name}</th>' for i, name in enumerate(columns))
         rows = []
@@ -256,13 +254,13 @@ def _outcome(result):
     """What became of the operation at the cursor, and what it cost, in words."""
     k, here = result.position, result.run
     steps = here.history.steps(k - 1)
-    codes = [code for _, _, code, _, _, _ in steps]
+    codes = [step.step for step in steps]
     cost = text.count(int(here.history.atomics[k - 1]), "atomic")
     called = OPS[here.history.ops["op"][k - 1]]
     if called == "cancel_charge":
         return f"given back at every level, with {cost}"
-    refusals = [where for _, _, code, where, _, _ in steps if code == STEP_FAILCNT]
-    answer = next(after for _, _, code, _, _, after in reversed(steps) if code == STEP_RETURN)
+    refusals = [step.where for step in steps if step.step == STEP_FAILCNT]
+    answer = next(step.after for step in reversed(steps) if step.step == STEP_RETURN)
     if not refusals:
         return f"served from the stock, with {cost}" if STEP_CONSUME_HIT in codes else f"it fits, with {cost}"
     who = "the root" if refusals[0] == 0 else "the leaf" if refusals[0] == result.depth else f"memcg {refusals[0]}"

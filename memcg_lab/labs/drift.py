@@ -56,10 +56,10 @@ Result = namedtuple("Result", "cpus depth cap traffic label before now bound")
 def drift(policy, cpus, depth, traffic):
     """What the counter is ahead after each operation of one traffic under one policy."""
     history = History(System.chain(depth, cpus=cpus, policy=policy), TRAFFIC[traffic](cpus, depth))
-    usage = np.array([state.usage for state in history.states])
-    ahead = usage - np.array([state.sock[depth] for state in history.states])[:, None]
+    usage = history.usage
+    ahead = usage - history.sock[:, depth, None]
     pages = ahead[:, depth]
-    stocks = history.states[int(pages.argmax())].stock
+    stocks = history.state(int(pages.argmax())).stock
     return Drift(pages, ahead.max(axis=0).tolist(), [held for _, held in stocks], int(history.total[-1]))
 
 

@@ -129,7 +129,7 @@ was drained). So far 105 before, 9 after.
         columns = {}
         for name in ("before", "after"):
             history = getattr(result.run, name)
-            state = history.states[k]
+            state = history.state(k)
             column = {
                 "atomics in this operation": int(history.atomics[k - 1]) if k else 0,
                 "atomics so far": int(history.total[k]),
@@ -204,7 +204,7 @@ was drained). So far 105 before, 9 after.
 def _reason(history, k):
     """Why the operation cost what it cost after the patch, in a few words."""
     steps = history.steps(k - 1)
-    codes = [code for _, _, code, _, _, _ in steps]
+    codes = [step.step for step in steps]
     if STEP_DRAIN in codes:
         if STEP_REFILL in codes and codes.index(STEP_REFILL) < codes.index(STEP_DRAIN):
             return f"the stock passed {history.policy.batch} pages and was drained"

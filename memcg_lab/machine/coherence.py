@@ -42,7 +42,7 @@ event_dtype = np.dtype([(name, np.int64) for name in ("time", "cpu", "op", "line
 
 # The step log, read for nothing but the step and where it was. Its header also needs "before" and "after"; the other
 # two lie on top of them, so that the compiler leaves them out.
-_PLACES = {"op": 0, "before": 0, "cpu": 8, "after": 8, "where": 16, "step": 24}
+_PLACES = {"op": 0, "before": 0, "cpu": 8, "after": 8, "where": 16, "step": 24, "slot": 26}
 log_dtype = np.dtype(
     {
         "names": list(_PLACES),
