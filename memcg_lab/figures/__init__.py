@@ -2,6 +2,7 @@
 
 from ..history import record
 from .base import Figure
+from .cache_lines import cache_lines
 from .charts import (
     atomics_by_depth,
     atomics_by_level,
@@ -25,6 +26,7 @@ __all__ = [
     "atomics_by_level",
     "atomics_over_ops",
     "atomics_per_page",
+    "cache_lines",
     "counter_and_stat",
     "drift_bound",
     "giving_back",
