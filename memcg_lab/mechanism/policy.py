@@ -12,7 +12,7 @@ from .replay import bind_replay
 from .sock import bind_sock
 from .stock_v4_13 import consume_stock, drain_stock, refill_stock, uncharge_to_counter
 from .stock_v4_14 import refill_stock_capped, uncharge_to_stock
-from .stock_v6_1 import drain_stock_v6_1, refill_stock_v6_1_capped
+from .stock_v6_1 import drain_stock_v6_1, refill_stock_v6_1, refill_stock_v6_1_capped
 
 SLOTS_MAX = 64
 BATCH_MAX = 2**16  # pages; far above any batch the kernel has had (32 and 64)
@@ -34,6 +34,8 @@ class Policy:
         The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock_v4_13.py``.
     css_by_page : bool
         One reference of the cgroup for each page charged (until v5.8); else one for each stock that caches it.
+    uncapped : callable or None
+        The ``refill`` rule without its cap; None if it has no cap.
     reclaim : callable
         ``reclaim(st, cpu, over, nr_pages) -> pages freed``; by default nothing can be freed. It must answer 0 when
         nothing was freed: as in the kernel, a charge tries again for as long as reclaim makes progress.
@@ -62,6 +64,7 @@ class Policy:
     uncharge: Any = field(default=uncharge_to_counter, repr=False)
     reclaim: Any = field(default=reclaim_nothing, repr=False)
     css_by_page: bool = True
+    uncapped: Any = field(default=None, repr=False)
 
     def __post_init__(self):
         whole_number("batch", self.batch, 1, BATCH_MAX)
@@ -90,12 +93,19 @@ class Policy:
 
 
 V4_13 = Policy("v4.13")  # before the patch
-V4_14 = V4_13.with_rules("v4.14", refill=refill_stock_capped, uncharge=uncharge_to_stock)  # after it
-CAP_ONLY = V4_13.with_rules("v4.13 + cap hunk", refill=refill_stock_capped)
+V4_14 = V4_13.with_rules(  # after it
+    "v4.14", refill=refill_stock_capped, uncapped=refill_stock, uncharge=uncharge_to_stock
+)
+CAP_ONLY = V4_13.with_rules("v4.13 + cap hunk", refill=refill_stock_capped, uncapped=refill_stock)
 UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=uncharge_to_stock)
 
 V6_1 = V4_14.with_rules(  # 1813e51eece0: batch 64; 1a3e1f40962c: one reference a stock
-    "v6.1", batch=64, refill=refill_stock_v6_1_capped, drain=drain_stock_v6_1, css_by_page=False
+    "v6.1",
+    batch=64,
+    refill=refill_stock_v6_1_capped,
+    uncapped=refill_stock_v6_1,
+    drain=drain_stock_v6_1,
+    css_by_page=False,
 )
 
 POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY, V6_1)}
