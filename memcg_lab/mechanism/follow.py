@@ -9,11 +9,10 @@ from .records import DRAIN_LOCAL_CALL, codes
 from .steps import STEP_DRAIN, STEP_DRAIN_OWNER
 
 CONSUME, REFILL, DRAIN = codes(("consume", "refill", "drain"))  # the rules that look at a stock
-UNSEEN = -2  # a cgroup's number where nothing was predicted; -1 is an empty slot
 
-# One look: a rule begins on a CPU, for a cgroup and so many pages, and the slot it looks at holds `avail` pages of
-# `cached` (-1 = none). A drain names no cgroup and no pages of its own.
-look_dtype = np.dtype([(name, np.int64) for name in ("rule", "cpu", "memcg", "nr_pages", "cached", "avail")])
+# One look: a rule begins on a CPU, for a cgroup and so many pages, and a slot of the CPU (-1 = not named) holds `avail`
+# pages of `cached` (-1 = none). A drain names no cgroup and no pages of its own.
+look_dtype = np.dtype([(name, np.int64) for name in ("rule", "cpu", "slot", "memcg", "nr_pages", "cached", "avail")])
 
 # What the rules say of a look. memcg, nr_pages: what the slot holds before it. hit: 1 = the stock serves the charge.
 # left: pages in all slots of the CPU after it.
@@ -33,19 +32,18 @@ def bind_follow(policy):
     Returns
     -------
     callable
-        ``follow(st, batch, looks, seen, predicted, drained) -> looks that were followed``, fewer than there are if
-        the next one's steps found no room in the log or its drains none in ``drained``.
+        ``follow(st, batch, looks, predicted, drained) -> looks that were followed``, fewer than there are if the
+        next one's steps found no room in the log or its drains none in ``drained``.
 
         st : State
-            With a step log. Its stocks are moved from look to look.
+            With a step log. Its last cgroup stands for whatever a slot holds that was not seen yet: no look names it,
+            and a recording that begins in the middle of things has it in every slot.
         batch : int
             Pages.
         looks : ndarray of ``look_dtype``, shape (n,)
-            CPUs, cgroups and rules that exist.
-        seen : ndarray of bool, shape (cpus, slots)
-            Slots whose contents are known; all False for a recording that begins in the middle of things.
+            CPUs, slots, cgroups and rules that exist.
         predicted : ndarray of ``prediction_dtype``, shape (n,)
-            Written.
+            Written. ``memcg`` is the last cgroup where nothing could be predicted.
         drained : ndarray of ``stock_dtype``, shape (n, most drains of a look)
             Written, in the order of the drains; zeros where there is none.
 
@@ -54,9 +52,11 @@ def bind_follow(policy):
     Kernel: ``consume_stock``, ``refill_stock`` and ``drain_stock`` of ``mm/memcontrol.c``. The rules carry their own
     state along. A slot nobody has seen is taken as a look shows it, and one that is not as predicted is set right.
 
-    A look does not name its slot. It is the one of this CPU that holds the cgroup shown. Where none does, a slot that
-    was never seen may be the one; else the rules are wrong, about an empty slot if there is one, about slot 0 if not.
-    Until it is seen, a slot counts as empty. With one slot it is always that one.
+    A charge and a refill show the slot of their cgroup; if there is none, the one that a refill would take. A drain
+    shows the slot it empties. Where a look does not name its slot, it is the one of this CPU that holds the cgroup
+    shown; else one that was never seen; else the rules are wrong, about an empty slot if there is one, about slot 0 if
+    not. With one slot it is always that one. With several that were not seen from the beginning, only looks that name
+    their slot tell in which one a cgroup lies.
     """
     return _bind(policy.consume, policy.refill, policy.drain)
 
@@ -69,20 +69,17 @@ def _bind(*rules):
     consume, refill, drain = map(_jit.inline, rules)
 
     @_jit.kernel(_jit.symbol("rules", key), key)
-    def follow(st, batch, looks, seen, predicted, drained):
+    def follow(st, batch, looks, predicted, drained):
         for k in range(looks.size):
             look = looks[k]
             told = predicted[k]
             cpu = look.cpu
-            slot = shown_slot(st, seen, cpu, look.cached)
+            slot = look.slot if look.slot >= 0 else shown_slot(st, cpu, look.cached)
             stock = st.stock[cpu, slot]
-            told.memcg = UNSEEN
-            if seen[cpu, slot]:
-                told.memcg = stock.memcg
-                told.nr_pages = stock.nr_pages
+            told.memcg = stock.memcg
+            told.nr_pages = stock.nr_pages
             stock.memcg = look.cached
             stock.nr_pages = look.avail
-            seen[cpu, slot] = True
             st.log[0].before = 0
             if look.rule == CONSUME:
                 told.hit = 1 if consume(st, batch, cpu, look.memcg, look.nr_pages) else 0
@@ -90,7 +87,8 @@ def _bind(*rules):
                 refill(st, batch, drain, cpu, look.memcg, look.nr_pages)
             else:
                 drain(st, cpu, slot, DRAIN_LOCAL_CALL)
-            told.left = know_filled(st, seen, cpu)
+            for other in range(st.stock.shape[1]):
+                told.left += st.stock[cpu, other].nr_pages
             if st.log[0].after > 0 or not note_drains(st.log, drained, k):
                 return k
         return looks.size
@@ -99,32 +97,21 @@ def _bind(*rules):
 
 
 @_jit.inline
-def shown_slot(st, seen, cpu, cached):
+def shown_slot(st, cpu, cached):
     """The slot that a look at this cgroup must be meant for."""
     found, best = 0, 0
     for slot in range(st.stock.shape[1]):
         memcg = st.stock[cpu, slot].memcg
         fit = 0
-        if not seen[cpu, slot]:
-            fit = 2
-        elif memcg == cached:
+        if memcg == cached:
             fit = 3
+        elif memcg == st.memcg.size - 1:  # not seen yet
+            fit = 2
         elif memcg < 0:
             fit = 1
         if fit > best:
             found, best = slot, fit
     return found
-
-
-@_jit.inline
-def know_filled(st, seen, cpu):
-    """A slot that a rule has filled is known, seen or not. The pages in all slots of this CPU."""
-    pages = 0
-    for slot in range(st.stock.shape[1]):
-        if st.stock[cpu, slot].memcg >= 0:
-            seen[cpu, slot] = True
-        pages += st.stock[cpu, slot].nr_pages
-    return pages
 
 
 @_jit.inline

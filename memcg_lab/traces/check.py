@@ -111,7 +111,7 @@ def check_trace(rows, policy):
     rows : list of Row
         From :func:`memcg_lab.traces.text.read_rows`.
     policy : Policy
-        With several slots, a row shows that slot of its CPU which holds the cgroup ``cached``.
+        With several slots, a row shows the slot it names, or else that of its CPU which holds ``cached``.
 
     Returns
     -------

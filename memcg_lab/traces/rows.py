@@ -12,6 +12,13 @@ Row.__doc__ = """One event: ``line`` of its file, then the columns of the csv. U
 cpu, t_us, pid, softirq: int. ev: str. memcg, cached: small integers, 0 = none. nr, avail: pages. cause: str.
 """
 
+SlotRow = namedtuple("SlotRow", (*Row._fields, "slot"))
+SlotRow.__doc__ = """A `Row` of a kernel whose stocks have several slots, with the number of the ``slot`` it shows.
+
+A charge and a refill show the slot of their cgroup; if there is none, the one that a refill would take. A drain shows
+the slot it empties.
+"""
+
 # What each event must say.
 EVENTS = {
     "chg": "memcg nr",
@@ -37,13 +44,13 @@ def write_rows(path, rows):
     ----------
     path : str or Path
         Packed if it ends in ``.xz``.
-    rows : iterable of Row
+    rows : list of Row or list of SlotRow
         Their ``line`` is not written; unknown numbers become empty.
     """
     opened = lzma.open if str(path).endswith(".xz") else open
     with opened(path, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow(rows[0]._fields[1:] if rows else COLUMNS)
         writer.writerows(map(csv_words, rows))
 
 

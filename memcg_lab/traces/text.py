@@ -8,10 +8,11 @@ import pathlib
 import re
 import zlib
 
+from ..mechanism.policy import SLOTS_MAX
 from ..mechanism.records import NR_PAGES_MAX
 from ..system import CPUS_MAX, MEMCGS_MAX
 from .ftrace import parsed_events, rows_of_events
-from .rows import COLUMNS, EVENTS, Row, with_progress
+from .rows import COLUMNS, EVENTS, Row, SlotRow, with_progress
 from .symbols import Callers, Symbols
 
 LIMITS = {
@@ -21,8 +22,10 @@ LIMITS = {
     "nr": NR_PAGES_MAX,
     "cached": MEMCGS_MAX - 1,
     "avail": NR_PAGES_MAX,
+    "slot": SLOTS_MAX - 1,
 }
 LARGEST = 2**53
+KINDS = {kind._fields[1:]: kind for kind in (Row, SlotRow)}  # by the header of the csv
 
 _PERF = re.compile(  # comm pid [cpu] (flags) seconds.micros: group:name: (address) arguments
     r"^\s*\S.*?\s+(-?\d+)(?:/\d+)?\s+\[(\d+)\]\s+(?:\S{4,6}\s+)?(\d+\.\d{6})\d*:\s+\w+:(\w+):\s+\(.*?\)\s*(.*)$"
@@ -35,15 +38,15 @@ def read_rows(path, symbols=None):
     Parameters
     ----------
     path : str or Path
-        ``.csv`` with the header of the kernel lab, also ``.gz`` or ``.xz``; text of tracefs ``trace`` or
-        ``trace_pipe``; or output of ``perf script``.
+        ``.csv`` with the header of the kernel lab (and ``slot``, for kernels with several), also ``.gz`` or ``.xz``;
+        text of tracefs ``trace`` or ``trace_pipe``; or output of ``perf script``.
     symbols : str or Path, optional
         ``/proc/kallsyms`` of the kernel that was traced, for the two latter. Without it callers are told apart by what
         they do, not by name.
 
     Returns
     -------
-    list of Row
+    list of Row or list of SlotRow
 
     Raises
     ------
@@ -94,23 +97,25 @@ def _text(path):
 
 def _csv_rows(path, text):
     lines = csv.reader(io.StringIO(text))
-    header = [name.strip().lstrip("\ufeff") for name in next(lines)]
-    if header != list(COLUMNS):
-        raise ValueError(f"{path}, line 1: the columns are {','.join(header)}; they must be {','.join(COLUMNS)}.")
+    header = tuple(name.strip().lstrip("\ufeff") for name in next(lines))
+    if header not in KINDS:
+        told = f"the columns are {','.join(header)}; they must be {','.join(COLUMNS)}"
+        raise ValueError(f"{path}, line 1: {told}, and with several slots also slot.")
     times = {}
     try:
         for words in with_progress(lines, text.count("\n"), " rows"):
             if words:
-                yield _checked(path, _row(path, lines.line_num, words), times)
+                yield _checked(path, _row(path, lines.line_num, words, KINDS[header]), times)
     except csv.Error as error:  # such as a field of more than 131,072 characters
         raise ValueError(f"{path}, line {lines.line_num}: {error}.") from None
 
 
-def _row(path, number, words):
-    if len(words) != len(COLUMNS):
-        raise ValueError(f"{path}, line {number}: {len(words)} columns; there must be {len(COLUMNS)}.")
+def _row(path, number, words, kind):
+    columns = kind._fields[1:]
+    if len(words) != len(columns):
+        raise ValueError(f"{path}, line {number}: {len(words)} columns; there must be {len(columns)}.")
     values = [number]
-    for name, word in zip(COLUMNS, words):
+    for name, word in zip(columns, words):
         if name in ("ev", "cause"):
             values.append(word)
         elif word == "":
@@ -122,7 +127,7 @@ def _row(path, number, words):
                 f'{path}, line {number}: {name} is "{word[:40]}"; it must be a whole number from 0 to '
                 f"{LIMITS.get(name, LARGEST):,}, or empty."
             )
-    return Row(*values)
+    return kind(*values)
 
 
 def _checked(path, row, times):
