@@ -41,7 +41,7 @@ class Verdict:
     ----------
     policy : Policy
     events : int
-        What could be predicted: each look at a stock but the first of a CPU, each charge to a counter, each drain.
+        What could be predicted: each look at a slot but the first, each charge to a counter, each drain.
     predicted : int
         How many of them were.
     findings : list of Finding
