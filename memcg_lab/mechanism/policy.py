@@ -64,7 +64,7 @@ class Policy:
     uncharge: Any = field(default=uncharge_to_counter, repr=False)
     reclaim: Any = field(default=reclaim_nothing, repr=False)
     css_by_page: bool = True
-    uncapped: Any = field(default=None, repr=False)
+    uncapped: Any = field(default=None, repr=False, compare=False)  # it tells of the rules, it is none of them
 
     def __post_init__(self):
         whole_number("batch", self.batch, 1, BATCH_MAX)
