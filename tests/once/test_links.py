@@ -8,12 +8,10 @@ import urllib.parse
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import links  # noqa: E402
-
-pytestmark = pytest.mark.once
 
 NOT_COMMITTED = {"build", ".venv", ".git"}
 

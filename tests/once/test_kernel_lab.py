@@ -25,8 +25,6 @@ from memcg_lab.kernel_lab.probes import Symbols, find_probes
 from memcg_lab.kernel_lab.recorder import COLUMNS, Traffic, losses, missing_here, rows_of, run_script, write_rows
 from memcg_lab.kernel_lab.vmlinux import text_address, unpack
 
-pytestmark = pytest.mark.once
-
 needs_shell = pytest.mark.skipif(not shutil.which("sh") or os.name == "nt", reason="no POSIX shell here")
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or sys.platform != "linux", reason="no gcc here, or not Linux")
 

@@ -10,9 +10,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
 
 # A project that needs nothing from an index: it brings its own build backend.

@@ -7,9 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = "memcg_lab"
 
 # Each room may import the rooms before it. Rooms of one line may not import each other.

@@ -29,8 +29,6 @@ from memcg_lab.labs import Lab, base, patch
 from memcg_lab.labs import machine_html as machines
 from memcg_lab.mechanism.steps import STEPS
 
-pytestmark = pytest.mark.once
-
 BACK_AND_FORTH = "one CPU charges, another gives back"
 
 

@@ -4,8 +4,6 @@ import pytest
 
 from memcg_lab import words as text
 
-pytestmark = pytest.mark.once
-
 
 @pytest.mark.parametrize(
     ("value", "told"),

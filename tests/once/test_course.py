@@ -28,8 +28,6 @@ from memcg_lab.mechanism.records import DRAIN_CAP
 from memcg_lab.mechanism.stock_v4_13 import css_put_many, refill_stock, uncharge_counters
 from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped
 
-pytestmark = pytest.mark.once
-
 
 def said(capsys, function, *arguments, **options):
     """What a call prints; it returns nothing, so that a cell shows the sentence alone."""
