@@ -7,6 +7,7 @@ import numpy as np
 
 from . import _jit
 from .checks import whole_number
+from .history import StepLog
 from .mechanism import records, steps
 from .mechanism.policy import V4_14, Policy, bind
 from .mechanism.records import (
@@ -22,7 +23,6 @@ from .mechanism.records import (
     OPS,
     PAGE_COUNTER_MAX,
 )
-from .mechanism.steps import STEPS
 
 CPUS_MAX = 65_536
 MEMCGS_MAX = 65_536
@@ -100,80 +100,6 @@ class Work:
         return (
             f"Work({self.atomics:,} atomics, {self.stock_hits:,} stock hits, {self.stock_misses:,} misses, "
             f"{self.drains:,} drains of {self.pages_drained:,} pages, {self.refused:,} refused)"
-        )
-
-
-class StepLog:
-    """The executed steps of a stream: a structured array with its reading.
-
-    Attributes
-    ----------
-    rows : ndarray of ``step_dtype``
-        One row a step: operation, CPU, step code, where, value before and after.
-
-    Examples
-    --------
-    >>> s = System.chain(depth=1, cpus=1)
-    >>> log = s.step_through(op("charge_skmem", cpu=0, memcg=1, nr=1))
-    >>> len(log), log.atomics()
-    (10, 2)
-    >>> print(log.sentence(2))
-    page_counter_try_charge: add to this level, speculatively (count of memory of memcg 1: 0 -> 32)
-    """
-
-    def __init__(self, rows, memcgs):
-        self.rows, self.memcgs = rows, memcgs
-
-    def __len__(self):
-        return self.rows.size
-
-    def __repr__(self):
-        ops = np.unique(self.rows["op"]).size
-        return f"StepLog({len(self):,} steps of {ops:,} operations, {self.atomics():,} atomics)"
-
-    def of_op(self, number):
-        """The steps of one operation."""
-        return StepLog(self.rows[self.rows["op"] == number], self.memcgs)
-
-    def atomics(self):
-        """How many of the steps are atomics on a line shared by all CPUs."""
-        atomic = np.array([step.atomic for step in STEPS])
-        return int(atomic[self.rows["step"]].sum())
-
-    def touched(self, number):
-        """What one step touched, in words: ``stock of CPU 1``, ``count of memory of memcg 2``."""
-        row = self.rows[number]
-        what, where = STEPS[row["step"]].what, int(row["where"])
-        if row["step"] == steps.STEP_RETURN:
-            return what
-        if what.endswith(" of"):
-            kind, where = divmod(where, self.memcgs)
-            what = f"{what} {('memory', 'memsw', 'tcpmem')[kind]} of memcg"
-        return f"{what} {where}"
-
-    def sentence(self, number):
-        """One step in words."""
-        row = self.rows[number]
-        step = STEPS[row["step"]]
-        return f"{step.function}: {step.rule} ({self.touched(number)}: {int(row['before'])} -> {int(row['after'])})"
-
-    def frame(self):
-        """The log as a pandas DataFrame, one row a step."""
-        import pandas as pd
-
-        steps = [STEPS[code] for code in self.rows["step"]]
-        return pd.DataFrame(
-            {
-                "op": self.rows["op"],
-                "cpu": self.rows["cpu"],
-                "function": [s.function for s in steps],
-                "rule": [s.rule for s in steps],
-                "touched": [self.touched(number) for number in range(len(self))],
-                "line": [s.line for s in steps],
-                "before": self.rows["before"],
-                "after": self.rows["after"],
-                "atomic": [s.atomic for s in steps],
-            }
         )
 
 
@@ -732,7 +658,7 @@ class System:
             self._run(ops, log)
             missing = int(log[0]["after"])
             if not missing:
-                return StepLog(log[1 : int(log[0]["before"]) + 1].copy(), len(self.parents))
+                return StepLog(log[1 : int(log[0]["before"]) + 1].copy(), len(self.parents), self.policy.slots)
             self._restore(backup)
             rows += missing + 1
 
@@ -799,10 +725,13 @@ class System:
         return counter["add"] + counter["sub"]
 
     def snapshot(self):
-        """The whole visible state as plain Python values, under the names of the golden files (``data/golden``)."""
+        """The visible state as plain Python values, under the names of the golden files (``data/golden``).
+
+        ``stock`` has [memcg, pages] for each CPU; with several slots, a list of such pairs for each CPU.
+        """
         n = len(self.parents)
         counter, memcg, total = (self._arrays[name] for name in ("counter", "memcg", "total"))
-        memory = counter[:n]
+        memory, stock = counter[:n], self._arrays["stock"].tolist()
         state = {
             "usage": memory["count"].tolist(),
             "max": memory["watermark"].tolist(),
@@ -810,7 +739,7 @@ class System:
             "limit": memory["limit"].tolist(),
             "css": memcg["css"].tolist(),
             "sock": self.sock.tolist(),
-            "stock": [list(slot) for cpu in self._arrays["stock"].tolist() for slot in cpu],
+            "stock": [list(cpu[0]) if self.policy.slots == 1 else [list(slot) for slot in cpu] for cpu in stock],
             "sock_cpu": self._arrays["sock"].T.tolist(),
             "rmw": {kind: int(counter[kind].sum()) for kind in ("add", "sub", "xchg")},
             "rmw_by": self.atomics_by_memcg().tolist(),
@@ -929,6 +858,8 @@ class System:
         return {name: array.copy() for name, array in self._arrays.items()}
 
     def _restore(self, backup):
+        if backup is None:
+            return
         for name, array in backup.items():
             self._arrays[name][...] = array
 
@@ -940,7 +871,9 @@ class System:
     def _run(self, ops, log):
         check_stream(ops)
         run = bind(self.policy, bool(len(self._arrays["socket"])))
-        backup = self._backup()
+        # A single operation is refused before it changes anything. So the state is put by only for a stream, and where
+        # an operation may stop half way: in a reader's rule, or interrupted where nothing is compiled.
+        backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
         arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
         form = (run, log is None)  # with a log and without it are compiled apart

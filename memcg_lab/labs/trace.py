@@ -162,7 +162,7 @@ class TraceLab(SteppedLab):
         return figures.trace_window(series, first, cursor)
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """Stocks and counter around the cursor as a sketch."""
         series, cursor, _ = self._window(result)
         return sketch.lines(series, "pages", self.sentence(result), cursor=cursor)
 

@@ -14,7 +14,6 @@ from .records import (
     BAD_SOCKET,
     BAD_UNDERFLOW,
     CANCEL_CHARGE,
-    CHARGE_SKMEM,
     CPU_DEAD,
     DRAIN_ALL,
     DRAIN_CPU_DEAD,
@@ -38,7 +37,6 @@ from .records import (
     SK_QUEUE_SEND,
     SK_RMEM_SCHEDULE,
     SK_WMEM_SCHEDULE,
-    TRY_CHARGE,
     UNCHARGE_SKMEM,
     UNDERFLOW,
 )
@@ -108,15 +106,14 @@ def bind_socket_op(sock):
     return socket_op
 
 
-def bind_replay(name, key, memcontrol, sock=None):
+def bind_replay(name, key, memcontrol, operations, sock=None):
     """Compile the replay loop for one policy, with the socket layer or, compiled sooner, without it.
 
     Returns ``replay(st, ops, refuse)``, which executes operations until the end or until one is not allowed, and
     answers ``(operations done, reason, allowed)``; the reason is 0 at the end. With ``refuse`` an uncharge of more than
     is held stops it; else the fault is counted and the counters go below zero, as in the kernel.
     """
-    try_charge, cancel_charge = memcontrol.try_charge, memcontrol.cancel_charge
-    charge_skmem, uncharge_skmem = memcontrol.charge_skmem, memcontrol.uncharge_skmem
+    page_op = operations.page_op
     drain_local, drain_all = memcontrol.drain_local, memcontrol.drain_all
     set_max, set_high = memcontrol.set_max, memcontrol.set_high
     socket_op = no_sockets if sock is None else bind_socket_op(sock)
@@ -163,39 +160,15 @@ def bind_replay(name, key, memcontrol, sock=None):
                     return k, BAD_NR, NR_PAGES_MAX
                 if code <= UNCHARGE_SKMEM and memcg == st.root:
                     return k, BAD_ROOT, st.root
-                group = st.memcg[memcg]
-                ret = 0
-                if code == CHARGE_SKMEM:
-                    group.sock_held += nr
-                    ret = charge_skmem(st, cpu, memcg, ctx, nr)
-                elif code == UNCHARGE_SKMEM:
-                    if nr > group.sock_held:
-                        if refuse:
-                            return k, BAD_UNDERFLOW, group.sock_held
-                        st.total[UNDERFLOW] += 1
-                    group.sock_held -= nr
-                    uncharge_skmem(st, cpu, memcg, nr)
-                elif code == TRY_CHARGE:
-                    ret = try_charge(st, cpu, memcg, ctx, nr)
-                    if ret == 0 and memcg != st.root:
-                        group.held += nr
-                else:
-                    if memcg != st.root:
-                        if nr > group.held:
-                            if refuse:
-                                return k, BAD_UNDERFLOW, group.held
-                            st.total[UNDERFLOW] += 1
-                        group.held -= nr
-                    cancel_charge(st, cpu, memcg, nr)
+                ret, reason, allowed = page_op(st, code, cpu, memcg, ctx, nr, refuse)
+            elif code <= SET_HIGH:
+                ret, reason, allowed = memcg_op(st, code, cpu, memcg, ctx, nr)
+            elif code <= SK_MEM_RECLAIM_PARTIAL:
+                ret, reason, allowed = socket_op(st, code, cpu, memcg, ctx, nr, refuse)
             else:
-                if code <= SET_HIGH:
-                    ret, reason, allowed = memcg_op(st, code, cpu, memcg, ctx, nr)
-                elif code <= SK_MEM_RECLAIM_PARTIAL:
-                    ret, reason, allowed = socket_op(st, code, cpu, memcg, ctx, nr, refuse)
-                else:
-                    return k, BAD_OP, code
-                if reason:
-                    return k, reason, allowed
+                return k, BAD_OP, code
+            if reason:
+                return k, reason, allowed
             step(st.log, cpu, STEP_RETURN, memcg, 0, ret)
             st.total[RET] = ret
         return ops.size, 0, 0

@@ -75,18 +75,17 @@ def sk_under_memory_pressure(st, sk):
     return st.proto[0].under_pressure != 0
 
 
-def bind_sock(charge_skmem, uncharge_skmem):
-    """Bind the socket layer to the cgroup functions of one policy."""
+def bind_sock(operations):
+    """Bind the socket layer to the operations on pages of one policy."""
+    charge_sockets, uncharge_sockets = operations.charge_sockets, operations.uncharge_sockets
 
     @function
     def charge(st, cpu, memcg, ctx, nr_pages):
-        st.memcg[memcg].sock_held += nr_pages
-        return charge_skmem(st, cpu, memcg, ctx, nr_pages)
+        return charge_sockets(st, cpu, memcg, ctx, nr_pages)
 
     @function
     def uncharge(st, cpu, memcg, nr_pages):
-        st.memcg[memcg].sock_held -= nr_pages
-        uncharge_skmem(st, cpu, memcg, nr_pages)
+        uncharge_sockets(st, cpu, memcg, nr_pages)
 
     @inline
     def may_keep(st, sk, allocated, kind):

@@ -10,7 +10,7 @@ from memcg_lab import (
     UNCHARGE_ONLY,
     V4_13,
     V4_14,
-    Policy,
+    V6_1,
     System,
     mixed,
     pingpong,
@@ -20,6 +20,7 @@ from memcg_lab.mechanism import records
 from memcg_lab.mechanism.policy import bind
 from memcg_lab.mechanism.stock_v4_13 import refill_stock, uncharge_to_counter
 from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped, uncharge_to_stock
+from two_slots import TWO_SLOTS, consume_two
 
 
 # --- a policy is data ------------------------------------------------------------------------------------------------
@@ -31,8 +32,8 @@ def test_the_patch_is_two_rules():
 
 
 def test_each_hunk_alone_is_one_rule():
-    assert V4_13.with_rules("x", refill=V4_14.refill) == CAP_ONLY.with_rules("x")
-    assert V4_13.with_rules("x", uncharge=V4_14.uncharge) == UNCHARGE_ONLY.with_rules("x")
+    assert CAP_ONLY.with_rules("x", refill=V4_13.refill) == V4_13.with_rules("x", bound=None)
+    assert UNCHARGE_ONLY.with_rules("x", uncharge=V4_13.uncharge) == V4_13.with_rules("x", bound=None)
 
 
 def test_policies_are_found_by_their_names():
@@ -72,7 +73,7 @@ def test_a_rule_that_is_no_function_is_refused(rule):
 
 def test_a_policys_repr_names_the_rules_that_differ():
     assert repr(OWN) == 'Policy("a reader\'s own", batch 32, 1 slot, drain_at_the_batch, uncharge_to_stock)'
-    assert "2 slots" in repr(Policy("x", slots=2))
+    assert "2 slots" in repr(TWO_SLOTS)
 
 
 def test_a_policy_is_bound_once():
@@ -195,3 +196,80 @@ def test_a_mutant_differs_from_the_kernel_where_it_should():
         system.charge_skmem(cpu=0, memcg=1, nr_pages=32)
     work = [cost(s, lambda s=s: s.uncharge_skmem(cpu=1, memcg=1, nr_pages=32)).drains_by_cap for s in (mutant, kernel)]
     assert work == [1, 0]
+
+
+# --- traits ----------------------------------------------------------------------------------------------------------
+def test_a_policy_says_what_bounds_its_stocks():
+    assert [(p.stock_bound, p.capped) for p in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY, V6_1)] == [
+        (31, False),
+        (32, True),
+        (32, True),
+        (None, False),
+        (64, True),
+    ]
+    assert V4_13.with_rules("x", batch=64).stock_bound == 63
+
+
+def test_what_was_said_of_a_rule_is_not_said_of_another():
+    mine = V4_14.with_rules("mine", refill=drain_at_the_batch)
+    assert (mine.stock_bound, mine.capped) == (None, False)
+    assert V4_14.with_rules("mine", refill=drain_at_the_batch, bound=31).stock_bound == 31
+
+
+def test_a_bound_that_a_reader_declares_is_held_against_the_stocks():
+    system = System.chain(depth=1, cpus=1, policy=UNCHARGE_ONLY.with_rules("mine", bound=40))
+    system.charge_skmem(cpu=0, memcg=1, nr_pages=50)
+    system.uncharge_skmem(cpu=0, memcg=1, nr_pages=40)
+    assert next(i for i in system.invariants() if "bound" in i.name).holds
+    system.uncharge_skmem(cpu=0, memcg=1, nr_pages=1)
+    assert next(i for i in system.invariants() if "bound" in i.name) == (
+        "no stock exceeds its bound",
+        False,
+        "fullest 41 pages, bound 40",
+    )
+
+
+@pytest.mark.parametrize("bound", [-1, 1.5, "much", True, lambda batch: -batch])
+def test_a_bound_that_is_no_number_of_pages_is_refused(bound):
+    with pytest.raises(ValueError, match=r"bound is .*; it must be a whole number"):
+        V4_14.with_rules("x", bound=bound)
+
+
+def test_an_uncapped_rule_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="uncapped is 3; it must be a function or None"):
+        V4_14.with_rules("x", uncapped=3)
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("policy", [V4_13, V4_14, V6_1], ids=lambda policy: policy.name)
+def test_rules_for_one_slot_are_not_given_several(policy):
+    with pytest.raises(ValueError, match=r"x: consume_stock knows one slot, not 7"):
+        policy.with_rules("x", slots=7)
+    with pytest.raises(ValueError, match=rf"x: {policy.refill.__name__} knows one slot, not 2"):
+        policy.with_rules("x", slots=2, consume=consume_two)
+
+
+def consume_first(st, batch, cpu, memcg, nr_pages):
+    stock = st.stock[cpu, 0]
+    hit = stock.memcg == memcg and stock.nr_pages >= nr_pages
+    if hit:
+        stock.nr_pages -= nr_pages
+    return hit
+
+
+def drain_first(st, cpu, slot, cause):
+    st.stock[cpu, 0].memcg = -1
+    st.stock[cpu, 0].nr_pages = 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"slots": 3}, "x has 3 slots, but its rule refill fills 2 of them"),
+        ({"consume": consume_first}, "x has 2 slots, but its rule consume finds pages in 1 of them"),
+        ({"drain": drain_first}, "x has 2 slots, but its rule drain empties 1 of them"),
+    ],
+)
+def test_a_readers_rules_that_leave_a_slot_unused_are_refused(changes, says):
+    with pytest.raises(ValueError, match=says):
+        TWO_SLOTS.with_rules("x", **changes)

@@ -5,7 +5,9 @@ import pytest
 
 from lab_helpers import both_policies, rough_stream, rough_system, without_compiler
 from memcg_lab import STEPS, V4_13, V4_14, System, mixed, op, pingpong, system
+from memcg_lab.history import History, record
 from memcg_lab.mechanism import records, steps
+from two_slots import TWO_SLOTS, three_take_turns
 
 COUNTS = (steps.STEP_TRY_ADD, steps.STEP_TRY_UNDO, steps.STEP_CHARGE_ADD, steps.STEP_CANCEL)
 COUNTER_FIELD = {
@@ -28,10 +30,12 @@ STOCK_FIELD = {
 def place(row):
     """Where in the state a step's value stands, or None for what is no state."""
     code, where, cpu = int(row["step"]), int(row["where"]), int(row["cpu"])
+    if code == steps.STEP_CONSUME_MISS and row["slot"] < 0:  # looked into several slots, found nothing
+        return None
     if code in COUNTER_FIELD:
         return "counter", COUNTER_FIELD[code], where
     if code in STOCK_FIELD:
-        return "stock", STOCK_FIELD[code], (where, 0)
+        return "stock", STOCK_FIELD[code], (where, int(row["slot"]))
     if code in (steps.STEP_CSS_GET, steps.STEP_CSS_PUT):
         return "memcg", "css", where
     if code in (steps.STEP_SOCK_ADD, steps.STEP_SOCK_SUB):
@@ -172,6 +176,43 @@ def test_a_log_that_overflows_is_written_again_longer(monkeypatch):
     assert len(expected) > 5
     np.testing.assert_array_equal(got.rows, expected.rows)
     assert short.compare(whole) == []
+
+
+# --- several slots ---------------------------------------------------------------------------------------------------
+def test_the_log_retells_stocks_of_two_slots():
+    before, after = (System.siblings(3, cpus=2, policy=TWO_SLOTS) for _ in range(2))
+    log = after.step_through(three_take_turns(300))
+    assert logged_fields(retold(before, log)) == logged_fields(after._arrays)
+    assert {0, 1} <= set(log.rows["slot"][log.rows["step"] == steps.STEP_DRAIN].tolist())
+    assert all(rule.holds for rule in after.invariants())
+
+
+def test_only_a_step_on_a_stock_names_a_slot():
+    log = System.siblings(3, cpus=2, policy=TWO_SLOTS).step_through(three_take_turns(300))
+    of_a_stock = np.array([step.field.startswith("stock.") for step in STEPS])[log.rows["step"]]
+    assert ((log.rows["slot"] >= 0) == of_a_stock).all()
+
+
+def test_with_several_slots_the_words_and_the_table_name_them():
+    log = System.siblings(3, cpus=2, policy=TWO_SLOTS).step_through(three_take_turns(300))
+    number = int(np.flatnonzero(log.rows["slot"] == 1)[0])
+    assert log.touched(number).endswith(f"of CPU {log.rows['cpu'][number]}, slot 1")
+    assert list(log.frame().columns)[:3] == ["op", "cpu", "slot"]
+    assert log.frame()["slot"].tolist() == log.rows["slot"].tolist()
+
+
+def test_history_and_record_see_all_slots():
+    system = System.siblings(3, cpus=2, policy=TWO_SLOTS)
+    ops = three_take_turns(100)
+    history, here = History(system.copy(), ops), system.copy()
+    table = record(system, ops, memcg=0)
+    for k in range(len(ops)):
+        here.replay(ops[k : k + 1])
+        assert history.state(k + 1).stock == tuple(tuple(cpu) for cpu in here.stock)
+        pages = [slot.nr_pages for cpu in here.stock for slot in cpu]
+        assert (table["in_stocks"][k + 1], table["fullest"][k + 1]) == (sum(pages), max(pages))
+        assert history.state(k + 1).usage == tuple(here.usage.tolist())
+    assert table["fullest"].max() <= TWO_SLOTS.stock_bound < table["in_stocks"].max()
 
 
 def test_an_empty_stream_leaves_an_empty_log():

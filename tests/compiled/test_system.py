@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from lab_helpers import arrays_of, both_policies, broken
-from memcg_lab import V4_13, V4_14, Policy, Stock, System, Work, mixed, op, pingpong, producer_consumer
+from lab_helpers import MODE, arrays_of, both_policies, broken
+from memcg_lab import V4_13, V4_14, Stock, System, Work, mixed, op, pingpong, producer_consumer
 from memcg_lab.mechanism import records
 from memcg_lab.mechanism.records import PAGE_COUNTER_MAX
+from two_slots import TWO_SLOTS
 
 
 # --- trees -----------------------------------------------------------------------------------------------------------
@@ -63,10 +64,14 @@ def test_v1_and_memsw_add_their_fields():
     assert set(memsw.snapshot()) - set(v1.snapshot()) == {"memsw", "memsw_failcnt"}
 
 
-@pytest.mark.parametrize("slots", [2, 3])
-def test_with_several_slots_a_cpus_stock_is_a_list(slots):
-    system = System.chain(depth=1, cpus=2, policy=Policy("slots", slots=slots))
-    assert system.stock == [[Stock(-1, 0)] * slots] * 2
+def test_with_several_slots_a_cpus_stock_is_a_list():
+    system = System.siblings(2, cpus=2, policy=TWO_SLOTS)
+    assert system.stock == [[Stock(-1, 0)] * 2] * 2
+    for memcg in (1, 2):
+        system.charge_skmem(cpu=1, memcg=memcg, nr_pages=memcg)
+    assert system.stock == [[Stock(-1, 0)] * 2, [Stock(1, 31), Stock(2, 30)]]
+    assert system.snapshot()["stock"] == [[[-1, 0], [-1, 0]], [[1, 31], [2, 30]]]
+    assert all(rule.holds for rule in system.invariants())
 
 
 # --- one operation ---------------------------------------------------------------------------------------------------
@@ -246,6 +251,23 @@ def test_a_systems_repr_is_short():
     assert repr(System.chain(depth=9, cpus=2)).endswith("10 memcgs, usage [0 0 0 0 0 0 0 0 ...])")
 
 
+@pytest.mark.skipif(MODE == "nojit", reason="what is not compiled can be interrupted half way, so the state is put by")
+def test_one_operation_copies_no_state(monkeypatch):
+    system = System.chain(depth=1, cpus=2)
+    monkeypatch.setattr(System, "_backup", lambda self: pytest.fail("the state was copied"))
+    system.charge_skmem(cpu=0, memcg=1, nr_pages=1)
+    before = arrays_of(system)
+    for refused in (
+        {"cpu": 2, "memcg": 1, "nr_pages": 1},
+        {"cpu": 0, "memcg": 2, "nr_pages": 1},
+        {"cpu": 0, "memcg": 0, "nr_pages": 1},
+        {"cpu": 0, "memcg": 1, "nr_pages": 2},
+    ):
+        with pytest.raises(ValueError, match="uncharge_skmem: "):
+            system.uncharge_skmem(**refused)
+        assert arrays_of(system) == before
+
+
 # --- copy, compare ---------------------------------------------------------------------------------------------------
 @both_policies
 def test_a_copy_goes_its_own_way(policy):
@@ -271,8 +293,8 @@ def test_a_copy_may_go_on_under_other_rules():
 
 
 def test_a_copy_cannot_change_its_slots():
-    with pytest.raises(ValueError, match="slots has 3 slots, this system 1"):
-        System.chain(depth=1, cpus=1).copy(policy=Policy("slots", slots=3))
+    with pytest.raises(ValueError, match="two slots has 2 slots, this system 1"):
+        System.chain(depth=1, cpus=1).copy(policy=TWO_SLOTS)
 
 
 def test_compare_names_fields_that_only_one_side_has():

@@ -25,8 +25,7 @@ from memcg_lab import (
 )
 from memcg_lab.course import quotes
 from memcg_lab.history import History
-from memcg_lab.labs import Lab, base, patch
-from memcg_lab.labs import machine_html as machines
+from memcg_lab.labs import Lab, base, patch, views
 from memcg_lab.mechanism.steps import STEPS
 
 BACK_AND_FORTH = "one CPU charges, another gives back"
@@ -56,7 +55,7 @@ def test_every_state_is_what_single_operations_give(policy):
     ops = mixed(300, cpus=2, memcgs=(2, 3), in_flight=25, seed=5)
     past, system = History(System(parents, cpus=2, policy=policy), ops), System(parents, cpus=2, policy=policy)
     for k in range(len(ops) + 1):
-        state = past.states[k]
+        state = past.state(k)
         assert state.usage == tuple(system.usage)
         assert state.sock == tuple(system.sock)
         assert state.css == tuple(system.snapshot()["css"])
@@ -77,9 +76,9 @@ def test_watermarks_and_failures_of_refused_charges_are_kept():
     system = System.chain(2, cpus=1, limits=limits)
     for k in range(len(ops)):
         system.replay(ops[k : k + 1])
-        assert past.states[k + 1].watermark == tuple(system.snapshot()["max"])
-        assert past.states[k + 1].failcnt == tuple(system.snapshot()["failcnt"])
-    assert past.states[-1].failcnt[1] > 0
+        assert past.state(k + 1).watermark == tuple(system.snapshot()["max"])
+        assert past.state(k + 1).failcnt == tuple(system.snapshot()["failcnt"])
+    assert past.state(len(ops)).failcnt[1] > 0
 
 
 @pytest.mark.parametrize("traffic", PatchLab.traffics)
@@ -88,9 +87,9 @@ def test_every_traffic_has_as_many_operations_and_gives_all_back(traffic, depth)
     run = patch.run(traffic, depth)
     for past in (run.before, run.after):
         assert len(past) == patch.OPERATIONS
-        assert set(past.states[-1].sock) == {0}
+        assert not past.sock[-1].any()
         assert len(run.names) == len(past.parents)
-    assert [s.sock for s in run.before.states] == [s.sock for s in run.after.states]  # the statistic never differs
+    assert run.before.sock.tolist() == run.after.sock.tolist()  # the statistic never differs
 
 
 def test_the_lines_of_the_patch_are_those_of_the_diff():
@@ -141,7 +140,7 @@ def test_the_table_agrees_with_the_sentence(lab):
     table = lab.table()
     so_far = table.loc["atomics so far"]
     assert f"So far {so_far['before']} before, {so_far['after']} after." in lab.message
-    assert table.loc["memory.current of root", "before"] == lab.result.run.before.states[130].usage[0]
+    assert table.loc["memory.current of root", "before"] == lab.result.run.before.state(130).usage[0]
     assert table.loc["pages in the stock of CPU 1", "after"] == 32
 
 
@@ -207,10 +206,10 @@ def test_every_atomic_of_an_operation_is_shown():
         run = patch.run(traffic, 3)
         for past in (run.before, run.after):
             for k in range(1, 401, 7):
-                shown = machines.machine("after", "t", past, k, run.names, run.rows)
+                shown = views.machine("after", "t", past, k, run.names, run.rows)
                 assert shown.count(">ATOMIC<") == past.atomics[k - 1]
                 assert shown.count('class="n"') == len(
-                    [s for s in past.steps(k - 1) if STEPS[s[2]].function != "return"]
+                    [s for s in past.steps(k - 1) if STEPS[s.step].function != "return"]
                 )
 
 
@@ -218,7 +217,7 @@ def test_the_view_keeps_its_height():
     for traffic in PatchLab.traffics:
         run = patch.run(traffic, 5)
         for past in (run.before, run.after):
-            assert max(machines.step_lines(past, k) for k in range(1, 401)) <= run.rows
+            assert max(views.step_lines(past, k) for k in range(1, 401)) <= run.rows
 
 
 @pytest.mark.parametrize("traffic", PatchLab.traffics)

@@ -45,7 +45,7 @@ def test_the_sums_of_the_stock_lab_are_the_systems(traffic, policy):
         assert run.sums["trip"][k] * stock.LEVELS == work.atomics
         if k < stock.OPERATIONS:
             system.replay(run.history.ops[k : k + 1])
-    looked = sum(code == STEP_CONSUME_MISS for _, _, code, *_ in run.history.rows)
+    looked = int((run.history.log.rows["step"] == STEP_CONSUME_MISS).sum())
     assert run.sums["miss"][-1] == looked  # a call above the batch does not look, so it is no miss here
 
 
@@ -88,7 +88,7 @@ def test_the_stock_is_drained_by_the_cap_only_after_the_patch():
 
 
 def test_the_owner_changes_with_every_operation_when_cgroups_take_turns():
-    owners = [state.stock[0][0] for state in stock.run("two cgroups take turns", "v4.13").history.states]
+    owners = stock.run("two cgroups take turns", "v4.13").history.stock_memcg[:, 0, 0].tolist()
     assert all(a != b for a, b in zip(owners, owners[1:], strict=False))
 
 

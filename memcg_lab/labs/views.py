@@ -1,4 +1,4 @@
-"""HTML of a machine: what one operation did to it, step by step, and where the pages are now."""
+"""HTML above the picture of a lab: the steps of one operation, and where the pages are after it."""
 
 import html
 
@@ -78,7 +78,7 @@ def step_lines(history, k):
 
 def _places(history, k, names):
     """Counters by level and the stocks, with what just changed."""
-    state, past = history.states[k], history.states[max(0, k - 1)]
+    state, past = history.state(k), history.state(max(0, k - 1))
     head = "".join(
         f'<th scope="col"{" class=l" if i == 0 else ""}>{title}</th>'
         for i, title in enumerate(("counter", "memory.current", "references", "MEMCG_SOCK"))
@@ -106,6 +106,19 @@ def _places(history, k, names):
     )
 
 
+def level(depth, memcg):
+    """A counter's place on the way up: ``root``, ``leaf, memcg 2``; depth counts from the root, -1 is the leaf.
+
+    Examples
+    --------
+    >>> level(0, 0), level(1, 1), level(-1, 2)
+    ('root', 'level 1, memcg 1', 'leaf, memcg 2')
+    """
+    if depth == 0:
+        return "root"
+    return f"leaf, memcg {memcg}" if depth < 0 else f"level {depth}, memcg {memcg}"
+
+
 def is_counter_atomic(code):
     """True if a step is an atomic on a counter of the tree."""
     return bool(COUNTER_ATOMIC[code])
@@ -130,9 +143,10 @@ def _step_rows(history, k, names):
     tested = history.cap_test(k - 1)
     items, function, shown = [], None, None
     filled_last = max(
-        (i for i, step in enumerate(taken) if STEPS[step[2]].rule.startswith("put the pages")), default=-1
+        (i for i, step in enumerate(taken) if STEPS[step.step].rule.startswith("put the pages")), default=-1
     )
-    for i, ((_, _, code, where, before, after), line) in enumerate(zip(taken, lines, strict=True)):
+    for i, (row, line) in enumerate(zip(taken, lines, strict=True)):
+        code, where, before, after = row.step, row.where, row.before, row.after
         kind = STEPS[code]
         if code == STEP_RETURN:
             called = OPS[history.ops["op"][k - 1]]
