@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from memcg_lab.perf import compare, print_comparison, read_perf
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "data" / "perf" / "before.txt", ROOT / "data" / "perf" / "after.txt"
 SAMPLES = pathlib.Path(__file__).parent / "perf_samples"
 quick = settings(derandomize=True, deadline=None, max_examples=40, database=None)

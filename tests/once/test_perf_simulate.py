@@ -14,8 +14,6 @@ from memcg_lab.mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 from memcg_lab.perf import Host, compare, explain, one_socket, read_perf, sensitivity, simulate_top
 from memcg_lab.perf.simulate import FITTED, MEETING, _fits
 
-pytestmark = pytest.mark.once  # the simulation below it is tested in all modes; here are long runs of it
-
 REDUCE, TIMER = "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"
 FEW = 4000  # operations; the tests ask for no digit that needs more
 

@@ -4,16 +4,13 @@ import pathlib
 import re
 
 import pandas as pd
-import pytest
 
 from memcg_lab.golden import check_scenario, read_golden
 from memcg_lab.machine import predict_rows
 from memcg_lab.mechanism.policy import POLICIES
 from memcg_lab.perf import simulate_top
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -15,9 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONDA_TO_PYPI = {"matplotlib-base": "matplotlib"}  # conda's matplotlib would bring Qt along
 
 LINUX = {"sys_platform": "linux", "os_name": "posix", "platform_system": "Linux"}

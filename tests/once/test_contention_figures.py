@@ -15,8 +15,6 @@ from memcg_lab.labs.contention import gain
 from memcg_lab.machine import predict_rows, simulate
 from memcg_lab.machine.cache_lines import OTHER
 
-pytestmark = pytest.mark.once
-
 CPUS = [1, 2, 4, 8]
 ROWS = {"none": (100.0, None), "batch 32": (50.0, {"batch": 32}), "batch 64": (75.0, {"batch": 64})}
 

@@ -4,11 +4,7 @@ import hashlib
 import pathlib
 import re
 
-import pytest
-
-pytestmark = pytest.mark.once
-
-DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
+DATA = pathlib.Path(__file__).resolve().parents[2] / "data"
 ROW = re.compile(r"^\| \[([^\]]+)\]\(([^)]+)\) \|.*\| `([0-9a-f]{64})` \|$", re.MULTILINE)
 
 

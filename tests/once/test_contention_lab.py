@@ -10,8 +10,6 @@ from memcg_lab import V4_13, V4_14, ContentionLab
 from memcg_lab.labs import contention
 from memcg_lab.machine.cache_lines import OTHER
 
-pytestmark = pytest.mark.once
-
 TURNS = "every CPU charges and gives back in turn"
 RANDOM = "every CPU charges and gives back in random order"
 HALVES = "every second CPU charges, the others give back"

@@ -29,8 +29,6 @@ from memcg_lab.traces.rows import COLUMNS, Row, csv_words, write_rows
 from memcg_lab.traces.symbols import Symbols
 from memcg_lab.traces.text import read_rows
 
-pytestmark = pytest.mark.once
-
 needs_shell = pytest.mark.skipif(not shutil.which("sh") or os.name == "nt", reason="no POSIX shell here")
 needs_gcc = pytest.mark.skipif(not shutil.which("gcc") or sys.platform != "linux", reason="no gcc here, or not Linux")
 

@@ -10,8 +10,6 @@ from memcg_lab.figures.profile import profile_bars_words
 from memcg_lab.figures.stocks import pages_words
 from memcg_lab.labs.base import failed
 
-pytestmark = pytest.mark.once
-
 
 @pytest.mark.parametrize(
     ("value", "told"),

@@ -3,17 +3,13 @@
 import functools
 import json
 import pathlib
-import sys
 import urllib.parse
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
+from tools import links
 
-import links  # noqa: E402
-
-pytestmark = pytest.mark.once
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 NOT_COMMITTED = {"build", ".venv", ".git"}
 
@@ -134,6 +130,8 @@ GOOD = [
     "`[a](nowhere.md)`",
     "```\n[a](nowhere.md)\n```",
     "<!-- [a](nowhere.md) -->",
+    "    [a](nowhere.md)",
+    r"\[a](nowhere.md)",
 ]
 BAD = [
     ("[a](nowhere.md)", "no such file"),
@@ -142,6 +140,9 @@ BAD = [
     ("[a]: nowhere.md", "no such file"),
     ('<a href="nowhere.md">a</a>', "no such file"),
     ('<img alt="a" src="nowhere.png">', "no such file"),
+    ("| a |\n|---|\n| [a](nowhere.md) |", "no such file"),
+    ("> - [a](\n>   nowhere.md)", "no such file"),
+    ("[a][b]\n\n[b]: nowhere.md", "no such file"),
     ("[![alt](LICENSE)](nowhere.md)", "no such file"),
     ("[a](#nowhere)", "no such heading"),
     ("[a](data/README.md#nowhere)", "no such heading"),

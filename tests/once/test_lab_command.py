@@ -10,9 +10,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
 
 # A project that needs nothing from an index: it brings its own build backend.
@@ -223,24 +221,3 @@ def test_a_half_made_venv_is_made_anew(copy):
     assert not junk.exists()
     # Finished: the second start does nothing.
     assert lab(copy, "setup") == (0, "")
-
-
-def test_the_three_unit_runs_differ_in_mode_and_share_no_cache(copy):
-    groups = load(copy).test_groups("scratch", everything=False, timings=False)
-    environments = [env for group in groups for _, _, env in group if "MEMCG_LAB_TEST_MODE" in env]
-    assert [env["MEMCG_LAB_TEST_MODE"] for env in environments] == ["jit", "nojit", "boundscheck"]
-    assert [env.get("NUMBA_DISABLE_JIT") for env in environments] == [None, "1", None]
-    assert [env.get("NUMBA_BOUNDSCHECK") for env in environments] == [None, None, "1"]
-    assert len({env["NUMBA_CACHE_DIR"] for env in environments}) == 3
-
-
-def test_every_step_runs_after_a_failure_and_the_summary_names_it(copy, capfd):
-    module = load(copy)
-    good = ("good", [[sys.executable, "-c", "print('one')"]], dict(os.environ))
-    bad = ("bad", [[sys.executable, "-c", "raise SystemExit(3)"]], dict(os.environ))
-    last = ("last", [[sys.executable, "-c", "print('two')"]], dict(os.environ))
-    module.test_groups = lambda *args: [[bad], [good, last]]
-    assert module.test([]) == 1
-    output = capfd.readouterr().out
-    assert output.index("one") < output.index("== last ==") < output.index("two")
-    assert output.endswith("Failed: bad.\n")

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from memcg_lab.perf import read_perf
 from memcg_lab.perf.read import COLUMNS, is_unnamed
 
-pytestmark = pytest.mark.once
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = pathlib.Path(__file__).parent / "perf_samples"
 quick = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 

@@ -24,8 +24,6 @@ from memcg_lab.traces.check import KNOWN, check_files, check_trace, digest, trac
 from memcg_lab.traces.text import EVENTS, Row, read_rows
 from memcg_lab.traces.what_if import chosen_policies, trace_ops, what_if
 
-pytestmark = pytest.mark.once
-
 COLUMNS = "cpu,t_us,pid,softirq,ev,memcg,nr,cached,avail,cause"
 
 

@@ -9,8 +9,6 @@ import pytest
 from memcg_lab.host import cgroupfs
 from memcg_lab.host.cgroupfs import COLUMNS, RECORDED, Host, Samples, find_host, observe, read_once, read_samples
 
-pytestmark = pytest.mark.once
-
 MOUNT = "30 23 0:26 {root} {point} rw,nosuid - {kind} {kind} {options}\n"
 
 

@@ -10,8 +10,6 @@ from memcg_lab import UNCHARGE_ONLY, V4_13, V4_14, CounterLab, DriftLab, StockLa
 from memcg_lab.labs import counter, drift, sketch, stock
 from memcg_lab.mechanism.steps import STEP_CONSUME_MISS
 
-pytestmark = pytest.mark.once
-
 FORTY = "charges of 40 pages, until somebody refuses"
 AROUND = "one page above the limit, then exactly the limit"
 THROUGH = "calls of 20 pages, through the stock"

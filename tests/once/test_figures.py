@@ -17,8 +17,6 @@ from memcg_lab.figures import base
 from memcg_lab.files import data_path
 from memcg_lab.perf import read_perf
 
-pytestmark = pytest.mark.once
-
 POLICIES = {"before": V4_13, "after": V4_14, "cap hunk alone": CAP_ONLY, "uncharge hunk alone": UNCHARGE_ONLY}
 
 

@@ -28,8 +28,6 @@ from memcg_lab.history import History
 from memcg_lab.labs import Lab, base, patch, views
 from memcg_lab.mechanism.steps import STEPS
 
-pytestmark = pytest.mark.once
-
 BACK_AND_FORTH = "one CPU charges, another gives back"
 
 

@@ -10,8 +10,6 @@ from memcg_lab import ProfileLab, data_path
 from memcg_lab.labs.profile import _height
 from memcg_lab.perf import read_perf
 
-pytestmark = pytest.mark.once
-
 NAMES = ["page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"]
 
 

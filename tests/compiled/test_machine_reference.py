@@ -1,20 +1,17 @@
 """The simulation of cache lines, event by event the same as plain Python that was written from the rules alone."""
 
 import random
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from lab_helpers import MODE, ROOT, python
+from lab_helpers import MODE, python
 from memcg_lab import V4_13, V4_14, System
 from memcg_lab.machine import Layout, Topology, simulate
 from memcg_lab.mechanism.policy import CAP_ONLY, UNCHARGE_ONLY
 from memcg_lab.mechanism.records import OPS, op_dtype
-
-sys.path.append(str(ROOT / "benchmarks"))
-import plain_machine
+from tests.reference import plain_machine
 
 RECORD = 1 << 15
 BATCH_7 = V4_14.with_rules("v4.14, batch 7", batch=7)
