@@ -10,8 +10,10 @@ from collections import namedtuple
 from .._jit import function, inline
 from .page_counter import exchange_limit, page_counter_charge, page_counter_try_charge, page_counter_uncharge
 from .records import (
+    ATOMIC,
     COSTLY_PAGES,
     DRAIN_ALL_CALL,
+    DRAIN_CPU_DEAD,
     DYING,
     ENOMEM,
     FORCED,
@@ -23,6 +25,7 @@ from .records import (
     NOFAIL,
     NOMEM,
     NORETRY,
+    NOWAIT,
     OOM,
     OVER_HIGH,
     PAGE_COUNTER_MAX,
@@ -34,9 +37,12 @@ from .records import (
 from .steps import STEP_FORCE, STEP_HIGH, STEP_OOM, STEP_RECLAIM, STEP_REMOTE_DRAIN, STEP_SOCK_ADD, STEP_SOCK_SUB, step
 from .stock_v4_13 import css_get_many, css_put_many, uncharge_counters
 
+# The last two are no functions: whether a socket charge that does not fit is charged all the same, and the functions of
+# kernel pages where they go through the stock, else None.
 Memcontrol = namedtuple(
     "Memcontrol",
-    "try_charge cancel_charge charge_skmem uncharge_skmem drain_local drain_all set_max set_high",
+    "try_charge cancel_charge charge_skmem uncharge_skmem drain_local drain_all cpu_dead set_max set_high "
+    "charges_refused kernel_pages",
 )
 
 
@@ -110,6 +116,10 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
         for slot in range(st.stock.shape[1]):
             drain(st, cpu, slot, cause)
 
+    @inline
+    def cpu_dead(st, cpu):
+        drain_local(st, cpu, DRAIN_CPU_DEAD)
+
     @function
     def drain_all(st, cpu, root):
         """Drain every CPU whose stock holds pages of ``root``'s subtree; the others by work sent to them."""
@@ -160,7 +170,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
             elif ctx & DYING:
                 force = True
                 break
-            elif ctx & (IN_OOM | SOFTIRQ):
+            elif ctx & (IN_OOM | SOFTIRQ | NOWAIT | ATOMIC):
                 break
             else:
                 st.memcg[over].ev_max += 1
@@ -275,4 +285,16 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
         if st.counter[memcg].count > high and high < PAGE_COUNTER_MAX:
             ask_for_reclaim(st, cpu, memcg, st.counter[memcg].count - high)
 
-    return Memcontrol(try_charge, give_back, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high)
+    return Memcontrol(
+        try_charge,
+        give_back,
+        charge_skmem,
+        uncharge_skmem,
+        drain_local,
+        drain_all,
+        cpu_dead,
+        set_max,
+        set_high,
+        charges_refused=True,
+        kernel_pages=None,
+    )

@@ -3,10 +3,12 @@
 import numpy as np
 
 from .._jit import function, kernel
+from .operations import bind_kernel_op
 from .page_counter import page_counter_limit
 from .records import (
     BAD_CPU,
     BAD_FORWARD,
+    BAD_KERNEL,
     BAD_MEMCG,
     BAD_NR,
     BAD_OP,
@@ -16,7 +18,6 @@ from .records import (
     CANCEL_CHARGE,
     CPU_DEAD,
     DRAIN_ALL,
-    DRAIN_CPU_DEAD,
     DRAIN_LOCAL,
     DRAIN_LOCAL_CALL,
     NR_BYTES_MAX,
@@ -37,10 +38,17 @@ from .records import (
     SK_QUEUE_SEND,
     SK_RMEM_SCHEDULE,
     SK_WMEM_SCHEDULE,
+    SLAB_FREE,
     UNCHARGE_SKMEM,
     UNDERFLOW,
 )
 from .steps import STEP_RETURN, begin, step
+
+
+@function
+def no_kernel_pages(st, code, cpu, memcg, ctx, nr, refuse):
+    """Stands in where kernel pages do not go through the stock."""
+    return np.int64(0), BAD_KERNEL, 0
 
 
 @function
@@ -115,7 +123,8 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
     """
     page_op = operations.page_op
     drain_local, drain_all = memcontrol.drain_local, memcontrol.drain_all
-    set_max, set_high = memcontrol.set_max, memcontrol.set_high
+    cpu_dead, set_max, set_high = memcontrol.cpu_dead, memcontrol.set_max, memcontrol.set_high
+    kernel_op = no_kernel_pages if memcontrol.kernel_pages is None else bind_kernel_op(memcontrol.kernel_pages)
     socket_op = no_sockets if sock is None else bind_socket_op(sock)
 
     @function
@@ -125,7 +134,7 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
             drain_local(st, cpu, DRAIN_LOCAL_CALL)
             return 0, 0, 0
         if code == CPU_DEAD:
-            drain_local(st, cpu, DRAIN_CPU_DEAD)
+            cpu_dead(st, cpu)
             return 0, 0, 0
         if memcg < 0 or memcg >= st.memcg.size:
             return 0, BAD_MEMCG, st.memcg.size
@@ -165,6 +174,8 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
                 ret, reason, allowed = memcg_op(st, code, cpu, memcg, ctx, nr)
             elif code <= SK_MEM_RECLAIM_PARTIAL:
                 ret, reason, allowed = socket_op(st, code, cpu, memcg, ctx, nr, refuse)
+            elif code <= SLAB_FREE:
+                ret, reason, allowed = kernel_op(st, code, cpu, memcg, ctx, nr, refuse)
             else:
                 return k, BAD_OP, code
             if reason:
