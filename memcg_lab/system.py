@@ -63,6 +63,9 @@ class Work:
         Calls for reclaim and for the OOM killer; drains sent to another CPU.
     protocol : int
         Atomics on the protocol's global ``memory_allocated``.
+    objects, protection : int
+        Atomics on ``nr_charged_bytes``, and those that tell parents what ``memory.min`` and ``memory.low`` protect
+        (``V6_1`` only).
     """
 
     add: int = 0
@@ -84,6 +87,8 @@ class Work:
     oom: int = 0
     remote_works: int = 0
     protocol: int = 0
+    objects: int = 0
+    protection: int = 0
 
     @property
     def atomics(self):
@@ -589,6 +594,46 @@ class System:
         """
         return self._one(name, cpu, sk, nr_bytes, ctx)
 
+    def kernel_op(self, name, *, cpu, memcg, nr, ctx="task"):
+        """One operation on kernel pages or objects, which go through the stock since v5.9.
+
+        Parameters
+        ----------
+        name : str
+            ``kmem_charge`` and ``kmem_uncharge`` take whole pages; ``obj_charge`` and ``obj_uncharge`` bytes;
+            ``slab_alloc`` and ``slab_free`` what ``mechanism.records.slab_nr`` says.
+        cpu, memcg : int
+            ``memcg`` is never the root.
+        nr : int
+            Pages or bytes, 1 to 2,147,483,647.
+        ctx : {"task", "softirq"} or int
+            Or flags of ``mechanism/records.py`` added up.
+
+        Returns
+        -------
+        int
+            0, or -12 (ENOMEM) for what charges; then nothing is charged.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, more is given back than is held, or the policy is older than v5.9.
+
+        Notes
+        -----
+        Kernel: ``obj_cgroup_charge_pages``, ``obj_cgroup_charge`` and their counterparts in ``mm/memcontrol.c``, v6.1.
+
+        Examples
+        --------
+        >>> from memcg_lab import V6_1
+        >>> s = System.chain(depth=1, cpus=1, policy=V6_1)
+        >>> s.kernel_op("obj_charge", cpu=0, memcg=1, nr=100)
+        0
+        >>> s.kmem, s.stock, s.snapshot()["obj_stock"]
+        (array([0, 1]), [Stock(memcg=1, nr_pages=63)], [[1, 3996]])
+        """
+        return self._one(name, cpu, memcg, nr, ctx)
+
     def set_socket_pressure(self, memcg, on):
         """Say that reclaim found the cgroup short of memory; its sockets and those below see it.
 
@@ -737,6 +782,8 @@ class System:
             oom=int(total[records.OOM]),
             remote_works=int(total[records.REMOTE_WORKS]),
             protocol=int(self._arrays["proto"][0]["atomics"]),
+            objects=int(total[records.OBJ_ADD] + total[records.OBJ_XCHG]),
+            protection=int(total[records.PROTECTION_ADD] + total[records.PROTECTION_XCHG]),
         )
 
     def atomics_by_memcg(self):
