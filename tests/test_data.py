@@ -18,7 +18,7 @@ def listed():
 
 def content(path):
     data = path.read_bytes()
-    return data if path.suffix == ".xz" else data.replace(b"\r\n", b"\n")
+    return data if path.suffix in (".xz", ".gz") else data.replace(b"\r\n", b"\n")
 
 
 def present():
