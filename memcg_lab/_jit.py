@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import pathlib
 import sys
+import threading
 import types
 
 import numpy as np
@@ -103,6 +104,42 @@ def checked(dispatcher, twins):
         inlined = dispatcher.targetoptions.get("forceinline", False)
         twins[dispatcher] = njit(forceinline=inlined, **{**_OPTIONS, "boundscheck": True})(twin)
     return twins[dispatcher]
+
+
+def run_checked(dispatcher, arguments, halt):
+    """Call what a reader's rule is bound into, in a thread of its own, so that the reader can interrupt it.
+
+    Compiled code hears no signal. On an interrupt ``halt()`` asks it to stop, which all functions of ours do; a loop in
+    the rule itself cannot be stopped. Then the thread is left behind, and the caller must not use its arrays again.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With True as its argument if the thread is still running.
+    """
+    if not JIT or threading.current_thread() is not threading.main_thread():
+        return dispatcher(*arguments)
+    dispatcher.compile(tuple(dispatcher.typeof_pyval(argument) for argument in arguments))
+    outcome = []
+
+    def work():
+        try:
+            outcome.append(dispatcher(*arguments))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.05)
+    except KeyboardInterrupt:
+        halt()
+        thread.join(1)
+        raise KeyboardInterrupt(thread.is_alive()) from None
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
 
 
 def records(array):

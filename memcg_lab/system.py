@@ -975,6 +975,9 @@ class System:
             "upward": upward,
         }
 
+    def _halt(self):
+        self._arrays["total"][records.HALT] = 1
+
     def _backup(self):
         return {name: array.copy() for name, array in self._arrays.items()}
 
@@ -1002,11 +1005,21 @@ class System:
             _jit.announce(run, self.policy.name, arguments)
             _compiled.add(form)
         try:
-            done, reason, allowed = run(*arguments)
+            if self.policy.packaged:
+                done, reason, allowed = run(*arguments)
+            else:
+                done, reason, allowed = _jit.run_checked(run, arguments, self._halt)
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
+            if isinstance(error, KeyboardInterrupt) and error.args == (True,):
+                self._arrays = backup  # the rule is running still, on the arrays that were
             self._restore(backup)
             if isinstance(error, IndexError):
-                raise ValueError(f"a rule of {self.policy.name} used an index that does not exist.") from error
+                fault = (
+                    "put a cgroup above its own parent"
+                    if "parent" in str(error)
+                    else "used an index that does not exist"
+                )
+                raise ValueError(f"a rule of {self.policy.name} {fault}.") from error
             raise
         if reason:
             self._restore(backup)

@@ -7,8 +7,8 @@ atomic, work sent to another CPU runs at once, and reclaim is the policy's ``rec
 
 from collections import namedtuple
 
-from .._jit import function, inline
-from .page_counter import exchange_limit, page_counter_charge, page_counter_try_charge, page_counter_uncharge
+from .._jit import CHECKED, function, inline
+from .page_counter import above, exchange_limit, page_counter_charge, page_counter_try_charge, page_counter_uncharge
 from .records import (
     ATOMIC,
     COSTLY_PAGES,
@@ -17,6 +17,7 @@ from .records import (
     DYING,
     ENOMEM,
     FORCED,
+    HALT,
     HIGH_WORK,
     HIT,
     IN_OOM,
@@ -67,7 +68,7 @@ def mem_cgroup_margin(st, memcg):
 def is_descendant(st, memcg, root):
     """True if ``memcg`` is ``root`` or below it."""
     while memcg >= 0 and memcg != root:
-        memcg = st.counter[memcg].parent
+        memcg = above(st, memcg)
     return memcg >= 0
 
 
@@ -82,7 +83,7 @@ def check_high(st, cpu, memcg, ctx, batch):
             step(st.log, cpu, STEP_HIGH, level, st.total[total], st.total[total] + amount)
             st.total[total] += amount
             return
-        level = st.counter[level].parent
+        level = above(st, level)
 
 
 @inline
@@ -150,6 +151,8 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
         force = False
         while True:
             st.work[cpu, MISS] += 1
+            if CHECKED and st.total[HALT]:
+                raise IndexError("interrupted")
             over = -1
             if st.memsw:
                 over = page_counter_try_charge(st, cpu, memcg + nr_memcg, batch)

@@ -8,10 +8,10 @@ writes in ``mm/memcontrol.c``, v6.1. One thread: an operation is atomic, work se
 reclaim is the policy's ``reclaim`` rule. cgroup v2 alone.
 """
 
-from .._jit import function, inline
+from .._jit import CHECKED, function, inline
 from .memcontrol import Memcontrol, is_descendant
 from .obj_stock_v6_1 import bind_kernel_pages, bind_obj_stock
-from .page_counter import exchange_limit
+from .page_counter import above, exchange_limit
 from .page_counter_v6_1 import charge_v6_1, try_charge_v6_1, uncharge_v6_1
 from .records import (
     ATOMIC,
@@ -20,6 +20,7 @@ from .records import (
     DRAIN_CPU_DEAD,
     ENOMEM,
     FORCED,
+    HALT,
     HANDLE_HIGH,
     HIGH_WORK,
     HIT,
@@ -69,10 +70,10 @@ def max_event(st, memcg):
     """Count a MAX event: for the cgroup itself, and for it and what is above it, the root excluded."""
     st.memcg[memcg].ev_max += 1
     st.upward[memcg].ev_max += 1
-    level = st.counter[memcg].parent
+    level = above(st, memcg)
     while level >= 0 and level != st.root:
         st.upward[level].ev_max += 1
-        level = st.counter[level].parent
+        level = above(st, level)
 
 
 @inline
@@ -80,10 +81,10 @@ def oom(st, cpu, memcg):
     """Count an OOM event and call the OOM killer, which finds nobody here."""
     st.memcg[memcg].ev_oom += 1
     st.upward[memcg].ev_oom += 1
-    level = st.counter[memcg].parent
+    level = above(st, memcg)
     while level >= 0 and level != st.root:
         st.upward[level].ev_oom += 1
-        level = st.counter[level].parent
+        level = above(st, level)
     step(st.log, cpu, STEP_OOM, memcg, st.total[OOM], st.total[OOM] + 1)
     st.total[OOM] += 1
 
@@ -99,7 +100,7 @@ def check_high(st, cpu, memcg, ctx, batch, batch_pages):
             step(st.log, cpu, STEP_HIGH, level, st.total[total], st.total[total] + amount)
             st.total[total] += amount
             break
-        level = st.counter[level].parent
+        level = above(st, level)
     if st.total[OVER_HIGH] > batch_pages and may_block(ctx):
         st.total[OVER_HIGH] = 0
         st.total[HANDLE_HIGH] += 1
@@ -167,6 +168,8 @@ def bind_memcontrol_v6_1(batch_pages, consume, refill, drain, uncharge, reclaim,
         raised = False
         while True:
             st.work[cpu, MISS] += 1
+            if CHECKED and st.total[HALT]:
+                raise IndexError("interrupted")
             over = try_charge_v6_1(st, cpu, memcg, batch)
             if over < 0:
                 if batch > nr_pages:

@@ -8,6 +8,7 @@ Kernel: ``mm/page_counter.c`` of v6.1, ``propagate_protected_usage`` included. c
 """
 
 from .._jit import inline
+from .page_counter import above
 from .records import PROTECTION_ADD, PROTECTION_XCHG, WARN
 from .steps import (
     STEP_CANCEL,
@@ -61,7 +62,7 @@ def uncharge_v6_1(st, cpu, c, nr_pages):
     """``page_counter_uncharge``: subtract from every level, leaf first."""
     while c >= 0:
         cancel_v6_1(st, cpu, c, nr_pages)
-        c = st.counter[c].parent
+        c = above(st, c)
 
 
 @inline
@@ -77,7 +78,7 @@ def charge_v6_1(st, cpu, c, nr_pages):
         if new > counter.watermark:
             step(st.log, cpu, STEP_CHARGE_WATERMARK, c, counter.watermark, new)
             counter.watermark = new
-        c = counter.parent
+        c = above(st, c)
 
 
 @inline
@@ -99,11 +100,11 @@ def try_charge_v6_1(st, cpu, leaf, nr_pages):
             undo = leaf
             while undo != c:
                 cancel_v6_1(st, cpu, undo, nr_pages)
-                undo = st.counter[undo].parent
+                undo = above(st, undo)
             return c
         propagate_protected_usage(st, cpu, c, new)
         if new > counter.watermark:
             step(st.log, cpu, STEP_TRY_WATERMARK, c, counter.watermark, new)
             counter.watermark = new
-        c = counter.parent
+        c = above(st, c)
     return -1

@@ -150,10 +150,10 @@ DRAIN_CAUSES = WORK[DRAIN_OTHER_MEMCG : DRAIN_CPU_DEAD + 1]
 # --- totals: State.total ---------------------------------------------------------------------------------------------
 TOTAL = (
     *("ret", "reclaim", "oom", "remote_works", "over_high", "high_work", "warn", "underflow"),
-    *("handle_high", "obj_add", "obj_xchg", "protection_add", "protection_xchg"),
+    *("handle_high", "obj_add", "obj_xchg", "protection_add", "protection_xchg", "halt"),
 )
 RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(8)
-HANDLE_HIGH, OBJ_ADD, OBJ_XCHG, PROTECTION_ADD, PROTECTION_XCHG = range(8, len(TOTAL))
+HANDLE_HIGH, OBJ_ADD, OBJ_XCHG, PROTECTION_ADD, PROTECTION_XCHG, HALT = range(8, len(TOTAL))  # HALT: stop, please
 
 # --- operations ------------------------------------------------------------------------------------------------------
 OPS = (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._jit import function, kernel
+from .._jit import CHECKED, function, kernel
 from .operations import bind_kernel_op
 from .page_counter import page_counter_limit
 from .records import (
@@ -20,6 +20,7 @@ from .records import (
     DRAIN_ALL,
     DRAIN_LOCAL,
     DRAIN_LOCAL_CALL,
+    HALT,
     NR_BYTES_MAX,
     NR_PAGES_MAX,
     PAGE_COUNTER_MAX,
@@ -160,6 +161,8 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
             code, ctx, cpu = np.int64(op.op), np.int64(op.ctx), np.int64(op.cpu)
             memcg, nr = np.int64(op.memcg), np.int64(op.nr)
             begin(st.log, k)
+            if CHECKED and st.total[HALT]:
+                raise IndexError("interrupted")
             if cpu >= st.work.shape[0]:
                 return k, BAD_CPU, st.work.shape[0]
             if code <= CANCEL_CHARGE:
