@@ -167,7 +167,7 @@ def v2_folder_by_kernel(path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"nbytes": 5}, "nbytes is 5; allowed are 1,048,576 to 1,073,741,824"),
+        ({"nbytes": 5}, "nbytes is 5; it must be a whole number from 1,048,576 to 1,073,741,824"),
         ({"seconds": 0}, "seconds is 0"),
         ({"seconds": 61}, "seconds is 61"),
         ({"interval": 0}, "interval is 0"),

@@ -11,6 +11,7 @@ from memcg_lab import V4_13, V4_14, System, figures, mixed
 from memcg_lab import words as text
 from memcg_lab.figures import base
 from memcg_lab.figures import contention as charts
+from memcg_lab.labs.contention import gain
 from memcg_lab.machine import predict_rows, simulate
 from memcg_lab.machine.cache_lines import OTHER
 
@@ -203,5 +204,5 @@ def test_what_is_no_prediction_is_told(models):
 
 
 def test_a_gain_is_said_in_words():
-    assert text.gain(0, 0) == "as many"
-    assert text.gain(4, 2) == "0.5 times as many"
+    assert gain(0, 0) == "as many"
+    assert gain(4, 2) == "0.5 times as many"

@@ -272,6 +272,13 @@ def test_lines_that_coincide_are_told_apart_and_said_to_coincide(every):
     assert f"{figure.table['depth 4'].iloc[-1]:,} pages" in figure.caption
 
 
+def test_the_bound_of_several_slots_counts_each():
+    figure = figures.drift_bound([1, 4], {"seven slots": [200, 896]}, batch=32, slots=7)
+    assert figure.table["CPUs × 7 slots × 32"].tolist() == [224, 896]
+    assert figure.caption.endswith("Seven slots ends at 896, never above the line CPUs × 7 slots × 32.")
+    assert "CPUs × 7 slots × 32: 896" in [label.get_text() for label in figure.figure.axes[0].texts]
+
+
 def test_lines_off_the_bound_say_where_they_end():
     worst = {"v4.13": [31, 62], "v4.14": [32, 64], "no cap": [90, 200], "no cap, deeper": [90, 200]}
     caption = figures.drift_bound([1, 2], worst, 32).caption
@@ -317,7 +324,7 @@ def test_a_long_profile_is_cut_and_says_so():
 
 
 def slow_record(system, ops, memcg):
-    """The same, one operation at a time."""
+    """What ``record`` gives, one operation at a time."""
     system = system.copy()
     start = system.work().atomics
     inside = [m for m in range(len(system.parents)) if memcg in path(system.parents, m)]
@@ -416,6 +423,7 @@ def refused():
         "no drift": (lambda: draw.drift_bound([1, 2], {}, 32), "one to four lines"),
         "drift a list": (lambda: draw.drift_bound([1, 2], [1, 2], 32), "one to four lines"),
         "drift length": (lambda: draw.drift_bound([1, 2], {"a": [1]}, 32), 'worst["a"] has 1 values'),
+        "no slot": (lambda: draw.drift_bound([1, 2], {"a": [1, 2]}, 32, slots=0), "slots is 0"),
         "batch 0": (lambda: draw.drift_bound([1, 2], {"a": [1, 2]}, 0), "batch is 0"),
         "no profile": (lambda: draw.profile_bars([1]), "not a table of read_perf()"),
         "no percent": (lambda: draw.profile_bars(pd.DataFrame({"symbol": ["a"]})), "columns percent and symbol"),

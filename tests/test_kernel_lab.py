@@ -21,9 +21,13 @@ from memcg_lab.__main__ import main
 from memcg_lab.host.cgroupfs import read_samples
 from memcg_lab.kernel_lab import boot as qemu
 from memcg_lab.kernel_lab import recorder
-from memcg_lab.kernel_lab.probes import Symbols, find_probes
-from memcg_lab.kernel_lab.recorder import COLUMNS, Traffic, losses, missing_here, rows_of, run_script, write_rows
+from memcg_lab.kernel_lab.probes import find_probes
+from memcg_lab.kernel_lab.recorder import Traffic, losses, missing_here, run_script
 from memcg_lab.kernel_lab.vmlinux import text_address, unpack
+from memcg_lab.traces.ftrace import rows_of
+from memcg_lab.traces.rows import COLUMNS, Row, csv_words, write_rows
+from memcg_lab.traces.symbols import Symbols
+from memcg_lab.traces.text import read_rows
 
 pytestmark = pytest.mark.once
 
@@ -272,8 +276,9 @@ def line(event, micros, cpu=0, pid=40, flags="d....", comm="sender", **fields):
 
 
 def from_lines(*lines):
-    """Rows without their times."""
-    return [(row[0], *row[2:]) for row in rows_of(lines, Symbols(kallsyms()))]
+    """Rows as the csv has them, without their times."""
+    rows = map(csv_words, rows_of(lines, Symbols(kallsyms())))
+    return [(row[0], *row[2:]) for row in rows]
 
 
 def test_a_charge_and_its_return_become_rows():
@@ -303,7 +308,8 @@ def test_a_charge_and_its_return_become_rows():
 
 def test_times_are_microseconds_since_the_first_event():
     rows = rows_of([line("unc", 999_999, memcg=A, nr=1), line("unc", 1_000_004, memcg=A, nr=1)], Symbols(kallsyms()))
-    assert [row[1] for row in rows] == [0, 5]
+    assert [row.t_us for row in rows] == [0, 5]
+    assert [row.line for row in rows] == [1, 2]
 
 
 def test_an_interrupt_between_a_refill_and_its_inside_does_not_swap_the_causes():
@@ -390,10 +396,12 @@ def test_a_broken_line_says_where(text, says):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.xz"])
 def test_written_rows_have_the_columns_and_plain_newlines(tmp_path, name):
-    write_rows(tmp_path / name, [(0, 1, 2, 0, "unc", 1, 3, "", "", "")])
+    row = Row(2, 0, 1, 2, 0, "unc", 1, 3, -1, -1, "")
+    write_rows(tmp_path / name, [row])
     data = (tmp_path / name).read_bytes()
     text = (lzma.decompress(data) if name.endswith("xz") else data).decode()
     assert text == ",".join(COLUMNS) + "\n0,1,2,0,unc,1,3,,,\n"
+    assert read_rows(tmp_path / name) == [row]
 
 
 def test_losses_are_counted(tmp_path):
@@ -437,10 +445,11 @@ def test_a_wrong_call_of_the_workload_is_refused(workload, words, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"mode": "up"}, "traffic is 'up'; it is one of cross, same, rr"),
-        ({"pairs": 0}, "pairs is 0; allowed are 1 to 64"),
-        ({"mib": 513}, "mib is 513; allowed are 1 to 512"),
-        ({"chunk": 1 << 21}, "chunk is 2,097,152; allowed are 1 to 1,048,576"),
+        ({"mode": "up"}, "traffic is 'up'; it must be one of cross, same, rr"),
+        ({"pairs": "2"}, "pairs is '2'; it must be a whole number"),
+        ({"pairs": 0}, "pairs is 0; it must be a whole number from 1 to 64"),
+        ({"mib": 513}, "mib is 513; it must be a whole number from 1 to 512"),
+        ({"chunk": 1 << 21}, "chunk is 2097152; it must be a whole number from 1 to 1,048,576"),
     ],
 )
 def test_traffic_out_of_range_is_refused(arguments, says):
@@ -690,7 +699,7 @@ def test_the_machine_has_no_network_and_ends_by_itself(tmp_path):
 @pytest.mark.parametrize("cpus", [0, 17])
 def test_a_number_of_cpus_out_of_range_is_refused(capsys, tmp_path, cpus):
     assert main(["kernel-lab", "--build", str(tmp_path), "--cpus", str(cpus)]) == 2
-    assert f"cpus is {cpus}; allowed are 1 to 16" in capsys.readouterr().err
+    assert f"cpus is {cpus}; it must be a whole number from 1 to 16" in capsys.readouterr().err
 
 
 @needs_shell

@@ -25,8 +25,7 @@ from memcg_lab import (
 )
 from memcg_lab.course import quotes
 from memcg_lab.history import History
-from memcg_lab.labs import Lab, base, patch
-from memcg_lab.labs import machine_html as machines
+from memcg_lab.labs import Lab, base, patch, views
 from memcg_lab.mechanism.steps import STEPS
 
 pytestmark = pytest.mark.once
@@ -209,7 +208,7 @@ def test_every_atomic_of_an_operation_is_shown():
         run = patch.run(traffic, 3)
         for past in (run.before, run.after):
             for k in range(1, 401, 7):
-                shown = machines.machine("after", "t", past, k, run.names, run.rows)
+                shown = views.machine("after", "t", past, k, run.names, run.rows)
                 assert shown.count(">ATOMIC<") == past.atomics[k - 1]
                 assert shown.count('class="n"') == len(
                     [s for s in past.steps(k - 1) if STEPS[s.step].function != "return"]
@@ -220,7 +219,7 @@ def test_the_view_keeps_its_height():
     for traffic in PatchLab.traffics:
         run = patch.run(traffic, 5)
         for past in (run.before, run.after):
-            assert max(machines.step_lines(past, k) for k in range(1, 401)) <= run.rows
+            assert max(views.step_lines(past, k) for k in range(1, 401)) <= run.rows
 
 
 @pytest.mark.parametrize("traffic", PatchLab.traffics)

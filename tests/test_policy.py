@@ -20,7 +20,7 @@ from memcg_lab.mechanism import records
 from memcg_lab.mechanism.policy import bind
 from memcg_lab.mechanism.stock_v4_13 import refill_stock, uncharge_to_counter
 from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped, uncharge_to_stock
-from two_slots import TWO_SLOTS, consume_two
+from two_slots import TWO_SLOTS, consume
 
 
 # --- a policy is data ------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_rules_for_one_slot_are_not_given_several(policy):
     with pytest.raises(ValueError, match=r"x: consume_stock knows one slot, not 7"):
         policy.with_rules("x", slots=7)
     with pytest.raises(ValueError, match=rf"x: {policy.refill.__name__} knows one slot, not 2"):
-        policy.with_rules("x", slots=2, consume=consume_two)
+        policy.with_rules("x", slots=2, consume=consume)
 
 
 def consume_first(st, batch, cpu, memcg, nr_pages):
@@ -257,6 +257,18 @@ def consume_first(st, batch, cpu, memcg, nr_pages):
     return hit
 
 
+def refill_two(st, batch, drain, cpu, memcg, nr_pages):
+    slot = memcg % 2
+    if st.stock[cpu, slot].memcg != memcg:
+        drain(st, cpu, slot, records.DRAIN_OTHER_MEMCG)
+        st.stock[cpu, slot].memcg = memcg
+    st.stock[cpu, slot].nr_pages += nr_pages
+
+
+def wrong_slot(st, batch, drain, cpu, memcg, nr_pages):
+    st.stock[cpu, 2].nr_pages += nr_pages
+
+
 def drain_first(st, cpu, slot, cause):
     st.stock[cpu, 0].memcg = -1
     st.stock[cpu, 0].nr_pages = 0
@@ -265,7 +277,8 @@ def drain_first(st, cpu, slot, cause):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"slots": 3}, "x has 3 slots, but its rule refill fills 2 of them"),
+        ({"slots": 3, "refill": refill_two}, "x has 3 slots, but its rule refill fills 2 of them"),
+        ({"refill": wrong_slot}, "a rule of x used an index that does not exist"),
         ({"consume": consume_first}, "x has 2 slots, but its rule consume finds pages in 1 of them"),
         ({"drain": drain_first}, "x has 2 slots, but its rule drain empties 1 of them"),
     ],

@@ -180,7 +180,7 @@ def test_the_log_retells_stocks_of_two_slots():
 
 def test_only_a_step_on_a_stock_names_a_slot():
     log = System.siblings(3, cpus=2, policy=TWO_SLOTS).step_through(three_take_turns(300))
-    of_a_stock = np.array([step.field.startswith("stock.") for step in STEPS])[log.rows["step"]]
+    of_a_stock = np.array(["stock of CPU" in step.what for step in STEPS])[log.rows["step"]]
     assert ((log.rows["slot"] >= 0) == of_a_stock).all()
 
 

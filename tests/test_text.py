@@ -3,6 +3,12 @@
 import pytest
 
 from memcg_lab import words as text
+from memcg_lab.figures.atomics import atomics_by_level_words, atomics_per_page_words
+from memcg_lab.figures.drift import drift_bound_words
+from memcg_lab.figures.over_ops import over_ops_words
+from memcg_lab.figures.profile import profile_bars_words
+from memcg_lab.figures.stocks import pages_words
+from memcg_lab.labs.base import failed
 
 pytestmark = pytest.mark.once
 
@@ -74,52 +80,56 @@ def test_every_operation_has_words():
 
 
 def test_lines_that_end_alike_are_all_named():
-    _, sentence = text.over_operations("atomics", {"before": 6, "cap": 6, "after": 1}, 10)
+    _, sentence = over_ops_words("atomics", {"before": 6, "cap": 6, "after": 1}, 10)
     assert sentence == "Line chart, atomics over 10 operations: before and cap end highest at 6, after lowest at 1."
-    _, sentence = text.over_operations("atomics", {"before": 6, "after": 6}, 10)
+    _, sentence = over_ops_words("atomics", {"before": 6, "after": 6}, 10)
     assert sentence.endswith("all end at 6.")
-    _, sentence = text.over_operations("atomics", {"before": 6}, 1)
+    _, sentence = over_ops_words("atomics", {"before": 6}, 1)
     assert sentence == "Line chart, atomics over 1 operation: before ends at 6."
 
 
 def test_no_gain_is_not_told_as_a_gain():
-    caption, _ = text.atomics_by_level(10, 10, 5, 5, 2)
+    caption, _ = atomics_by_level_words(10, 10, 5, 5, 2)
     assert "fewer" not in caption
-    caption, _ = text.atomics_per_page(1, 3.0, 2.0, None, 8)
+    caption, _ = atomics_per_page_words(1, 3.0, 2.0, None, 8)
     assert "still saves" in caption
 
 
 def test_the_bound_of_the_stocks_is_judged():
-    caption, _ = text.stocks({"after": 3, "cap": 90}, {"after": 64, "cap": 90}, 10, bound=64)
+    caption, _ = pages_words({"after": 3, "cap": 90}, {"after": 64, "cap": 90}, 10, bound=64)
     assert caption.endswith("The bound is 64 pages; above it: cap.")
-    caption, _ = text.stocks({"after": 3}, {"after": 64}, 10, bound=64)
+    caption, _ = pages_words({"after": 3}, {"after": 64}, 10, bound=64)
     assert caption.endswith("none is above it.")
 
 
 def test_a_failure_is_one_sentence_that_keeps_the_view():
-    assert (
-        text.failed("depth is 9.") == "That did not work: depth is 9. The lab still shows the last settings that did."
-    )
-    assert "an unknown error" in text.failed("")
+    assert failed("depth is 9.") == "That did not work: depth is 9. The lab still shows the last settings that did."
+    assert "an unknown error" in failed("")
 
 
 def test_bounds_and_places_have_their_names():
-    caption, sentence = text.stocks({"leaf": 3}, {"leaf": 120}, 10, 100, "counted", "limit")
+    caption, sentence = pages_words({"leaf": 3}, {"leaf": 120}, 10, 100, "counted", "limit")
     assert caption == "Leaf: up to 120 pages counted. The limit is 100 pages; above it: leaf."
     assert sentence.startswith("Line chart, pages counted over 10 operations")
 
 
 def test_a_drift_below_the_bound_is_not_told_as_reached():
-    caption, sentence = text.drift_bound([1, 2], {"a": [31, 62]}, 32)
+    caption, sentence = drift_bound_words([1, 2], {"a": [31, 62]}, 32)
     assert caption == "On 2 CPUs the counter is up to 62 pages ahead. A ends at 62, never above the line CPUs × 32."
     assert sentence.endswith("never above the line CPUs × 32, which ends at 64.")
 
 
+def test_the_line_of_several_slots_says_so():
+    caption, sentence = drift_bound_words([1, 2], {"a": [96, 192]}, 32, 3)
+    assert caption == "On 2 CPUs the counter is up to 192 pages ahead. A lies on the line CPUs × 3 slots × 32."
+    assert sentence.endswith("which ends at 192.")
+
+
 def test_many_marked_rows_are_counted_not_listed():
     rows = [f"f{k}" for k in range(9)]
-    _, sentence = text.profile(rows, [1.0] * 9, list(range(7)), 9)
+    _, sentence = profile_bars_words(rows, [1.0] * 9, list(range(7)), 9)
     assert sentence.endswith("marked are f0 1.00, f1 1.00, f2 1.00, f3 1.00 and 3 more.")
-    caption, sentence = text.profile(["f"], [1.0], [0], 1)
+    caption, sentence = profile_bars_words(["f"], [1.0], [0], 1)
     assert caption == "1 of 1 row is marked: 1.00 % of all samples."
     assert sentence.endswith("marked is f 1.00.")
 

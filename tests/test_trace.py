@@ -343,8 +343,8 @@ def test_ftrace_and_perf_script_of_the_same_events_are_the_same_rows(tmp_path):
 # --- the lab ---------------------------------------------------------------------------------------------------------
 def test_walking_shows_what_the_recording_shows():
     rows = read_rows(recording("ab_post"))
-    stock, counter, said = walk_trace(rows, V6_1)
-    for row, states, predicted in zip(rows, stock, said):
+    stock, counter, predictions = walk_trace(rows, V6_1)
+    for row, states, predicted in zip(rows, stock, predictions):
         if row.ev in ("cons", "refill", "drain") and predicted is not None:
             assert predicted == (max(row.cached, 0), row.avail)
         assert states[row.cpu] <= 64 or row.ev == "refill"  # until the next row gives them back

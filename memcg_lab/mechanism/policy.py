@@ -253,7 +253,10 @@ def _check_slots(policy):
         return filled, drained, found
 
     memcgs = 4 * policy.slots + 1
-    used = _jit.kernel(_jit.symbol("slots", None))(try_slots)(_one_cpu(memcgs, policy.slots), policy.batch, memcgs)
+    try:
+        used = _jit.kernel(_jit.symbol("slots", None))(try_slots)(_one_cpu(memcgs, policy.slots), policy.batch, memcgs)
+    except IndexError as error:
+        raise ValueError(f"a rule of {policy.name} used an index that does not exist.") from error
     for what, number in zip(("refill fills", "drain empties", "consume finds pages in"), used):
         if number < policy.slots:
             raise ValueError(f"{policy.name} has {policy.slots} slots, but its rule {what} {int(number)} of them.")

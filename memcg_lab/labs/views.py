@@ -1,4 +1,4 @@
-"""HTML of a machine: what one operation did to it, step by step, and where the pages are now."""
+"""HTML above the picture of a lab: the steps of one operation, and where the pages are after it."""
 
 import html
 
@@ -104,6 +104,19 @@ def _places(history, k, names):
         f'<table><thead><tr><th class="l" colspan="3">stocks, with a mark at {CHARGE_BATCH} pages</th></tr></thead>'
         f"<tbody>{''.join(stocks)}</tbody></table>"
     )
+
+
+def level(depth, memcg):
+    """A counter's place on the way up: ``root``, ``leaf, memcg 2``; depth counts from the root, -1 is the leaf.
+
+    Examples
+    --------
+    >>> level(0, 0), level(1, 1), level(-1, 2)
+    ('root', 'level 1, memcg 1', 'leaf, memcg 2')
+    """
+    if depth == 0:
+        return "root"
+    return f"leaf, memcg {memcg}" if depth < 0 else f"level {depth}, memcg {memcg}"
 
 
 def is_counter_atomic(code):
