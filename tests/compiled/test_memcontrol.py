@@ -13,8 +13,8 @@ from lab_helpers import (
     total,
     without_compiler,
 )
-from memcg_lab import V4_13, V4_14, System, pingpong
-from memcg_lab.mechanism.records import DYING, IN_OOM, NOFAIL, NORETRY
+from memcg_lab import V4_13, V4_14, V6_1, System, pingpong
+from memcg_lab.mechanism.records import ATOMIC, DYING, IN_OOM, NOFAIL, NORETRY, NOWAIT, RETRY_MAYFAIL
 from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped
 
 ENOMEM = -12
@@ -458,3 +458,79 @@ def test_with_memsw_the_margin_is_the_smaller_of_the_two():
     system.try_charge(cpu=0, memcg=1, nr_pages=10, ctx=SOFTIRQ)
     assert attempt(system, 4, TASK)[0] == 0
     assert (system.snapshot()["memsw"], system.work().reclaim) == ([10, 10], 4)
+
+
+# --- v6.1 ------------------------------------------------------------------------------------------------------------
+def full_v6_1():
+    """Memcg 2 is at its limit of 10 pages and its stock is empty."""
+    system = System.chain(depth=2, cpus=2, policy=V6_1, limits=[-1, -1, 10])
+    system.charge_skmem(cpu=0, memcg=2, nr_pages=10)
+    assert (system.usage[2], system.stock[0].nr_pages) == (10, 0)
+    return system
+
+
+def test_in_v6_1_softirq_is_never_refused_and_what_it_forced_serves_the_next_charge_above_the_limit():
+    system = full_v6_1()
+    assert system.charge_skmem(cpu=0, memcg=2, nr_pages=3)
+    assert (system.usage[2], system.work().forced, system.snapshot()["ev_max"][2]) == (13, 1, 1)
+    system.uncharge_skmem(cpu=0, memcg=2, nr_pages=3)
+    assert (system.usage[2], system.stock[0]) == (13, (2, 3))
+    work = system.work()
+    assert system.charge_skmem(cpu=0, memcg=2, nr_pages=3)
+    assert (system.usage[2], (system.work() - work).atomics, (system.work() - work).stock_hits) == (13, 0, 1)
+
+
+def test_in_v6_1_a_refused_task_costs_19_tries_and_leaves_nothing_charged():
+    system = full_v6_1()
+    other = system.stock[1]
+    system.try_charge(cpu=1, memcg=1, nr_pages=1)
+    work, before = system.work(), system.usage.tolist()
+    assert not system.charge_skmem(cpu=0, memcg=2, nr_pages=3, ctx="task")
+    spent = system.work() - work
+    # A batch once, then 18 times the exact size: each adds at the level that refuses and takes it back.
+    assert (spent.stock_misses, spent.add, spent.sub, spent.reclaim) == (19, 19, 19, 18)
+    assert (system.usage.tolist(), system.sock[2], other) == (before, 10, (-1, 0))
+    assert system.snapshot()["ev_max"][2] == 18
+
+
+@pytest.mark.parametrize(
+    ("ctx", "tries", "reclaims", "forced"),
+    [
+        (TASK, 19, 18, 0),
+        (NORETRY, 3, 2, 0),
+        (NOWAIT, 2, 0, 0),
+        (ATOMIC, 2, 0, 1),
+        (SOFTIRQ | NOWAIT, 2, 0, 0),
+        (SOFTIRQ, 2, 0, 1),
+        (RETRY_MAYFAIL, 19, 18, 0),
+        (NOFAIL, 19, 18, 1),
+        (IN_OOM, 2, 0, 0),
+    ],
+)
+def test_in_v6_1_the_context_says_how_hard_a_charge_tries(ctx, tries, reclaims, forced):
+    system = full_v6_1()
+    work = system.work()
+    ret = system.try_charge(cpu=0, memcg=2, nr_pages=1, ctx=ctx)
+    spent = system.work() - work
+    assert (spent.stock_misses, spent.reclaim, spent.forced, ret) == (tries, reclaims, forced, 0 if forced else -12)
+
+
+def test_what_v6_1_does_not_have_here_is_refused_in_words():
+    with pytest.raises(ValueError, match="cgroup v1 is modelled for v4.13 and v4.14, not for the charge path of v6.1"):
+        System.chain(depth=1, cpus=1, policy=V6_1, legacy=True)
+    with pytest.raises(ValueError, match="the socket layer here is that of v4.13; v6.1 has another"):
+        System.chain(depth=1, cpus=1, policy=V6_1, sockets=[1])
+    with pytest.raises(ValueError, match="mins and lows are modelled for V6_1, not for v4.14"):
+        System.chain(depth=1, cpus=1, mins=[0, 1])
+    with pytest.raises(ValueError, match=r"kmem_charge: kernel pages do not go through the stock .*; V6_1 has them"):
+        System.chain(depth=1, cpus=1).kernel_op("kmem_charge", cpu=0, memcg=1, nr=1)
+    with pytest.raises(ValueError, match="css_by_page is True; the charge path of v6.1 keeps no references of pages"):
+        V6_1.with_rules("x", css_by_page=True)
+    with pytest.raises(ValueError, match="path is 3; it must be"):
+        V6_1.with_rules("x", path=3)
+    with pytest.raises(ValueError, match="obj_uncharge: gives back 2, but memcg 1 holds 0 bytes"):
+        System.chain(depth=1, cpus=1, policy=V6_1).kernel_op("obj_uncharge", cpu=0, memcg=1, nr=2)
+    with pytest.raises(ValueError, match="memcg 0 is the root"):
+        System.chain(depth=1, cpus=1, policy=V6_1).kernel_op("obj_charge", cpu=0, memcg=0, nr=2)
+    with pytest.raises(ValueError, match=r"slab_alloc: .* bytes; allowed are 1 to 2,147,483,647"):
+        System.chain(depth=1, cpus=1, policy=V6_1).kernel_op("slab_alloc", cpu=0, memcg=1, nr=(1 << 34) + 1)

@@ -3,46 +3,21 @@
 import numpy as np
 import pytest
 
-from lab_helpers import both_policies, rough_stream, rough_system, without_compiler
-from memcg_lab import STEPS, V4_13, V4_14, System, mixed, op, pingpong, system
+from lab_helpers import GOLDEN, both_policies, rough_stream, rough_system, without_compiler
+from memcg_lab import STEPS, V4_13, V4_14, V6_1, System, mixed, op, pingpong, read_golden, system
+from memcg_lab.golden import system_of
 from memcg_lab.history import History, record
 from memcg_lab.mechanism import records, steps
 from two_slots import TWO_SLOTS, three_take_turns
 
-COUNTS = (steps.STEP_TRY_ADD, steps.STEP_TRY_UNDO, steps.STEP_CHARGE_ADD, steps.STEP_CANCEL)
-COUNTER_FIELD = {
-    **dict.fromkeys(COUNTS, "count"),
-    steps.STEP_FAILCNT: "failcnt",
-    steps.STEP_TRY_WATERMARK: "watermark",
-    steps.STEP_CHARGE_WATERMARK: "watermark",
-    steps.STEP_LIMIT: "limit",
-}
-STOCK_FIELD = {
-    steps.STEP_CONSUME_HIT: "nr_pages",
-    steps.STEP_CONSUME_MISS: "nr_pages",
-    steps.STEP_REFILL: "nr_pages",
-    steps.STEP_DRAIN: "nr_pages",
-    steps.STEP_REFILL_OWNER: "memcg",
-    steps.STEP_DRAIN_OWNER: "memcg",
-}
-
 
 def place(row):
     """Where in the state a step's value stands, or None for what is no state."""
-    code, where, cpu = int(row["step"]), int(row["where"]), int(row["cpu"])
-    if code in COUNTER_FIELD:
-        return "counter", COUNTER_FIELD[code], where
-    if code in STOCK_FIELD:
-        return "stock", STOCK_FIELD[code], (where, int(row["slot"]))
-    if code in (steps.STEP_CSS_GET, steps.STEP_CSS_PUT):
-        return "memcg", "css", where
-    if code in (steps.STEP_SOCK_ADD, steps.STEP_SOCK_SUB):
-        return "sock", None, (cpu, where)
-    if code in (steps.STEP_PROTO_ADD, steps.STEP_PROTO_SUB, steps.STEP_PROTO_UNDO):
-        return "proto", "memory_allocated", 0
-    if code == steps.STEP_FORWARD:
-        return "socket", "forward_alloc", where
-    return None
+    field, where, cpu, slot = STEPS[row["step"]].field, int(row["where"]), int(row["cpu"]), int(row["slot"])
+    if not field:
+        return None
+    array, _, name = field.partition(".")
+    return array, name or None, {"stock": (where, slot), "sock": (cpu, where), "kmem": (cpu, where)}.get(array, where)
 
 
 def retold(start, log):
@@ -67,6 +42,10 @@ def logged_fields(arrays):
         "sock": arrays["sock"].tolist(),
         "memory_allocated": arrays["proto"]["memory_allocated"].tolist(),
         "forward_alloc": arrays["socket"]["forward_alloc"].tolist(),
+        "kmem": arrays["kmem"].tolist(),
+        "obj_stock": arrays["obj_stock"][["objcg", "nr_bytes"]].tolist(),
+        "nr_charged_bytes": arrays["objcg"]["nr_charged_bytes"].tolist(),
+        "told": arrays["upward"][["min_told", "low_told"]].tolist(),
     }
 
 
@@ -174,6 +153,20 @@ def test_a_log_that_overflows_is_written_again_longer(monkeypatch):
     assert len(expected) > 5
     np.testing.assert_array_equal(got.rows, expected.rows)
     assert short.compare(whole) == []
+
+
+# --- kernel pages ----------------------------------------------------------------------------------------------------
+@without_compiler
+@pytest.mark.parametrize("name", ["random_tobj_610070", "random_switch_610007", "memory_low_and_min_cost_atomics"])
+def test_the_log_retells_kernel_pages_and_protection(name):
+    files = (read_golden(GOLDEN / f"v6_1_{kind}.jsonl.gz") for kind in ("random", "stories"))
+    scenario = next(s for scenarios in files for s in scenarios if s.config["name"] == name)
+    before, after = (system_of(scenario.config, V6_1) for _ in range(2))
+    log = after.step_through(scenario.ops)
+    assert logged_fields(retold(before, log)) == logged_fields(after._arrays)
+    work = after.work()
+    assert log.atomics() == work.atomics + work.objects + work.protection // 2  # exchange and add are one step
+    assert all(log.sentence(number) for number in range(len(log)))
 
 
 # --- several slots ---------------------------------------------------------------------------------------------------
