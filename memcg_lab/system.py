@@ -30,8 +30,6 @@ STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so
 LOG_ROWS = 1 << 12
 LOG_OPS_MAX = 100_000
 
-_compiled = set()  # what was called before in this process, so that nobody looks for it in the cache again
-
 Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
 
@@ -942,13 +940,8 @@ class System:
         run = bind(self.policy, bool(len(self._arrays["socket"])))
         backup = self._backup()
         state = self.mechanism_state(log)
-        arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
-        form = (run, log is None)  # with a log and without it are compiled apart
-        if form not in _compiled:
-            _jit.announce(run, self.policy.name, arguments)
-            _compiled.add(form)
         try:
-            done, reason, allowed = run(*arguments)
+            done, reason, allowed = run(state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
             self._restore(backup)
             if isinstance(error, IndexError):

@@ -14,7 +14,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .._jit import inline, kernel, symbol
+from .._jit import inline, kernel
 from ..mechanism.policy import bind_rules
 from ..mechanism.records import CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM, UNDERFLOW
 from ..mechanism.steps import STEP_FORCE, STEP_TRY_ADD, STEP_TRY_UNDO, step_dtype
@@ -292,7 +292,7 @@ def price(m, me, todo, memcg):
 @functools.lru_cache(maxsize=64)
 def bind_machine(policy):
     """Compile the simulation for one policy: ``run(machine, until)`` goes on until a time in ps."""
-    memcontrol, key = bind_rules(policy)
+    memcontrol = bind_rules(policy)
     try_charge, cancel_charge = memcontrol.try_charge, memcontrol.cancel_charge
     charge_skmem, uncharge_skmem = memcontrol.charge_skmem, memcontrol.uncharge_skmem
 
@@ -369,4 +369,4 @@ def bind_machine(policy):
                 t = NEVER
             replace_top(m.tree, n, me, (t << CPU_BITS) | me)
 
-    return kernel("machine_" + symbol(policy.name, key), None if key is None else "machine " + key)(run)
+    return kernel(f"the machine for {policy.name}")(run)

@@ -113,21 +113,12 @@ def bind(policy, sockets=False):
 
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
-    memcontrol, key = bind_rules(policy)
+    memcontrol = bind_rules(policy)
     sock = bind_sock(memcontrol.charge_skmem, memcontrol.uncharge_skmem) if sockets else None
-    key = None if key is None else f"{key} sockets {sockets}"
-    return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, sock)
+    return bind_replay(policy.name, memcontrol, sock)
 
 
 def bind_rules(policy):
-    """The cgroup functions of a policy, to be compiled into a kernel, and the key its machine code is kept under.
-
-    The key is None if a rule is not part of this package; its code then lives as long as the process.
-    """
-    rules = {name: getattr(policy, name) for name in ("consume", "refill", "drain", "uncharge", "reclaim")}
-    key = None
-    if all(_jit.is_packaged(rule) for rule in rules.values()):
-        names = (f"{r.__module__}.{r.__qualname__}" for r in rules.values())
-        key = f"{policy.batch} {policy.slots} {policy.css_by_page} {' '.join(names)}"
-    rules = {name: _jit.inline(rule) for name, rule in rules.items()}
-    return bind_memcontrol(policy.batch, **rules, css_by_page=policy.css_by_page), key
+    """The cgroup functions of a policy, to be compiled into a kernel."""
+    rules = {name: _jit.inline(getattr(policy, name)) for name in ("consume", "refill", "drain", "uncharge", "reclaim")}
+    return bind_memcontrol(policy.batch, **rules, css_by_page=policy.css_by_page)

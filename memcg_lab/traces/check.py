@@ -289,10 +289,7 @@ def _bind_follow(policy):
                     pages = 0
                     found += 1
 
-    key = " ".join(f"{rule.__module__}.{rule.__qualname__}" for rule in (policy.consume, policy.refill, policy.drain))
-    packaged = all(_jit.is_packaged(rule) for rule in (policy.consume, policy.refill, policy.drain))
-    key = f"follow {key}" if packaged else None
-    return _jit.kernel(_jit.symbol("follow", key), key)(follow)
+    return _jit.kernel("the rules to follow a trace")(follow)
 
 
 def _follow(rows, shown, policy):
@@ -312,7 +309,6 @@ def _follow(rows, shown, policy):
     left = np.zeros((n, 2), np.int64)
     arguments += (np.zeros(cpus, np.bool_), said, hit, drained, left)
     kernel = _bound(policy.consume, policy.refill, policy.drain)
-    _jit.announce(kernel, f"the follower of {policy.name}", arguments)
     kernel(*arguments)
     return {k: (said[i], bool(hit[i]), drained[i], left[i]) for i, k in enumerate(shown)}
 
