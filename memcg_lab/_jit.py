@@ -14,7 +14,7 @@ import time
 import types
 import uuid
 
-import llvmlite
+import llvmlite.ir
 import numba
 import numpy as np
 from numba import config, njit
@@ -159,11 +159,12 @@ def _made_of(value, seen):
         )
     if isinstance(value, type) and is_packaged(value) and issubclass(value, tuple):
         return value.__name__, value._fields
-    of_library = value if hasattr(value, "__name__") else type(value)
-    home = value.__name__ if isinstance(value, types.ModuleType) else getattr(of_library, "__module__", None) or ""
-    if home.split(".")[0] not in _LIBRARIES:
-        raise Foreign(f"{value!r} in a kernel")
-    return home, getattr(of_library, "__qualname__", of_library.__name__), "" if of_library is value else str(value)
+    if isinstance(value, (np.dtype, numba.types.Type, llvmlite.ir.Type)):
+        return type(value).__name__, str(value)
+    home = getattr(value, "__module__", None) or getattr(value, "__name__", "")
+    if hasattr(value, "__name__") and home.split(".")[0] in _LIBRARIES:
+        return home, getattr(value, "__qualname__", value.__name__)
+    raise Foreign(f"{value!r} in a kernel")
 
 
 def _code(code, docstring, seen):
