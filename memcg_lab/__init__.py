@@ -21,7 +21,7 @@ _LATER = {
     "check": "course",
     "check_environment": "course",
     "setup": "course",
-    "warm_up": "kernels",
+    "warm_up": "warmup",
     "data_path": "course",
     "golden_path": "course",
     "show_patch": "course",

@@ -56,7 +56,7 @@ def measure(arguments):
 
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
-    from .kernels import not_ready, warm_up
+    from .warmup import not_ready, warm_up
 
     if arguments.background and hasattr(os, "nice"):
         os.nice(19)

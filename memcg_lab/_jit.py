@@ -79,7 +79,7 @@ def kernel(name):
     def compiled(python):
         dispatcher = njit(**_OPTIONS)(python)
         if JIT:
-            dispatcher._cache = _Cache(name, python)
+            dispatcher._cache = _Cache(name, dispatcher)
             dispatcher.compile = functools.partial(_compile, dispatcher)
         return dispatcher
 
@@ -132,7 +132,7 @@ def _made_of(value, seen):
     if isinstance(value, Dispatcher):
         return "compiled", sorted(value.targetoptions.items()), _made_of(value.py_func, seen)
     if hasattr(value, "_defn"):  # numba's intrinsic
-        return "intrinsic", _made_of(value._defn, seen)
+        return "intrinsic", value._prefer_literal, _made_of(value._defn, seen)
     if isinstance(value, (tuple, list)):
         fields = getattr(value, "_fields", None)
         return type(value).__name__, fields, [_made_of(item, seen) for item in value]
@@ -212,8 +212,8 @@ class _Cache(NullCache):
     means: compile, and do not keep.
     """
 
-    def __init__(self, name, python):
-        self._name, self._python = name, python
+    def __init__(self, name, dispatcher):
+        self._name, self._dispatcher = name, dispatcher
         self.turn = contextlib.ExitStack()  # what is held while numba compiles: a lock, a line on the screen
 
     def path(self, signature, codegen):
@@ -221,17 +221,18 @@ class _Cache(NullCache):
         try:
             made_of = self._content, str(signature), codegen.magic_tuple(), _VERSIONS, bool(config.BOUNDSCHECK)
             digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
-            return pathlib.Path(self._impl.locator.get_cache_path(), f"{self._python.__name__}-{digest[:32]}.nbc")
+            name = self._dispatcher.__name__.strip("<>")  # of a lambda
+            return pathlib.Path(self._impl.locator.get_cache_path(), f"{name}-{digest[:32]}.nbc")
         except Exception:  # a reader's own rule, no folder that can be written to, or what nobody thought of
             return None
 
     @functools.cached_property
     def _content(self):
-        return content(self._python)
+        return content(self._dispatcher)
 
     @functools.cached_property
     def _impl(self):
-        return CompileResultCacheImpl(self._python)
+        return CompileResultCacheImpl(self._dispatcher.py_func)
 
     def load_overload(self, signature, context):
         """Load machine code; None, which makes numba compile, if there is none."""

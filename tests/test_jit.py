@@ -127,6 +127,8 @@ CHANGES = [
     ),
     ("machine/coherence.py", "SPREAD_BITS = 16", "SPREAD_BITS = 17", "machine"),
     ("hardware/counters.py", "6364136223846793005", "6364136223846793007", "threads"),
+    ("hardware/atomics.py", "@intrinsic(prefer_literal=True)\ndef load", "@intrinsic\ndef load", "threads"),
+    ("_jit.py", '"nogil": True', '"nogil": False', "replay sockets machine threads"),
     ("hardware/atomics.py", '"relaxed": "monotonic"', '"relaxed": "seq_cst"', "threads"),
     (
         "hardware/atomics.py",
@@ -315,7 +317,7 @@ for factor in map(int, sys.argv[1:]):
 def factory(package):
     """A copy of the package with a factory of small kernels in it, which are all that the notebooks run."""
     (package / "factory.py").write_text(FACTORY)
-    with (package / "kernels.py").open("a") as file:
+    with (package / "warmup.py").open("a") as file:
         file.write("\n\nfrom .factory import kernels\n")
     return package
 
@@ -610,25 +612,6 @@ def test_in_a_notebook_who_waits_sees_it_and_no_output_is_left_or_lost():
     finally:
         talk.stop_channels()
         client.shutdown_kernel(now=True)
-
-
-@pytest.mark.once
-def test_the_logging_form_is_announced_by_itself_and_once(tmp_path):
-    code = """
-import sys
-from memcg_lab import System, pingpong
-for call in ("replay", "replay", "step_through", "step_through"):
-    print(call, file=sys.stderr)
-    getattr(System.chain(depth=1, cpus=1), call)(pingpong(1))
-"""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-        for _ in range(2)
-    ]
-    told = [[line.split()[0] for line in run.stderr.splitlines()] for run in runs]
-    assert told[0] == ["replay", "memcg-lab:", "replay", "step_through", "memcg-lab:", "step_through"]
-    assert told[1] == ["replay", "replay", "step_through", "step_through"]
 
 
 # --- other processes -------------------------------------------------------------------------------------------------

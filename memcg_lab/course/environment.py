@@ -6,9 +6,9 @@ import sys
 
 from .. import _jit
 from ..files import DATA
-from ..kernels import kernels, not_ready
 from ..mechanism.policy import V4_13, V4_14, bind
 from ..system import System
+from ..warmup import kernels, not_ready
 from ..words import count
 from ..workload import pingpong
 

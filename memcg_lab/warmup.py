@@ -1,4 +1,4 @@
-"""The kernels that the notebooks run: which are compiled, and compiling the others ahead of time."""
+"""Warm-up: the compiled kernels that the notebooks run, which of them are ready, and making the others so."""
 
 import contextlib
 import functools
