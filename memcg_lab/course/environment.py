@@ -99,7 +99,7 @@ def _on_disk():
 def _compiled():
     missing, total = len(not_ready()) if _jit.JIT else 0, len(kernels())
     if missing:
-        raise _Later(f"{total - missing} of {total}; a cell that needs another one waits for it, once")
+        raise _Later(f"{total - missing} of {total}; a cell that needs another one waits for it")
     return ""
 
 
