@@ -5,11 +5,12 @@ import pathlib
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memcg_lab.perf import read_perf
+from memcg_lab.perf import compare, read_perf
 from memcg_lab.perf.read import COLUMNS, is_unnamed
+from memcg_lab.words import printable
 
 pytestmark = pytest.mark.once
 
@@ -440,36 +441,67 @@ def test_random_stacks_survive_perf_script(samples, how, period, cpu):
 
 # --- anything at all
 
-token = st.sampled_from(
-    "[k]|[.]|[kernel]|%|1.2|1.2%|100%|nan%|-1%|;|a;b 3| 3|\n|\n\n|  |\t|sh|12|1.5:|cycles:|ffffffff81000000|(x)|+0x1|"
-    "# Samples: 1 of event 'a'\n|# Overhead  Symbol\n|# Children      Self  Command  Symbol\n|PerfTop:\n|--|\x1b[H|"
-    "Overhead|#|sh 1 1.0: 1 cycles: \n\t|sh 1 1.0: cycles:|\r|[unknown]|<| |\x00|\u2028|é|٣%".split("|")
-    + ["|"]
-)
+TOKENS = (
+    "[k]|[.]|[kernel]|%|1.2|1.2%|100%|nan%|-1%|+1%|;|a;b 3| 3|\n|\n\n|  |\t|sh|12|1.5:|cycles:|ffffffff81000000|(x)|"
+    "+0x1|"
+    "# Samples: 1 of event 'a'\n|# Samples: 1 of events 'a, b'\n|# Overhead  Symbol\n|# ........  ......\n|"
+    "# Children      Self  Command  Symbol\n|Overhead  Shared O  Symbol\n|PerfTop:\n|--|\x1b[H|\x1b]0;x\x07|\x9b|"
+    "Overhead|#|sh 1 1.0: 1 cycles: \n\t|sh 1 1.0: cycles:|sh 1 cycles:\n\t|PERF_RECORD_COMM|\r|[unknown]|<| |\x00|"
+    "\u2028|é|٣%|> |@[\n|]: 3\n|    f+5\n|perf-profile.self.c.f\n|0.1  +1.0  1.1  |Warning:\n| / |Latency|_[k]|_[i]|..."
+).split("|") + ["|"]
+token = st.sampled_from(TOKENS)
+SAMPLE_TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(SAMPLES.glob("*.[tf]*"))}
 
 
-def read_or_refuse(source):
+@st.composite
+def mutated(draw):
+    """A sample with lines cut, doubled, moved, quoted, or with a piece of something else in it."""
+    lines = draw(st.sampled_from(sorted(SAMPLE_TEXTS.values()))).split("\n")
+    for _ in range(draw(st.integers(1, 4))):
+        k, n = draw(st.integers(0, len(lines) - 1)), draw(st.integers(0, 40))
+        how = draw(st.integers(0, 6))
+        if how == 0:
+            lines[k] = lines[k][:n] + lines[k][n + draw(st.integers(1, 30)) :]
+        elif how == 1:
+            lines[k] = lines[k][:n] + draw(token) + lines[k][n:]
+        elif how == 2:
+            lines.insert(draw(st.integers(0, len(lines))), lines[k])
+        elif how == 3:
+            del lines[k : k + draw(st.integers(1, 5))]
+        elif how == 4:
+            other = draw(st.sampled_from(sorted(SAMPLE_TEXTS.values()))).split("\n")
+            lines[k:k] = other[n : n + 5]
+        elif how == 5:
+            lines = [f"> {line}" for line in lines]
+        else:
+            lines[k] = " ".join(lines[k].split())
+        lines = lines or [""]
+    return "\n".join(lines) + "\n"
+
+
+def read_or_refuse(source, side=None):
+    """What is read makes sense and compares with itself; what is refused is refused in a line that can be printed."""
     try:
-        table = read_perf(source)
-    except ValueError:
-        return
+        table = read_perf(source, side=side)
+    except ValueError as error:
+        why = str(error)
+    else:
+        return check_table(table)
+    assert why == printable(why)
+    assert len(why) < 700
+    if "kernel test robot is two profiles" in why:
+        read_or_refuse(source, "before")
+
+
+def check_table(table):
     assert list(table.columns) == COLUMNS
     assert len(table)
     assert table["percent"].between(0, 100.0000001).all()
     assert (table["symbol"] != "").all()
     assert 0 <= table.attrs["lowest"] <= 100
-
-
-@quick
-@given(st.text())
-def test_any_text_is_read_or_refused(text):
-    read_or_refuse(text)
-
-
-@settings(quick, max_examples=400)
-@given(st.lists(token, max_size=25).map("".join))
-def test_any_mixture_of_what_perf_prints_is_read_or_refused(text):
-    read_or_refuse(text)
+    change = compare(table, table)
+    assert change.matched["ratio"].eq(1).all()
+    assert change.text() == "\n".join(map(printable, change.text().split("\n")))
 
 
 @pytest.fixture(scope="module")
@@ -477,17 +509,27 @@ def any_file(tmp_path_factory):
     return tmp_path_factory.mktemp("any") / "file"
 
 
-@quick
-@given(data=st.one_of(st.binary(), st.lists(token).map("".join).map(str.encode)))
-def test_any_bytes_in_a_file_are_read_or_refused(any_file, data):
-    any_file.write_bytes(data)
-    read_or_refuse(any_file)
+@pytest.mark.parametrize("budget", [1, pytest.param(40, marks=pytest.mark.slow)])
+def test_any_input_is_read_or_refused(any_file, capsys, budget):
+    tried = {}
 
+    def fuzz(kind, examples, strategy, check=read_or_refuse):
+        @settings(quick, max_examples=examples * budget, suppress_health_check=list(HealthCheck))
+        @given(strategy)
+        def one(value):
+            tried[kind] = tried.get(kind, 0) + 1
+            check(value)
 
-@quick
-@given(st.data())
-def test_a_sample_with_a_piece_cut_out_is_read_or_refused(data):
-    path = data.draw(st.sampled_from(sorted(SAMPLES.glob("*.[tf]*"))))
-    text = path.read_text()
-    start, stop = sorted(data.draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
-    read_or_refuse(text[:start] + text[stop:] + "\n")
+        one()
+
+    def from_file(data):
+        any_file.write_bytes(data)
+        read_or_refuse(any_file)
+
+    fuzz("texts", 60, st.text().map(lambda text: text + "\n"))
+    fuzz("mixtures", 300, st.lists(token, max_size=25).map(lambda parts: "".join(parts) + "\n"))
+    fuzz("mutated samples", 300, mutated())
+    fuzz("files", 100, st.one_of(st.binary(), st.lists(token).map("".join).map(str.encode)), from_file)
+    with capsys.disabled():
+        print(f"\nperf text, inputs tried: {', '.join(f'{count:,} {kind}' for kind, count in tried.items())}", end=" ")
+    assert sum(tried.values()) >= 600 * budget

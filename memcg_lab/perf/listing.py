@@ -45,7 +45,8 @@ SECTION = re.compile(r"#?\s*Samples:.* of (events?) '?([^']*)")
 SCREEN = re.compile(r"\s*(PerfTop:|Samples:|-{5,}\s*$|Mapped keys:|Enter selection|\[[a-zA-Z]{1,2}\]\s{2,}\S)")
 CHATTER = re.compile(
     r"\s*(\.\.\.\s*$|Press '\?'|\(?Tip: |\(?For a higher level overview|Cannot load tips|\[ perf record: "
-    r"|Failed to open |no symbols found in |.*with build id .* not found, continuing|.*Event count \(approx\.\))"
+    r"|\S*[$#] (sudo )?perf (report|top)\b"
+    r"|Failed to open |no symbols found in |.*Event count \(approx\.\))"
 )
 WARNING = re.compile(r"\s*(Warning|WARNING):")
 LOST = re.compile(r"Total Lost Samples: *[1-9]|lost: [0-9]*[1-9]|drop: [0-9]*[1-9]|/[0-9]*[1-9][0-9]* (?:drop:|\[)")
@@ -120,7 +121,7 @@ class _Listing:
                 self.before, self.screen, self.seen, self.longest = self.screen, [], set(), 0
                 self.percent_end, self.last_share = None, math.inf
             self.again = False
-        elif SCREEN.match(line) or CHATTER.match(line):
+        elif SCREEN.match(line) or CHATTER.match(line) or "build id" in text and text.endswith("without symbols"):
             pass
         elif WARNING.match(line):
             self.warning = True
@@ -195,6 +196,8 @@ class _Listing:
 
     def set_columns(self, number, cells, starts, spans):
         source, names = self.source, []
+        if len(cells) > len(KNOWN):
+            raise source.error(number, f"{len(cells)} columns; perf has fewer.")
         for cell in cells:
             name = _column(cell)
             if name is None:

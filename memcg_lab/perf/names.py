@@ -6,6 +6,7 @@ import re
 RULES = [
     ("dso", "deleted file", re.compile(r" \(deleted\)$"), ""),
     ("dso", "perf-PID.map", re.compile(r"^perf-\d+\.map$"), "perf-*.map"),
+    ("dso", "perf-PID.map", re.compile(r"^\[JIT\] tid \d+$"), "perf-*.map"),
     ("dso", "jitted-PID-N.so", re.compile(r"^jitted-\d+-\d+\.so$"), "jitted-*.so"),
     ("dso", "library version", re.compile(r"^ld-linux[^.]*\.so(?:\.\d+)*$|^ld-\d[\d.]*\.so$"), "ld.so"),
     ("dso", "library version", re.compile(r"\.(?:cpython|pypy)-?\d[\w-]*(?=\.so$)"), ""),

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from .listing import is_listing, listing
+from .listing import RULER, is_listing, listing
 from .robot import SIDES, is_robot, robot
 from .script import is_script, script
 from .source import opened, quote
@@ -171,12 +171,16 @@ def _reader(source):
     said = [k for k, (_, line) in enumerate(head) if line.strip()]
     if not said:
         raise source.error(0, "no rows in it.")
-    if all(head[k][1].startswith(">") for k in said):
+    if head[said[0]][1].startswith(">"):
         source.unquote()
         head = source.peek()
         said = [k for k in said if head[k][1].strip()]
+    if any(is_robot(line) for _, line in head):
+        return robot
     for k in said:
         line = head[k][1]
+        if line.startswith("#") and RULER.fullmatch(line):
+            return listing
         if not line.startswith("#") or is_listing(line):
             read = _reader_of(head, k)
             if read:
@@ -198,8 +202,6 @@ def _reader(source):
 
 def _reader_of(head, k):
     line = head[k][1]
-    if is_robot(line):
-        return robot
     if is_listing(line):
         return listing
     if MAP.match(line) and line.startswith("@"):

@@ -6,7 +6,7 @@ import re
 from ..words import printable
 from .source import quote
 
-VALUE = r"([0-9]+(?:\.[0-9]+)?)(?:\s*+(?:[^\s\w.%+-]{1,4}|\+-|\\xb1|~)\s*+[0-9]++%)?"
+VALUE = r"([0-9]+(?:\.[0-9]+)?)(?:\s*+(?:Â?±|[^\s\w.%+-]{1,4}|\+-|\\xb1)\s*+[0-9]++%)?"
 ROW = re.compile(
     rf"(?:> ?)*+\s*+{VALUE}\s++([-+][0-9.]+)\s++{VALUE}\s++perf-profile\.(self|children)\.([^.\s]+)\.(\S+)\s*"
 )

@@ -6,7 +6,10 @@ from ..words import printable
 from .source import quote, same_event
 from .stacks import LONG, Tally, is_kernel
 
-PSEUDO = {"[unknown]", "[vdso]", "[vdso32]", "[vsyscall]", "[stack]", "[heap]", "[anon]"}  # in brackets, not the kernel
+PSEUDO = {"[unknown]", "[vdso]", "[vdso32]", "[vsyscall]", "[vvar]", "[vectors]", "[sigpage]", "[uprobes]", "[stack]"}
+PSEUDO |= {"[heap]", "[anon]"}  # in brackets, but not the kernel
+KERNEL = re.compile(r"\[[\w.-]+\](?:\.[\w.]+)?|(?:.*/)?vmlinux[^/]*|.*\.ko(?:\.(?:xz|zst|gz|debug))?")
+BRANCHES = re.compile(r"\s0x[0-9a-f]+/0x|\s\S+/\S+/[PMN-]/[X-]/")  # branch stacks behind a sample of one line
 HEX = "0123456789abcdef"
 NOTHING = {}
 
@@ -184,10 +187,21 @@ class _Reader:
             raise self.source.error(number, f"{quote(line)}: a period of {len(period)} digits.")
         self.begin(found["comm"], int(period), number, True)
         rest = found["rest"]
-        beside = frame(f" {rest}") if rest else None
-        if beside and (beside[2] or len(beside[0]) > 7 and beside[1]):
-            self.push(beside[0], rest.partition(" ")[2], number)
-            self.closed = True
+        self.closed = bool(rest) and self.one_line(rest, number)
+
+    def one_line(self, rest, number):
+        """The frame behind the event of ``perf script -G``; False if the text there is something else."""
+        branches = BRANCHES.search(rest)
+        rest = rest[: branches.start()].rstrip() if branches else rest
+        address, _, behind = rest.partition(" ")
+        second, _, last = behind.lstrip().partition(" ")
+        if last and len(second) > 5 and not second.strip(HEX):  # the field addr stands in front of ip
+            address, behind = second, last
+        found = frame(f" {address} {behind}")
+        if not found or not (found[2] or len(address) > 7 and re.match(r"[\w.$<~?]", found[1])):
+            return False
+        self.push(address, behind, number)
+        return True
 
 
 def script(source, event):
@@ -269,5 +283,4 @@ def _kind(address, dso):
     """Kernel or user: by the address where it tells, by the object where addresses are short (32 bits, s390)."""
     if dso.startswith(("[guest.", "[hypervisor")):
         return "other"
-    bracketed = dso.startswith("[") and not dso.startswith(("[anon", "[stack")) and dso not in PSEUDO
-    return "kernel" if is_kernel(address) or bracketed else "user"
+    return "kernel" if is_kernel(address) or dso not in PSEUDO and KERNEL.fullmatch(dso) else "user"

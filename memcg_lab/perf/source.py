@@ -167,7 +167,7 @@ def _lines(source, raw, progress):
             done, end, rest = text.rpartition("\n") if block else (text, "", "")
             if len(rest) > LONGEST:
                 raise source.error(number + done.count("\n") + 1, f"is longer than {LONGEST:,} characters.")
-            if progress:
+            if progress and raw.seekable():
                 progress(raw.tell(), total)
             if end or not block:
                 lines = (ESCAPE.sub("", done) if "\x1b" in done else done).split("\n")

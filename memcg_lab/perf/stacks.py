@@ -34,9 +34,9 @@ class Tally:
         found = self.entries.get(key)
         if found is None:
             if ADDRESS.fullmatch(symbol):
-                self.addresses += 1
-                if self.addresses > ADDRESSES:
+                if self.addresses >= ADDRESSES:
                     return self.entry(number, keys, comm, dso, "[unknown]", kind)
+                self.addresses += 1
             found = self.entries[key] = [0, 0, number]
         return found
 
@@ -45,8 +45,8 @@ class Tally:
         total = self.total
         if not 0 < total < math.inf:
             raise self.source.error(0, f"the samples weigh {total}; there is nothing to take shares of.")
-        if self.addresses > ADDRESSES:
-            self.source.notes.append(f"Over {ADDRESSES:,} addresses without a name; the others count as [unknown].")
+        if self.addresses >= ADDRESSES:
+            self.source.notes.append(f"{ADDRESSES:,} addresses without a name are kept; more count as [unknown].")
         # A caller that is only an address is mostly a stack walked wrongly.
         kept = [
             (key, own, children, line)
@@ -60,57 +60,67 @@ class Tally:
         ]
 
 
-class _Frames(dict):
-    """Entries by frame, as it is written in a folded stack; a new one is looked at once."""
-
-    def __init__(self, tally):
-        self.tally, self.number, self.shared, self.made = tally, 0, False, set()
-
-    def __missing__(self, written):
-        symbol, kind = written.strip(), "other"
-        if symbol.endswith(("_[k]", "_[j]", "_[i]")) and len(symbol) > 4:  # stackcollapse-perf.pl --all
-            symbol, kind = symbol[:-4].rstrip(), "kernel" if symbol[-2] == "k" else "user"
-        entry = self.tally.entry(self.number, "", "", "", symbol or "[unknown]", kind)
-        self.shared |= id(entry) in self.made  # written in two ways: a stack may hold both
-        self.made.add(id(entry))
-        if self.tally.addresses <= ADDRESSES:
-            self[written] = entry
-        return entry
-
-
 def folded(source, event):
     """Rows from folded stacks, ``main;read;copy 3``: what the stackcollapse scripts print."""
     if event is not None:
         raise source.error(0, "folded stacks do not name their event; fold one event at a time.")
-    tally = Tally(source)
-    frames, total, two_counts = _Frames(tally), 0, True
+    own, children, first, addresses, two_counts = {}, {}, {}, 0, True  # by frame, as it is written
+    sum_of = children.get
     for number, line in source.lines:
         stack, _, count = line.rstrip().rpartition(" ")
-        if not (count.isdigit() and count.isascii() and len(count) < LONG and stack) or line[0] == "#":
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            stack, weight = _stack(source, number, line)
-        else:
+        if count.isdigit() and count.isascii() and len(count) < LONG and stack and line[0] != "#":
             weight = int(count)
+        elif not line.strip() or line.lstrip().startswith("#"):
+            continue
+        else:
+            stack, weight = _stack(source, number, line)
         parts = stack.split(";")
-        frames.number = number
+        different = {*parts}
+        # One letter is found much faster than two, and lines are long.
+        odd = "" in different or " " in stack and re.search(" ;|; ", stack) or "[" in stack and "_[i]" in stack
+        if odd or addresses >= ADDRESSES:
+            parts = _written_alike(parts, first, addresses >= ADDRESSES)
+            different = {*parts}
+        for part in different:
+            children[part] = sum_of(part, 0) + weight
         leaf = parts[-1]
-        if ";;" in stack or not leaf or not parts[0]:  # a frame without a name is printed as nothing
-            parts = [part for part in parts if part and not part.isspace()] or ["[unknown]"]
-            leaf = parts[-1]
-        entries = [frames[part] for part in set(parts)]
-        if frames.shared:
-            entries = {id(entry): entry for entry in entries}.values()
-        for entry in entries:
-            entry[1] += weight
-        frames[leaf][0] += weight
-        total += weight
+        own[leaf] = own.get(leaf, 0) + weight
+        if len(children) > len(first):
+            new = [part for part in parts if part not in first]
+            addresses += sum(ADDRESS.fullmatch(part) is not None for part in {*new})
+            first.update(dict.fromkeys(new, number))
         if two_counts:
             two_counts = stack.rpartition(" ")[2].isdigit()
-    if two_counts and total:
+    tally = Tally(source)
+    tally.total = sum(own.values())
+    if two_counts and tally.total:
         raise source.error(0, "every stack has two counts; give the two profiles one by one.")
-    tally.total = total
+    for part, number in first.items():
+        entry = tally.entry(number, "", "", "", *_folded_frame(part))
+        entry[0] += own.get(part, 0)
+        entry[1] += children[part]
+    tally.addresses = addresses
     return tally.rows()
+
+
+def _folded_frame(part):
+    """``stackcollapse-perf.pl --all`` marks kernel, compiled-at-run-time and inlined frames: _[k] _[j] _[i]."""
+    part = part.strip()
+    if part.endswith(("_[k]", "_[j]", "_[i]")) and len(part) > 4:
+        return part[:-4].rstrip(), "kernel" if part[-2] == "k" else "user"
+    return part, "other"
+
+
+def _written_alike(parts, known, full):
+    """The frames of a stack so that no function is there in two ways; one without a name is printed as nothing.
+
+    If there are addresses enough, a new one is only ``[unknown]``.
+    """
+    parts = [part.strip() for part in parts]
+    parts = [f"{part[:-4]}_[j]" if part.endswith("_[i]") else part for part in parts if part] or ["[unknown]"]
+    if full:
+        parts = [part if part in known or not ADDRESS.fullmatch(part) else "[unknown]" for part in parts]
+    return parts
 
 
 def _stack(source, number, line):
