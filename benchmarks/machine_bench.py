@@ -17,12 +17,12 @@ sys.path.insert(0, str(HERE.parent))
 
 import compilers  # noqa: E402
 import numpy as np  # noqa: E402
-import plain_machine  # noqa: E402
 
 from memcg_lab import V4_13, V4_14, System, _jit, mixed  # noqa: E402
 from memcg_lab.machine import FUNCTIONS, LAYOUTS, TOPOLOGIES, Layout, run  # noqa: E402
 from memcg_lab.machine.coherence import bind_machine  # noqa: E402
 from memcg_lab.mechanism import steps  # noqa: E402
+from tests.reference import plain_machine  # noqa: E402
 
 try:
     import simpy_machine

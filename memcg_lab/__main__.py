@@ -141,7 +141,9 @@ def main(argv=None):
 
     command = commands.add_parser("conformance", help=conformance.__doc__, description=conformance.__doc__)
     command.add_argument("files", nargs="+", metavar="FILE", help="golden file, .jsonl or .jsonl.gz")
-    command.add_argument("--policy", required=True, choices=["v4.13", "v4.14"], help="before or after the patch")
+    command.add_argument(
+        "--policy", required=True, choices=["v4.13", "v4.14", "v6.1"], help="before or after the patch"
+    )
     command.set_defaults(run=conformance)
 
     command = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)

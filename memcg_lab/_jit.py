@@ -5,6 +5,8 @@ import hashlib
 import inspect
 import pathlib
 import sys
+import threading
+import types
 
 import numpy as np
 from numba import config, njit
@@ -22,14 +24,10 @@ PACKAGE = pathlib.Path(__file__).resolve().parent
 
 
 def inline(rule):
-    """Compile a short rule so that it disappears into its caller; a compiled rule is returned as it is.
-
-    A reader's rule is compiled with bounds checks, so that a wrong index in it raises instead of writing somewhere.
-    """
+    """Compile a short rule so that it disappears into its caller; a compiled rule is returned as it is."""
     if isinstance(rule, Dispatcher):
         return rule
-    options = _OPTIONS if is_packaged(rule) else {**_OPTIONS, "boundscheck": True}
-    return njit(forceinline=True, **options)(rule)
+    return njit(forceinline=True, **_OPTIONS)(rule)
 
 
 def function(rule):
@@ -51,6 +49,8 @@ def kernel(name, key=None):
 
     def compiled(python):
         python.__qualname__ = python.__name__ = f"{python.__name__}_{name}"
+        if key is None and JIT:
+            return checked(njit(**_OPTIONS)(python), {})
         dispatcher = njit(**_OPTIONS)(python)
         if key is not None and JIT:
             try:
@@ -62,6 +62,86 @@ def kernel(name, key=None):
     return compiled
 
 
+# True in the twins that `checked` makes, and nowhere else.
+CHECKED = False
+
+
+def checked(dispatcher, twins):
+    """A twin of a compiled function in which every index is checked, in all functions that it calls too.
+
+    What a reader's rule is bound into is compiled like this: the rule may hand a wrong number to a function of ours, or
+    leave one in the state. numba keeps one machine code a function, so the functions are made anew.
+
+    ``twins`` has those made so far, by the function they come from.
+    """
+
+    def twin_of(value, names):
+        if isinstance(value, Dispatcher):
+            return checked(value, twins)
+        if isinstance(value, types.ModuleType) and is_packaged(
+            value
+        ):  # a rule may say `page_counter.page_counter_charge`
+            module = types.ModuleType(value.__name__)
+            module.__dict__.update(
+                {name: twin_of(getattr(value, name), names) for name in names if hasattr(value, name)}
+            )
+            return module
+        return value
+
+    if dispatcher not in twins:
+        twins[dispatcher] = dispatcher  # until there is one: a field may be called like the function that writes it
+        python = dispatcher.py_func
+        names = python.__code__.co_names
+        known = {name: value for name, value in python.__globals__.items() if name in names}
+        twin = types.FunctionType(
+            python.__code__,
+            {**python.__globals__, **{name: twin_of(value, names) for name, value in known.items()}, "CHECKED": True},
+            python.__name__,
+            python.__defaults__,
+            tuple(types.CellType(twin_of(cell.cell_contents, names)) for cell in python.__closure__ or ()),
+        )
+        twin.__qualname__, twin.__module__ = python.__qualname__, python.__module__
+        inlined = dispatcher.targetoptions.get("forceinline", False)
+        twins[dispatcher] = njit(forceinline=inlined, **{**_OPTIONS, "boundscheck": True})(twin)
+    return twins[dispatcher]
+
+
+def run_checked(dispatcher, arguments, halt):
+    """Call what a reader's rule is bound into, in a thread of its own, so that the reader can interrupt it.
+
+    Compiled code hears no signal. On an interrupt ``halt()`` asks it to stop, which all functions of ours do; a loop in
+    the rule itself cannot be stopped. Then the thread is left behind, and the caller must not use its arrays again.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With True as its argument if the thread is still running.
+    """
+    if not JIT or threading.current_thread() is not threading.main_thread():
+        return dispatcher(*arguments)
+    dispatcher.compile(tuple(dispatcher.typeof_pyval(argument) for argument in arguments))
+    outcome = []
+
+    def work():
+        try:
+            outcome.append(dispatcher(*arguments))
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.05)
+    except KeyboardInterrupt:
+        halt()
+        thread.join(1)
+        raise KeyboardInterrupt(thread.is_alive()) from None
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
 def records(array):
     """The array in the form kernels read: plain for numba, with attribute access when Python runs the same code."""
     return array if JIT or array is None else array.view(np.recarray)
@@ -69,7 +149,7 @@ def records(array):
 
 def is_packaged(rule):
     """True for a rule that is part of this package, so that its machine code may be kept on disk."""
-    return getattr(rule, "__module__", "").split(".")[0] == __package__
+    return (getattr(rule, "__module__", None) or getattr(rule, "__name__", "")).split(".")[0] == __package__
 
 
 def is_cached(dispatcher, arguments):

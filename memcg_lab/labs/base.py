@@ -6,8 +6,8 @@ import html
 import ipywidgets as W
 
 from ..figures.base import folded, image_html, table_html
-from ..words import LIVE, failed
 
+LIVE = "Run this cell to make it live."
 WIDE = {"description_width": "initial"}
 
 
@@ -217,6 +217,12 @@ class Lab(W.VBox):
     def _show_code(self):
         self.code.value = self.code_line()
         self.code.layout.visibility = "visible"
+
+
+def failed(what):
+    """What a lab says when something went wrong; the last good view stays."""
+    what = str(what).strip() or "an unknown error"
+    return f"That did not work: {what.rstrip('.')}. The lab still shows the last settings that did."
 
 
 def _quoted(value):

@@ -10,13 +10,13 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
+from ..figures.over_ops import over_ops_words
 from ..history import History
 from ..mechanism.policy import V4_13
 from ..mechanism.records import OPS
 from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_FAILCNT, STEP_FORCE, STEP_OOM, STEP_RETURN
 from ..system import System, op
-from . import machine_html as machines
-from . import sketch
+from . import sketch, views
 from .base import choice, whole_number_box
 from .stepping import SteppedLab
 
@@ -65,12 +65,12 @@ def run(depth, limit, limit_level, traffic):
     limits = [limit if level == limit_level else -1 for level in range(depth + 1)]
     system = System.chain(depth, cpus=2, policy=V4_13, limits=limits)
     history = History(system, np.concatenate(TRAFFIC[traffic](depth, limit)))
-    names = [text.level(level if level < depth else -1, level) for level in range(depth + 1)]
+    names = [views.level(level if level < depth else -1, level) for level in range(depth + 1)]
     return Run(
         history,
         names,
-        [state.usage[depth] for state in history.states],
-        [state.watermark[depth] for state in history.states],
+        history.usage[:, depth].tolist(),
+        history.watermark[:, depth].tolist(),
     )
 
 
@@ -147,9 +147,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
     def landmarks(self, result):
         """See the base."""
         history = result.run.history
-        return [
-            k for k in range(1, OPERATIONS + 1) if any(code == STEP_FAILCNT for _, _, code, *_ in history.steps(k - 1))
-        ]
+        return [k for k in range(1, OPERATIONS + 1) if any(step.step == STEP_FAILCNT for step in history.steps(k - 1))]
 
     def sentence(self, result=None):
         """Who refused the operation at the cursor, what it cost, and the state after it."""
@@ -160,7 +158,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
                 f"Nothing has run yet: {text.count(OPERATIONS, 'operation')} wait. The limit of "
                 f"{here.names[result.limit_level]} is {text.count(result.limit, 'page')}."
             )
-        failures = sum(here.history.states[k].failcnt)
+        failures = sum(here.history.state(k).failcnt)
         return (
             f"Operation {k} of {OPERATIONS}, {_operation(here.history, k)}: {_outcome(result)}. The leaf counts "
             f"{text.count(here.count[k], 'page')}, the limit is {text.number(result.limit)}; so far "
@@ -171,7 +169,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         """Every level at the cursor, the leaf first."""
         result = result or self.result
         k, here = result.position, result.run
-        state = here.history.states[k]
+        state = here.history.state(k)
         levels = range(result.depth, -1, -1)
         return pd.DataFrame(
             {
@@ -186,7 +184,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
 
     def _atomics(self, result, k, memcg):
         steps = result.run.history.steps(k - 1) if k else []
-        return sum(where == memcg and machines.is_counter_atomic(code) for _, _, code, where, _, _ in steps)
+        return sum(step.where == memcg and views.is_counter_atomic(step.step) for step in steps)
 
     def _series(self, result):
         return {"watermark of the leaf": result.run.watermark, "count of the leaf": result.run.count}
@@ -199,10 +197,10 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         )
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """Count and watermark of the leaf as a sketch, with the limit and the cursor."""
         series = self._series(result)
         finals = {label: values[-1] for label, values in series.items()}
-        sentence = text.over_operations("pages counted", finals, OPERATIONS)[1]
+        sentence = over_ops_words("pages counted", finals, OPERATIONS)[1]
         return sketch.lines(series, "pages counted", sentence, result.limit, "limit", result.position)
 
     def view(self, result=None):
@@ -212,30 +210,30 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         history = here.history
         head = f"Operation {k} of {OPERATIONS}: {_operation(history, k)}" if k else "Start: nothing has run"
         outcome = text.capital(_outcome(result)) if k else "Nothing is charged"
-        state, past = history.states[k], history.states[max(0, k - 1)]
+        state, past = history.state(k), history.state(max(0, k - 1))
         columns = ("counter", "count", "limit", "watermark", "failcnt", "atomics")
         titles = "".join(f'<th scope="col"{" class=l" if i == 0 else ""}>{name}</th>' for i, name in enumerate(columns))
         rows = []
         for m in range(result.depth, -1, -1):
             limited = m == result.limit_level
             cells = "".join(
-                machines.value(getattr(state, field)[m], getattr(past, field)[m]) for field in ("watermark", "failcnt")
+                views.value(getattr(state, field)[m], getattr(past, field)[m]) for field in ("watermark", "failcnt")
             )
             limit = f"<td>{f'<b>{text.number(result.limit)}</b>' if limited else 'none'}</td>"
             rows.append(
-                f'<tr><th scope="row">{html.escape(here.names[m])}</th>{machines.value(state.usage[m], past.usage[m])}'
+                f'<tr><th scope="row">{html.escape(here.names[m])}</th>{views.value(state.usage[m], past.usage[m])}'
                 f"{limit}{cells}<td>{self._atomics(result, k, m)}</td></tr>"
             )
         cost = int(history.atomics[k - 1]) if k else 0
         return (
-            f'{machines.STYLE}{_STYLE}<div class="ml cl"><p class="op">{html.escape(head)}</p>'
+            f'{views.STYLE}{_STYLE}<div class="ml cl"><p class="op">{html.escape(head)}</p>'
             f'<p class="outcome">{html.escape(outcome)}.</p><div class="two">'
             f'<section class="levels" aria-label="The counters from the leaf to the root"><div><span class="big">{cost}'
             f'</span> {"atomic" if cost == 1 else "atomics"} in this operation, <span class="big">'
             f"{text.number(int(history.total[k]))}</span> so far</div><table><thead><tr>{titles}</tr></thead>"
             f"<tbody>{''.join(rows)}</tbody></table></section>"
             '<section class="walk" tabindex="0" aria-label="The steps, in a box that scrolls">'
-            f"{machines.steps(history, k, here.names, 14)}</section></div></div>"
+            f"{views.steps(history, k, here.names, 14)}</section></div></div>"
         )
 
 
@@ -256,13 +254,13 @@ def _outcome(result):
     """What became of the operation at the cursor, and what it cost, in words."""
     k, here = result.position, result.run
     steps = here.history.steps(k - 1)
-    codes = [code for _, _, code, _, _, _ in steps]
+    codes = [step.step for step in steps]
     cost = text.count(int(here.history.atomics[k - 1]), "atomic")
     called = OPS[here.history.ops["op"][k - 1]]
     if called == "cancel_charge":
         return f"given back at every level, with {cost}"
-    refusals = [where for _, _, code, where, _, _ in steps if code == STEP_FAILCNT]
-    answer = next(after for _, _, code, _, _, after in reversed(steps) if code == STEP_RETURN)
+    refusals = [step.where for step in steps if step.step == STEP_FAILCNT]
+    answer = next(step.after for step in reversed(steps) if step.step == STEP_RETURN)
     if not refusals:
         return f"served from the stock, with {cost}" if STEP_CONSUME_HIT in codes else f"it fits, with {cost}"
     who = "the root" if refusals[0] == 0 else "the leaf" if refusals[0] == result.depth else f"memcg {refusals[0]}"

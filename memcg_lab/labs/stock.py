@@ -10,14 +10,14 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
+from ..figures.over_ops import over_ops_words
 from ..history import History
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
 from ..mechanism.steps import STEP_CANCEL, STEP_CONSUME_HIT, STEP_CONSUME_MISS, STEP_DRAIN, STEP_REFILL, STEP_TRY_ADD
 from ..system import System, op
 from ..workload import alternating, mixed, pingpong
-from . import machine_html as machines
-from . import sketch
+from . import sketch, views
 from .base import choice
 from .stepping import SteppedLab
 
@@ -52,20 +52,20 @@ def run(traffic, policy):
     history = History(System.siblings(2, cpus=1, policy=POLICIES[policy]), ops)
     events = [_events(history, k) for k in range(1, len(ops) + 1)]
     sums = {kind: np.cumsum([0, *(sum(e.kind == kind for e in one) for one in events)]) for kind in KINDS}
-    return Run(history, events, sums, [state.stock[0][1] for state in history.states])
+    return Run(history, events, sums, history.stock_pages[:, 0, 0].tolist())
 
 
 def _events(history, k):
     """What operation ``k`` (1 …) did to the stock and to the counters, in words, in its order."""
-    row, (owner, held) = history.ops[k - 1], history.states[k - 1].stock[0]
+    row, (owner, held) = history.ops[k - 1], history.state(k - 1).stock[0]
     memcg, nr_pages, batch = int(row["memcg"]), int(row["nr"]), history.policy.batch
     asked = text.count(nr_pages, "page")
     events = []
     if OPS[row["op"]] == "charge_skmem" and nr_pages > batch:
         events.append(Event("past", f"{asked} are more than a batch, so the stock is not asked"))
     steps = history.steps(k - 1)
-    drained = any(code == STEP_DRAIN for _, _, code, _, _, _ in steps)
-    for _, _, code, where, before, after in steps:
+    drained = any(step.step == STEP_DRAIN for step in steps)
+    for _, _, code, _, where, before, after in steps:
         if code == STEP_CONSUME_HIT:
             events.append(Event("hit", f"{asked} out of the stock, {text.number(after)} left"))
         elif code == STEP_CONSUME_MISS:
@@ -154,14 +154,14 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
         sums = [text.count(int(here.sums[kind][k]), kind) for kind in ("trip", "hit", "miss")]
         return (
             f"Operation {text.number(k)} of {text.number(len(here.history))}, {_operation(here.history, k)}. "
-            f"{told} The stock holds {_held(here.history.states[k].stock[0])}; so far {text.listing(sums)}."
+            f"{told} The stock holds {_held(here.history.state(k).stock[0])}; so far {text.listing(sums)}."
         )
 
     def table(self, result=None):
         """The stock and the sums at the cursor, one number a row."""
         result = result or self.result
         k, here = result.position, result.run
-        state = here.history.states[k]
+        state = here.history.state(k)
         owner, pages = state.stock[0]
         column = {
             "pages in the stock": pages,
@@ -186,9 +186,9 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
         )
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """Pages in the stock as a sketch, with the cursor."""
         here = result.run
-        sentence = text.over_operations("pages in the stock", {result.policy: here.level[-1]}, len(here.history))[1]
+        sentence = over_ops_words("pages in the stock", {result.policy: here.level[-1]}, len(here.history))[1]
         series = {result.policy: here.level}
         return sketch.lines(series, "pages in the stock", sentence, CHARGE_BATCH, "batch", result.position)
 
@@ -196,7 +196,7 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
         """The drawer, what the operation did, and the sums."""
         result = result or self.result
         k, here = result.position, result.run
-        state, past = here.history.states[k], here.history.states[max(0, k - 1)]
+        state, past = here.history.state(k), here.history.state(max(0, k - 1))
         head = f"Operation {k} of {len(here.history)}: {_operation(here.history, k)}" if k else "Start: nothing has run"
         events = here.events[k - 1] if k else [Event("past", "The stock is empty and belongs to nobody.")]
         told = "".join(
@@ -216,7 +216,7 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
         )
         name = "before" if result.policy == "v4.13" else "after"
         return (
-            f'{machines.STYLE}{_STYLE}<div class="ml sl"><p class="op">{html.escape(head)}</p><div class="two">'
+            f'{views.STYLE}{_STYLE}<div class="ml sl"><p class="op">{html.escape(head)}</p><div class="two">'
             f'<section class="machine {name}" aria-label="The stock of CPU 0"><p class="t">The stock of CPU 0, '
             f"{result.policy}</p>{_drawer(state.stock[0], past.stock[0])}"
             f'<table><thead><tr><th scope="col" class="l">counter</th><th scope="col">memory.current</th>'

@@ -15,8 +15,9 @@ from collections import namedtuple
 import numpy as np
 
 from .._jit import inline, kernel, symbol
+from ..mechanism.operations import bind_operations
 from ..mechanism.policy import bind_rules
-from ..mechanism.records import CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM, UNDERFLOW
+from ..mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 from ..mechanism.steps import STEP_FORCE, STEP_TRY_ADD, STEP_TRY_UNDO, step_dtype
 from .cache_lines import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW
 
@@ -41,7 +42,7 @@ event_dtype = np.dtype([(name, np.int64) for name in ("time", "cpu", "op", "line
 
 # The step log, read for nothing but the step and where it was. Its header also needs "before" and "after"; the other
 # two lie on top of them, so that the compiler leaves them out.
-_PLACES = {"op": 0, "before": 0, "cpu": 8, "after": 8, "where": 16, "step": 24}
+_PLACES = {"op": 0, "before": 0, "cpu": 8, "after": 8, "where": 16, "step": 24, "slot": 26}
 log_dtype = np.dtype(
     {
         "names": list(_PLACES),
@@ -293,8 +294,7 @@ def price(m, me, todo, memcg):
 def bind_machine(policy):
     """Compile the simulation for one policy: ``run(machine, until)`` goes on until a time in ps."""
     memcontrol, key = bind_rules(policy)
-    try_charge, cancel_charge = memcontrol.try_charge, memcontrol.cancel_charge
-    charge_skmem, uncharge_skmem = memcontrol.charge_skmem, memcontrol.uncharge_skmem
+    page_op = bind_operations(memcontrol).page_op
 
     @inline
     def begin(m, me, c):
@@ -304,28 +304,12 @@ def bind_machine(policy):
         op = m.ops[k]
         code, ctx = np.int64(op.op), np.int64(op.ctx)
         memcg, nr = np.int64(op.memcg), np.int64(op.nr)
-        group = st.memcg[memcg]
         st.log[0].before = 0
         todo = 1  # the first entry is the time on this CPU's own lines
         if code <= UNCHARGE_SKMEM and m.allocated:
             m.pending[me, 1] = ((FN_RAISE if code == CHARGE_SKMEM else FN_REDUCE) << 2) | RMW
             todo = 2
-        if code == CHARGE_SKMEM:
-            group.sock_held += nr
-            charge_skmem(st, me, memcg, ctx, nr)
-        elif code == UNCHARGE_SKMEM:
-            if nr > group.sock_held:
-                st.total[UNDERFLOW] += 1
-            group.sock_held -= nr
-            uncharge_skmem(st, me, memcg, nr)
-        elif code == TRY_CHARGE:
-            if try_charge(st, me, memcg, ctx, nr) == 0 and memcg != st.root:
-                group.held += nr
-        elif memcg != st.root:
-            if nr > group.held:
-                st.total[UNDERFLOW] += 1
-            group.held -= nr
-            cancel_charge(st, me, memcg, nr)
+        _, reason, _ = page_op(st, code, me, memcg, ctx, nr, True)
         todo = price(m, me, todo, memcg)
         if code == UNCHARGE_SKMEM:
             if m.walks > 0:
@@ -334,6 +318,7 @@ def bind_machine(policy):
                 todo = walk(m, me, todo, memcg, m.parent, FN_TIMER)
         c.done = 1
         c.todo = todo
+        return reason
 
     def run(m, until):
         n = build(m.tree, m.cpu)
@@ -345,11 +330,10 @@ def bind_machine(policy):
                 return 0, 0
             c = m.cpu[me]
             if c.done == c.todo:
-                begin(m, me, c)
+                if begin(m, me, c):
+                    return GAVE_BACK_TOO_MUCH, me
                 if c.todo > m.pending.shape[1] or m.state.log[0].after:
                     return TOO_MANY_STEPS, me
-                if m.state.total[UNDERFLOW]:
-                    return GAVE_BACK_TOO_MUCH, me
             now = t
             while t == now and c.done < c.todo:  # a copy at hand costs no time: the CPU goes on in the same event
                 t = touch(m, me, m.pending[me, c.done & PENDING_MASK], t)

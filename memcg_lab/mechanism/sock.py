@@ -10,6 +10,7 @@ Kernel: ``include/net/sock.h`` and ``net/core/sock.c``, v4.13. A quantum and a p
 from collections import namedtuple
 
 from .._jit import function, inline
+from .page_counter import above
 from .records import RECEIVE, SEND, SK_MEM_QUANTUM, SK_RECLAIM_CHUNK, SK_RECLAIM_THRESHOLD, SOCK_MIN_SNDBUF
 from .steps import STEP_FORWARD, STEP_PROTO_ADD, STEP_PROTO_SUB, STEP_PROTO_UNDO, step
 
@@ -71,22 +72,21 @@ def sk_under_memory_pressure(st, sk):
     while memcg >= 0:
         if st.memcg[memcg].socket_pressure:
             return True
-        memcg = st.counter[memcg].parent
+        memcg = above(st, memcg)
     return st.proto[0].under_pressure != 0
 
 
-def bind_sock(charge_skmem, uncharge_skmem):
-    """Bind the socket layer to the cgroup functions of one policy."""
+def bind_sock(operations):
+    """Bind the socket layer to the operations on pages of one policy."""
+    charge_sockets, uncharge_sockets = operations.charge_sockets, operations.uncharge_sockets
 
     @function
     def charge(st, cpu, memcg, ctx, nr_pages):
-        st.memcg[memcg].sock_held += nr_pages
-        return charge_skmem(st, cpu, memcg, ctx, nr_pages)
+        return charge_sockets(st, cpu, memcg, ctx, nr_pages)
 
     @function
     def uncharge(st, cpu, memcg, nr_pages):
-        st.memcg[memcg].sock_held -= nr_pages
-        uncharge_skmem(st, cpu, memcg, nr_pages)
+        uncharge_sockets(st, cpu, memcg, nr_pages)
 
     @inline
     def may_keep(st, sk, allocated, kind):

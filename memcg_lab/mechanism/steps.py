@@ -7,21 +7,25 @@ import numpy as np
 from .._jit import inline
 from .records import codes
 
+# One step: 40 bytes, little-endian as every machine we run on, no padding. A page that draws the log reads these bytes.
 step_dtype = np.dtype(
     [
-        ("op", np.int64),  # number of the operation in its stream
-        ("cpu", np.int32),
-        ("step", np.int32),  # one of STEPS
-        ("where", np.int64),  # which counter, cgroup, CPU or socket was touched
-        ("before", np.int64),
-        ("after", np.int64),
+        ("op", np.int64),  # byte 0: number of the operation in its stream
+        ("cpu", np.int32),  # byte 8: who executed it
+        ("step", np.int16),  # byte 12: one of STEPS
+        ("slot", np.int16),  # byte 14: which slot of a stock; -1 where no stock was touched
+        ("where", np.int64),  # byte 16: which counter, cgroup, CPU or socket was touched
+        ("before", np.int64),  # byte 24: its value before the step
+        ("after", np.int64),  # byte 32: and after it
     ]
 )
+NO_SLOT = np.int64(-1)
 
-Step = namedtuple("Step", "function rule what line atomic")
+Step = namedtuple("Step", "function rule what line atomic field")
 # function: the kernel's. rule: what the line does, in our words. what: the thing whose value changes, to be followed by
 # its number. line: whose cache line that is: "shared" by every CPU, this CPU's "own", the "socket"'s, or "none"
-# (registers). atomic: a read-modify-write on a shared line.
+# (registers). atomic: a read-modify-write on a shared line. field: what of the state changes from `before` to `after`,
+# "array.field" of records.State ("sock" is the array itself); "" if nothing of it does.
 STEPS = (
     Step(
         "mem_cgroup_charge_skmem",
@@ -29,6 +33,7 @@ STEPS = (
         "MEMCG_SOCK of memcg",
         "own",
         False,
+        "sock",
     ),
     Step(
         "mem_cgroup_uncharge_skmem",
@@ -36,45 +41,114 @@ STEPS = (
         "MEMCG_SOCK of memcg",
         "own",
         False,
+        "sock",
     ),
-    Step("consume_stock", "hit: take the pages from this CPU's stock", "stock of CPU", "own", False),
-    Step("consume_stock", "miss: too few pages of this cgroup in the stock", "stock of CPU", "own", False),
-    Step("refill_stock", "remember the cgroup", "owner of the stock of CPU", "own", False),
-    Step("refill_stock", "put the pages into this CPU's stock", "stock of CPU", "own", False),
-    Step("drain_stock", "empty the stock", "stock of CPU", "own", False),
-    Step("drain_stock", "forget the cgroup", "owner of the stock of CPU", "own", False),
-    Step("page_counter_try_charge", "add to this level, speculatively", "count of", "shared", True),
-    Step("page_counter_try_charge", "over the limit: take it back", "count of", "shared", True),
-    Step("page_counter_try_charge", "count the failure", "failcnt of", "shared", False),
-    Step("page_counter_try_charge", "raise the watermark", "watermark of", "shared", False),
-    Step("page_counter_charge", "add to this level, whatever the limit", "count of", "shared", True),
-    Step("page_counter_charge", "raise the watermark", "watermark of", "shared", False),
-    Step("page_counter_cancel", "subtract from this level", "count of", "shared", True),
-    Step("page_counter_limit", "exchange the limit", "limit of", "shared", True),
-    Step("css_get_many", "take one reference for each page", "references of memcg", "own", False),
-    Step("css_put_many", "put one reference for each page", "references of memcg", "own", False),
-    Step("try_charge", "ask for reclaim", "reclaim calls, for memcg", "shared", False),
-    Step("try_charge", "give up: out of memory", "OOM calls, for memcg", "shared", False),
-    Step("try_charge", "force the charge", "pages forced into memcg", "none", False),
-    Step("try_charge", "over memory.high", "notice of memory.high of memcg", "shared", False),
-    Step("drain_all_stock", "send work to another CPU", "drain work on CPU", "own", False),
+    Step("consume_stock", "hit: take the pages from this CPU's stock", "stock of CPU", "own", False, "stock.nr_pages"),
+    Step("consume_stock", "miss: too few pages of this cgroup in the stock", "stock of CPU", "own", False, ""),
+    Step("refill_stock", "remember the cgroup", "owner of the stock of CPU", "own", False, "stock.memcg"),
+    Step("refill_stock", "put the pages into this CPU's stock", "stock of CPU", "own", False, "stock.nr_pages"),
+    Step("drain_stock", "empty the stock", "stock of CPU", "own", False, "stock.nr_pages"),
+    Step("drain_stock", "forget the cgroup", "owner of the stock of CPU", "own", False, "stock.memcg"),
+    Step("page_counter_try_charge", "add to this level, speculatively", "count of", "shared", True, "counter.count"),
+    Step("page_counter_try_charge", "over the limit: take it back", "count of", "shared", True, "counter.count"),
+    Step("page_counter_try_charge", "count the failure", "failcnt of", "shared", False, "counter.failcnt"),
+    Step("page_counter_try_charge", "raise the watermark", "watermark of", "shared", False, "counter.watermark"),
+    Step("page_counter_charge", "add to this level, whatever the limit", "count of", "shared", True, "counter.count"),
+    Step("page_counter_charge", "raise the watermark", "watermark of", "shared", False, "counter.watermark"),
+    Step("page_counter_cancel", "subtract from this level", "count of", "shared", True, "counter.count"),
+    Step("page_counter_limit", "exchange the limit", "limit of", "shared", True, "counter.limit"),
+    Step("css_get_many", "take one reference for each page", "references of memcg", "own", False, "memcg.css"),
+    Step("css_put_many", "put one reference for each page", "references of memcg", "own", False, "memcg.css"),
+    Step("try_charge", "ask for reclaim", "reclaim calls, for memcg", "shared", False, ""),
+    Step("try_charge", "give up: out of memory", "OOM calls, for memcg", "shared", False, ""),
+    Step("try_charge", "force the charge", "pages forced into memcg", "none", False, ""),
+    Step("try_charge", "over memory.high", "notice of memory.high of memcg", "shared", False, ""),
+    Step("drain_all_stock", "send work to another CPU", "drain work on CPU", "own", False, ""),
     Step(
         "__sk_mem_raise_allocated",
         "add to the protocol's counter",
         "memory_allocated of protocol",
         "shared",
         True,
+        "proto.memory_allocated",
     ),
-    Step("__sk_mem_raise_allocated", "suppress: take it back", "memory_allocated of protocol", "shared", True),
+    Step(
+        "__sk_mem_raise_allocated",
+        "suppress: take it back",
+        "memory_allocated of protocol",
+        "shared",
+        True,
+        "proto.memory_allocated",
+    ),
     Step(
         "__sk_mem_reduce_allocated",
         "subtract from the protocol's counter",
         "memory_allocated of protocol",
         "shared",
         True,
+        "proto.memory_allocated",
     ),
-    Step("sk_forward_alloc", "bytes charged in advance", "forward_alloc of socket", "socket", False),
-    Step("return", "what the caller gets", "the caller", "none", False),
+    Step(
+        "sk_forward_alloc",
+        "bytes charged in advance",
+        "forward_alloc of socket",
+        "socket",
+        False,
+        "socket.forward_alloc",
+    ),
+    Step(
+        "obj_cgroup_charge_pages",
+        "count the pages as kernel memory on this CPU",
+        "MEMCG_KMEM of memcg",
+        "own",
+        False,
+        "kmem",
+    ),
+    Step(
+        "obj_cgroup_uncharge_pages",
+        "take the pages off this CPU's kernel memory",
+        "MEMCG_KMEM of memcg",
+        "own",
+        False,
+        "kmem",
+    ),
+    Step(
+        "obj_stock", "bytes charged in advance for objects", "object stock of CPU", "own", False, "obj_stock.nr_bytes"
+    ),
+    Step("obj_stock", "whose bytes they are", "owner of the object stock of CPU", "own", False, "obj_stock.objcg"),
+    Step(
+        "drain_obj_stock",
+        "leave the rest of a page for other CPUs",
+        "nr_charged_bytes of objcg",
+        "shared",
+        True,
+        "objcg.nr_charged_bytes",
+    ),
+    Step(
+        "refill_obj_stock",
+        "pick up what other CPUs left",
+        "nr_charged_bytes of objcg",
+        "shared",
+        True,
+        "objcg.nr_charged_bytes",
+    ),
+    Step(
+        "propagate_protected_usage",
+        "tell the parent what memory.min protects",
+        "protected by min, of memcg",
+        "shared",
+        True,
+        "upward.min_told",
+    ),
+    Step(
+        "propagate_protected_usage",
+        "tell the parent what memory.low protects",
+        "protected by low, of memcg",
+        "shared",
+        True,
+        "upward.low_told",
+    ),
+    Step("return", "what the caller gets", "the caller", "none", False, ""),
 )
 (
     STEP_SOCK_ADD,
@@ -104,6 +178,14 @@ STEPS = (
     STEP_PROTO_UNDO,
     STEP_PROTO_SUB,
     STEP_FORWARD,
+    STEP_KMEM_ADD,
+    STEP_KMEM_SUB,
+    STEP_OBJ_BYTES,
+    STEP_OBJ_OWNER,
+    STEP_CHARGED_BYTES_ADD,
+    STEP_CHARGED_BYTES_TAKE,
+    STEP_MIN_TOLD,
+    STEP_LOW_TOLD,
     STEP_RETURN,
 ) = codes(STEPS)
 
@@ -112,7 +194,7 @@ COUNTER_ATOMIC = np.array([step.atomic and step.what in ("count of", "limit of")
 
 
 @inline
-def step(log, cpu, code, where, before, after):
+def step(log, cpu, code, where, before, after, slot=NO_SLOT):
     """Append one row. With ``log=None`` numba prunes the whole body, so a replay without a log pays nothing."""
     if log is None:
         return
@@ -126,6 +208,7 @@ def step(log, cpu, code, where, before, after):
     entry.op = head.op
     entry.cpu = cpu
     entry.step = code
+    entry.slot = slot
     entry.where = where
     entry.before = before
     entry.after = after

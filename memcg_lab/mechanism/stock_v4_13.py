@@ -58,9 +58,9 @@ def consume_stock(st, batch, cpu, memcg, nr_pages):
     stock = st.stock[cpu, 0]
     if stock.memcg == memcg and stock.nr_pages >= nr_pages:
         stock.nr_pages -= nr_pages
-        step(st.log, cpu, STEP_CONSUME_HIT, cpu, stock.nr_pages + nr_pages, stock.nr_pages)
+        step(st.log, cpu, STEP_CONSUME_HIT, cpu, stock.nr_pages + nr_pages, stock.nr_pages, slot=0)
         return True
-    step(st.log, cpu, STEP_CONSUME_MISS, cpu, stock.nr_pages, stock.nr_pages)
+    step(st.log, cpu, STEP_CONSUME_MISS, cpu, stock.nr_pages, stock.nr_pages, slot=0)
     return False
 
 
@@ -76,13 +76,13 @@ def drain_stock(st, cpu, slot, cause):
         uncharge_counters(st, cpu, stock.memcg, nr_pages)
         css_put_many(st, cpu, stock.memcg, nr_pages)
         stock.nr_pages = 0
-        step(st.log, cpu, STEP_DRAIN, cpu, nr_pages, stock.nr_pages)
+        step(st.log, cpu, STEP_DRAIN, cpu, nr_pages, stock.nr_pages, slot=slot)
         st.work[cpu, cause] += 1
         st.work[cpu, PAGES_DRAINED] += nr_pages
     memcg = stock.memcg
     stock.memcg = -1
     if memcg != stock.memcg:
-        step(st.log, cpu, STEP_DRAIN_OWNER, cpu, memcg, stock.memcg)
+        step(st.log, cpu, STEP_DRAIN_OWNER, cpu, memcg, stock.memcg, slot=slot)
 
 
 @inline
@@ -91,10 +91,10 @@ def refill_stock(st, batch, drain, cpu, memcg, nr_pages):
     stock = st.stock[cpu, 0]
     if stock.memcg != memcg:
         drain(st, cpu, 0, DRAIN_OTHER_MEMCG)
-        step(st.log, cpu, STEP_REFILL_OWNER, cpu, stock.memcg, memcg)
+        step(st.log, cpu, STEP_REFILL_OWNER, cpu, stock.memcg, memcg, slot=0)
         stock.memcg = memcg
     stock.nr_pages += nr_pages
-    step(st.log, cpu, STEP_REFILL, cpu, stock.nr_pages - nr_pages, stock.nr_pages)
+    step(st.log, cpu, STEP_REFILL, cpu, stock.nr_pages - nr_pages, stock.nr_pages, slot=0)
 
 
 @inline
