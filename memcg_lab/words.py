@@ -147,4 +147,3 @@ def printable(text):
         letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode("ascii")
         for letter in text
     )
-

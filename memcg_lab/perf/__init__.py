@@ -3,8 +3,6 @@
 The simulation is loaded when it is first used: who only reads profiles needs no compiled machine.
 """
 
-import importlib
-
 from .compare import Comparison, compare, print_comparison
 from .read import read_perf
 
@@ -15,5 +13,7 @@ __all__ = ["Comparison", "compare", "print_comparison", "read_perf", *_SIMULATE]
 
 def __getattr__(name):
     if name in _SIMULATE:
-        return getattr(importlib.import_module(f"{__name__}.simulate"), name)
+        from . import simulate
+
+        return getattr(simulate, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
