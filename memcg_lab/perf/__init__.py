@@ -3,12 +3,12 @@
 The simulation is loaded when it is first used: who only reads profiles needs no compiled machine.
 """
 
-from .compare import Comparison, compare, print_comparison
+from .compare import Comparison, compare, compare_table, print_comparison
 from .read import read_perf
 
 _SIMULATE = ("Host", "SimulatedTop", "explain", "one_socket", "sensitivity", "simulate_top")
 
-__all__ = ["Comparison", "compare", "print_comparison", "read_perf", *_SIMULATE]
+__all__ = ["Comparison", "compare", "compare_table", "print_comparison", "read_perf", *_SIMULATE]
 
 
 def __getattr__(name):

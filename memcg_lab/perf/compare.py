@@ -266,7 +266,7 @@ def compare_table(source, *, floor=FLOOR, by=None, groups=(), event=None, normal
     return _compared(*_two(source, sides), float(floor), by, groups, normalised)
 
 
-def print_comparison(before, after=None, *, progress=None, event=None, **options):
+def print_comparison(before, after=None, *, by=None, groups=(), event=None, normalised=True, progress=None):
     """Print the comparison of two files; 0 is the exit status of the command.
 
     Parameters
@@ -274,10 +274,10 @@ def print_comparison(before, after=None, *, progress=None, event=None, **options
     before : str or Path
     after : str or Path, optional
         Not needed if ``before`` is a comparison table of the kernel test robot.
-    progress : callable, optional
-        Called with a file's name, the bytes read and the bytes in all.
-    event, **options
+    by, groups, event, normalised
         As for :func:`compare`.
+    progress : callable, optional
+        Called with a file's path, the bytes read and the bytes in all.
 
     Returns
     -------
@@ -288,23 +288,10 @@ def print_comparison(before, after=None, *, progress=None, event=None, **options
     ValueError
         If a file cannot be read; the message has its name and line.
     """
-    by, groups = _checked(
-        options.get("floor", FLOOR), options.get("by"), options.get("groups", ()), options.get("normalised", True)
-    )
+    by, groups = _checked(FLOOR, by, groups, normalised)
     paths = [pathlib.Path(path) for path in (before, after) if path is not None]
-    read = []
-    for path in dict.fromkeys(paths):
-        told = progress and (lambda done, total, path=path: progress(path, done, total))
-        read.append([(side, path) for side in read_sides(path, event=event, progress=told)])
-    if len(paths) == 1 or len(read) == 1 and len(read[0]) == 2:
-        sides = _two(paths[0], [table for table, _ in read[0]])
-    else:
-        sides = []
-        for found in (read[0], read[-1]):
-            if len(found) == 2:
-                raise ValueError(f"{printable(found[0][1])}: holds two profiles; give this file alone.")
-            sides.append(_named(*found[0]))
-    change = _compared(*sides, options.get("floor", FLOOR), by, groups, options.get("normalised", True))
+    read = {path: read_sides(path, event=event, progress=_told_of(path, progress)) for path in dict.fromkeys(paths)}
+    change = _compared(*_pair(paths, read), FLOOR, by, groups, normalised)
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(change.text().encode(encoding, "backslashreplace").decode(encoding), flush=True)
     return 0
@@ -347,6 +334,20 @@ def _two(source, sides):
         raise ValueError(f"{printable(str(source)[:200])}: one profile; give a second one to compare it with.")
     names = ("the first kernel", "the second kernel")
     return [(table, f"{_named(table, source)[1]}, {name}") for table, name in zip(sides, names, strict=True)]
+
+
+def _pair(paths, read):
+    """The two profiles of one or two files."""
+    if len(read) == 1 and (len(paths) == 1 or len(read[paths[0]]) == 2):
+        return _two(paths[0], read[paths[0]])
+    for path in paths:
+        if len(read[path]) == 2:
+            raise ValueError(f"{printable(path)}: holds two profiles; give this file alone.")
+    return [_named(read[path][0], path) for path in paths]
+
+
+def _told_of(path, progress):
+    return progress and (lambda done, total: progress(path, done, total))
 
 
 # --- doing -----------------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def opened(source, progress=None):
         if "%" in source:
             return _of_text(source)
         raise ValueError(f"{printable(source[:200])}: no such file.")
-    found = Source(str(source)[:200], iter(()))
+    found = Source(str(source), iter(()))
     try:
         raw = open(source, "rb")
     except FileNotFoundError:
