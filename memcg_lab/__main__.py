@@ -12,11 +12,54 @@ def conformance(arguments):
     return check_files(arguments.files, arguments.policy)
 
 
+class Progress:
+    """A bar for each file that takes longer to read; gone when the file is read."""
+
+    def __init__(self):
+        self.bar = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.bar is not None:
+            self.bar.close()
+        self.bar = None
+
+    def __call__(self, path, done, total):
+        """So many bytes of the file are read."""
+        if done >= total:
+            return self.__exit__()
+        if self.bar is None:
+            from tqdm import tqdm
+
+            from .words import printable
+
+            name = printable(path.name)
+            self.bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, leave=False, delay=0.5, disable=None)
+        self.bar.update(done - self.bar.n)
+
+
 def profile(arguments):
     """Compare two profiles: what is gone, what is new, and how far the rest was rescaled."""
     from .perf import print_comparison
 
-    return print_comparison(arguments.before, arguments.after)
+    by = None if arguments.by is None else [name.strip() for name in arguments.by.split(",")]
+    with Progress() as progress:
+        try:
+            return print_comparison(
+                *(path for path in (arguments.before, arguments.after) if path is not None),
+                progress=progress,
+                event=arguments.event,
+                by=by,
+                groups=arguments.group,
+                normalised=not arguments.as_written,
+            )
+        except KeyboardInterrupt:
+            raise ValueError("interrupted; nothing was compared.") from None
+        except BrokenPipeError:  # the reader of our output, such as head, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
 
 def kernel_lab(arguments):
@@ -110,9 +153,16 @@ def main(argv=None):
     command.set_defaults(run=conformance)
 
     command = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
-    text = "output of perf top, perf report --stdio or perf script as text, or folded stacks"
-    command.add_argument("before", metavar="BEFORE", help=text)
-    command.add_argument("after", metavar="AFTER", help="the same, from after the change")
+    text = "output of perf top, perf report --stdio or perf script as text, folded stacks, a map of stacks of bpftrace"
+    command.add_argument("before", metavar="BEFORE", help=f"{text}; .gz, .xz and .bz2 too")
+    text = "the same, from after the change; leave it out if BEFORE is a comparison table of the kernel test robot"
+    command.add_argument("after", metavar="AFTER", nargs="?", help=text)
+    command.add_argument("--event", metavar="NAME", help="which event, if a file has several")
+    command.add_argument("--by", metavar="A,B,...", help="what a row is known by: some of comm,dso,symbol,keys")
+    text = "also print what the rows of such symbols have together, as 'page_counter_*'; may be given again"
+    command.add_argument("--group", metavar="PATTERN", action="append", default=[], help=text)
+    text = "take names as they are written, even where they change from run to run (perf-PID.map, kworker/N, ...)"
+    command.add_argument("--as-written", action="store_true", help=text)
     command.set_defaults(run=profile)
 
     command = commands.add_parser("kernel-lab", help=kernel_lab.__doc__, description=kernel_lab.__doc__)

@@ -20,7 +20,7 @@ Near = namedtuple("Near", "right within why wrong low high")
 Near.__doc__ = "An exercise whose answer is a number that need not be exact."
 
 LEVELS, SHARE, CPUS = 4, 0.0213, 56
-COMMON_ROWS = 1.064
+COMMON_ROWS = 1.069
 
 
 def judge_near(exercise, answer):
@@ -66,14 +66,14 @@ NEAR = {
     "06.1": Near(
         right=lambda: 100 * (1 - 1 / COMMON_ROWS),
         within=0.02,
-        why="1 - 1 / 1.064 is 6.0 %. The rows that vanished add up to at most 3.95 %: the two do not fit together.",
+        why="1 - 1 / 1.069 is 6.5 %. The rows that vanished add up to at most 3.95 %: the two do not fit together.",
         wrong=(
             (
-                6.4,
-                "6.4 % is how much the other rows grew. What went away is a share of the old samples: 1 - 1 / 1.064.",
+                6.9,
+                "6.9 % is how much the other rows grew. What went away is a share of the old samples: 1 - 1 / 1.069.",
             ),
-            (1.064, "1.064 is the factor itself; asked is a share of the old samples, in percent."),
-            (0.06, "0.06 is right as a part; give it in percent."),
+            (1.069, "1.069 is the factor itself; asked is a share of the old samples, in percent."),
+            (0.065, "0.065 is right as a part; give it in percent."),
             (3.95, "3.95 % is the sum of the rows that vanished. Asked is what the common rows say."),
         ),
         low="If the rest did the same work, each of its rows is the same amount of a smaller whole.",
