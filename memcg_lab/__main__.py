@@ -100,12 +100,14 @@ def measure(arguments):
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
     from .warmup import not_ready, warm_up
+    from .words import count
 
     if arguments.background and hasattr(os, "nice"):
-        os.nice(19)
+        os.nice(10)  # not 19: on a busy machine a cell would wait for ever for what it needs
     missing = len(not_ready())
     if missing:
-        print(f"memcg-lab: compiling {missing} kernels, once; a cell that needs one says that it waits.", flush=True)
+        kernels = count(missing, "kernel")
+        print(f"memcg-lab: compiling {kernels}, once; a cell that needs one says that it waits.", flush=True)
         warm_up(arguments.jobs)
         print("memcg-lab: all kernels are compiled.", flush=True)
     return 0

@@ -12,6 +12,9 @@ import sys
 import threading
 import time
 
+import jupyter_client
+import nbclient
+import nbformat
 import numba
 import numpy as np
 import pytest
@@ -528,10 +531,12 @@ def test_a_compilation_that_was_interrupted_holds_nobody_up(small, monkeypatch):
 
 
 @pytest.mark.once
-def test_a_warm_up_says_two_lines_compiles_with_several_processes_and_the_next_has_nothing_to_do(factory):
+def test_a_warm_up_says_two_lines_and_mends_what_is_damaged_and_the_next_has_nothing_to_do(factory):
     lines = run(factory, "-m", "memcg_lab", "warmup", "--jobs", "2", "--background").splitlines()
     assert [line.split()[1:4] for line in lines] == [["compiling", "4", "kernels,"], ["all", "kernels", "are"]]
     assert len(files(factory)) == 4
+    files(factory)[0].write_bytes(b"")
+    assert "compiling 1 kernel, once" in run(factory, "-m", "memcg_lab", "warmup")
     assert run(factory, "-m", "memcg_lab", "warmup") == ""
     assert run(factory, "-c", RUN_FACTORY, *"1234") == "".join(f"{factor} True 1 0\n" for factor in "1234")
 
@@ -556,6 +561,20 @@ def test_two_at_once_killed_at_random_and_the_next_run_works(factory):
             process.wait()
         assert run(factory, "-m", "memcg_lab", "warmup") == ""
         assert run(factory, "-c", RUN_FACTORY, *"1234") == "".join(f"{line} 1 0\n" for line in right)
+
+
+@pytest.mark.slow
+@pytest.mark.once
+def test_after_a_warm_up_no_notebook_compiles_what_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    python("from memcg_lab import warm_up; warm_up()")
+    warm = set(tmp_path.rglob("*.nbc"))
+    assert warm
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
+        assert set(tmp_path.rglob("*.nbc")) == warm, path.name
 
 
 # --- said to who waits -----------------------------------------------------------------------------------------------
@@ -583,9 +602,9 @@ def compile_one():
 
 @pytest.mark.once
 def test_in_a_notebook_who_waits_sees_it_and_no_output_is_left_or_lost():
-    client = pytest.importorskip("jupyter_client").KernelManager(kernel_name="python3")
-    client.start_kernel(env=dict(os.environ, PYTHONPATH=str(ROOT), MPLBACKEND="agg"))
-    talk = client.client()
+    manager = jupyter_client.KernelManager(kernel_name="python3")
+    manager.start_kernel(env=dict(os.environ, PYTHONPATH=str(ROOT), MPLBACKEND="agg"))
+    talk = manager.client()
     talk.start_channels()
     talk.wait_for_ready(timeout=60)
 
@@ -611,7 +630,7 @@ def test_in_a_notebook_who_waits_sees_it_and_no_output_is_left_or_lost():
         assert outputs("compile_one()", True) == wait + "0\n"
     finally:
         talk.stop_channels()
-        client.shutdown_kernel(now=True)
+        manager.shutdown_kernel(now=True)
 
 
 # --- other processes -------------------------------------------------------------------------------------------------
