@@ -21,6 +21,7 @@ _LATER = {
     "check": "course",
     "check_environment": "course",
     "setup": "course",
+    "warm_up": "warmup",
     "data_path": "course",
     "golden_path": "course",
     "show_patch": "course",
@@ -65,21 +66,8 @@ __all__ = [
     "rpc",
     "save_ops",
     "sizes",
-    "warm_up",
     *_LATER,
 ]
-
-
-def warm_up():
-    """Compile what the notebooks run, with a message, unless it is compiled already."""
-    for policy in POLICIES.values():
-        system = System.chain(depth=1, cpus=1, policy=policy)
-        system.replay(pingpong(1))
-        system.step_through(pingpong(1))
-    from .machine import simulate
-
-    for policy in (V4_13, V4_14):
-        simulate(System.chain(depth=1, cpus=1, policy=policy), pingpong(1), duration_ns=1000)
 
 
 def __getattr__(name):

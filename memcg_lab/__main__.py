@@ -1,6 +1,7 @@
 """Command line: ``python -m memcg_lab COMMAND``."""
 
 import argparse
+import os
 import sys
 
 
@@ -55,9 +56,15 @@ def measure(arguments):
 
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
-    from . import warm_up
+    from .warmup import not_ready, warm_up
 
-    warm_up()
+    if arguments.background and hasattr(os, "nice"):
+        os.nice(19)
+    missing = len(not_ready())
+    if missing:
+        print(f"memcg-lab: compiling {missing} kernels, once; a cell that needs one says that it waits.", flush=True)
+        warm_up(arguments.jobs)
+        print("memcg-lab: all kernels are compiled.", flush=True)
     return 0
 
 
@@ -127,6 +134,8 @@ def main(argv=None):
     command.set_defaults(run=measure)
 
     command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
+    command.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a CPU)")
+    command.add_argument("--background", action="store_true", help="let everything else go first")
     command.set_defaults(run=warmup)
 
     command = commands.add_parser("trace", help="Check traces of real kernels, or replay them under other policies.")

@@ -32,8 +32,6 @@ STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so
 LOG_ROWS = 1 << 12
 LOG_OPS_MAX = 100_000
 
-_compiled = set()  # what was called before in this process, so that nobody looks for it in the cache again
-
 Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
 
@@ -999,12 +997,8 @@ class System:
         # an operation may stop half way: in a reader's rule, or interrupted where nothing is compiled.
         backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
-        arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
-        form = (run, log is None)  # with a log and without it are compiled apart
-        if form not in _compiled:
-            _jit.announce(run, self.policy.name, arguments)
-            _compiled.add(form)
         try:
+            arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
             if self.policy.packaged:
                 done, reason, allowed = run(*arguments)
             else:

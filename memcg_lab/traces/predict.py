@@ -99,7 +99,6 @@ def _followed(looks, policy):
     drained = np.zeros((looks.size, policy.slots + 2), stock_dtype)  # every slot, and the new pages by the cap
     arguments = (state, policy.batch, _jit.records(looks), _jit.records(predicted), _jit.records(drained))
     run = follow.bind_follow(policy)
-    _jit.announce(run, f"the follower of {policy.name}", arguments)
     try:
         done = int(run(*arguments))
     except IndexError as error:

@@ -51,16 +51,28 @@ def test_setup_knows_what_a_notebook_is(notebook):
         setup(notebook=notebook)
 
 
-def test_a_healthy_environment_has_nothing_to_mend(capsys):
+def test_a_healthy_environment_has_nothing_to_mend(capsys, monkeypatch):
+    monkeypatch.setattr(environment, "not_ready", list)
     lines = said(capsys, check_environment).splitlines()
     assert lines == [f"ok    {claim}" for claim in environment.CHECKS] + ["All is in place."]
+
+
+def test_kernels_that_are_not_compiled_yet_are_counted_and_nothing_to_mend(capsys, monkeypatch):
+    monkeypatch.setattr(environment, "not_ready", lambda: [None] * 3)
+    *lines, last = said(capsys, check_environment).splitlines()
+    total = len(environment.kernels())
+    waits = [line for line in lines if not line.startswith("ok    ")]
+    claim = "wait  kernels of the notebooks are compiled: "
+    assert waits == [f"{claim}{total - 3} of {total}; a cell that needs another one waits for it."]
+    assert last == "All is in place."
 
 
 def test_each_check_can_fail(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "PYTHON", (99, 0))
     monkeypatch.setattr(environment, "DATA", tmp_path)
     monkeypatch.setattr(environment._jit, "JIT", False)
-    monkeypatch.setattr(environment._jit, "_PackageCache", int)
+    monkeypatch.setattr(environment._jit, "is_kept", lambda kernel: False)
+    monkeypatch.setattr(environment, "kernels", None)
     monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
     lines = said(capsys, check_environment).splitlines()
     mended = [line for line in lines if line.startswith("mend  ")]
