@@ -31,6 +31,7 @@ MEMCGS_MAX = 65_536
 STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so 512 MiB
 LOG_ROWS = 1 << 12
 LOG_OPS_MAX = 100_000
+SLICE = 1 << 20  # operations; compiled code hears an interrupt only between two slices
 
 _compiled = set()  # what was called before in this process, so that nobody looks for it in the cache again
 
@@ -891,6 +892,7 @@ class System:
                 not stock["nr_pages"][stock["memcg"] < 0].any() and fullest >= 0 and int(stock["nr_pages"].min()) >= 0,
                 "stock without a cgroup, or below zero",
             ),
+            self._ledger(),
             Invariant("no counter is below zero", not any(self.faults.values()), str(self.faults)),
             *([self._objects()] if self.policy.path.kernel_pages else []),
         ]
@@ -905,6 +907,24 @@ class System:
             legacy=int(self.legacy),
             memsw=int(self.memsw),
         )
+
+    def _ledger(self):
+        """What is held is our own book: never below zero, and never less than the sockets own."""
+        memcg, objcg, socket = (self._arrays[name] for name in ("memcg", "objcg", "socket"))
+        sums = {
+            "other pages": memcg["held"],
+            "socket pages": memcg["sock_held"],
+            "kernel pages": objcg["kmem_held"],
+            "bytes of objects": objcg["obj_held"],
+        }
+        low = [f"memcg {int(s.argmin())}: {int(s.min())} {what}" for what, s in sums.items() if s.size and s.min() < 0]
+        owned = np.zeros(len(memcg), np.int64)
+        charged = sum(socket[name] for name in ("forward_alloc", "rmem_alloc", "wmem_queued", "wmem_alloc"))
+        mine = socket["memcg"] >= 0
+        np.add.at(owned, socket["memcg"][mine], charged[mine] // records.SK_MEM_QUANTUM)
+        for m in np.flatnonzero(owned > memcg["sock_held"]).tolist():
+            low.append(f"memcg {m}: {memcg['sock_held'][m]} socket pages, of which its sockets own {owned[m]}")
+        return Invariant("nobody holds less than nothing", not low, "; ".join(low))
 
     def _objects(self):
         """Bytes of kernel pages: in whole pages, in objects, in object stocks, and left for other CPUs."""
@@ -999,16 +1019,23 @@ class System:
         # an operation may stop half way: in a reader's rule, or interrupted where nothing is compiled.
         backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
-        arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
+        refuse = self.underflow == "refuse"
+        arguments = (state, _jit.records(np.ascontiguousarray(ops[:SLICE])), refuse)
         form = (run, log is None)  # with a log and without it are compiled apart
         if form not in _compiled:
             _jit.announce(run, self.policy.name, arguments)
             _compiled.add(form)
+        start = 0
         try:
-            if self.policy.packaged:
-                done, reason, allowed = run(*arguments)
-            else:
-                done, reason, allowed = _jit.run_checked(run, arguments, self._halt)
+            while True:
+                if self.policy.packaged:
+                    done, reason, allowed = run(*arguments)
+                else:
+                    done, reason, allowed = _jit.run_checked(run, arguments, self._halt)
+                start += int(done)
+                if reason or start >= len(ops):
+                    break
+                arguments = (state, _jit.records(np.ascontiguousarray(ops[start : start + SLICE])), refuse)
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
             if isinstance(error, KeyboardInterrupt) and error.args == (True,):
                 self._arrays = backup  # the rule is running still, on the arrays that were
@@ -1022,8 +1049,11 @@ class System:
                 raise ValueError(f"a rule of {self.policy.name} {fault}.") from error
             raise
         if reason:
+            row = ops[start]
+            pages = reason == BAD_UNDERFLOW and row["op"] == records.UNCHARGE_SKMEM
+            owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
-            raise ValueError(complaint(ops, int(done), int(reason), int(allowed)))
+            raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
 
 
 def check_stream(ops):
@@ -1033,7 +1063,7 @@ def check_stream(ops):
         raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
 
 
-def complaint(ops, number, reason, allowed):
+def complaint(ops, number, reason, allowed, owned=0):
     """The sentence for an operation that is not allowed."""
     row = {name: int(ops[number][name]) for name in records.op_dtype.names}
     code, cpu, memcg, nr = row["op"], row["cpu"], row["memcg"], row["nr"]
@@ -1042,6 +1072,7 @@ def complaint(ops, number, reason, allowed):
     unit = "bytes" if name.startswith(("sk_", "obj_", "slab_")) else "pages"
     is_limit = name in ("set_limit", "set_max", "set_high")
     holder = f"socket {memcg}" if name.startswith("sk_") else f"memcg {memcg}"
+    beside = f" beside the {owned:,} that its sockets own" if owned > 0 else ""
     sentences = {
         BAD_OP: f"this operation does not exist; there are 0 to {len(OPS) - 1}.",
         BAD_CPU: f"CPU {cpu} does not exist; this system has 0 to {allowed - 1}.",
@@ -1049,7 +1080,7 @@ def complaint(ops, number, reason, allowed):
         BAD_ROOT: f"memcg {memcg} is the root; sockets of the root are not accounted.",
         BAD_NR: f"{nr:,} {unit}; allowed are {'-1 (max), 0' if is_limit else '1'} to {allowed:,}.",
         BAD_KERNEL: "kernel pages do not go through the stock in this policy; V6_1 has them.",
-        BAD_UNDERFLOW: f"gives back {nr:,}, but {holder} holds {allowed:,} {unit}; "
+        BAD_UNDERFLOW: f"gives back {nr:,}, but {holder} holds {allowed:,} {unit}{beside}; "
         'charge first, or use underflow="record".',
         BAD_SOCKET: f"socket {memcg} does not exist; "
         + (f"this system has 0 to {allowed - 1}." if allowed else "this system was made without sockets."),

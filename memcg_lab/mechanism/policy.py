@@ -197,7 +197,7 @@ def bind(policy, sockets=False):
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
     memcontrol, key = bind_rules(policy)
-    operations = bind_operations(memcontrol)
+    operations = bind_operations(memcontrol, sockets)
     sock = bind_sock(operations) if sockets else None
     key = None if key is None else f"{key} sockets {sockets}"
     return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, operations, sock)
