@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import _jit
-from .checks import whole_number
+from .checks import choice, flag, several, shown, unmasked, whole_number
 from .history import StepLog
 from .mechanism import records, steps
 from .mechanism.policy import V4_14, Policy, bind
@@ -140,8 +140,8 @@ def op(name, *, cpu, memcg=-1, nr=0, ctx="softirq"):
     >>> op("charge_skmem", cpu=0, memcg=1, nr=1)["nr"]
     array([1])
     """
-    if name not in OPS:
-        raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
+    if not isinstance(name, str) or name not in OPS:
+        raise ValueError(f"operation {shown(name)} does not exist; there are {', '.join(OPS)}.")
     out = np.zeros(1, records.op_dtype)
     values = {"op": OPS.index(name), "ctx": _context(ctx), "cpu": cpu, "memcg": memcg, "nr": nr}
     for field, value in values.items():
@@ -213,11 +213,11 @@ class System:
         tcp_mem=(PAGE_COUNTER_MAX, PAGE_COUNTER_MAX, PAGE_COUNTER_MAX),
         underflow="refuse",
     ):
-        parents, sockets = _parents(parents), _several("sockets", sockets)
+        parents, sockets = _parents(parents), several("sockets", sockets)
         cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
         _check_policy(policy)
-        if underflow not in ("refuse", "record"):
-            raise ValueError(f'underflow is {underflow!r}; it must be "refuse" or "record".')
+        choice("underflow", underflow, ("refuse", "record"))
+        legacy, memsw = flag("legacy", legacy), flag("memsw", memsw)
         if memsw and not legacy:
             raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
         if legacy and not policy.path.legacy:
@@ -236,7 +236,7 @@ class System:
             if parents[root] != -1:
                 raise ValueError(f"root is memcg {root}, which has the parent {parents[root]}; the root has none.")
         self.parents, self.policy, self.underflow = parents, policy, underflow
-        self.root, self.legacy, self.memsw = root, bool(legacy), bool(memsw)
+        self.root, self.legacy, self.memsw = root, legacy, memsw
 
         counter = np.zeros(3 * n, records.counter_dtype)
         for kind in range(3):
@@ -593,6 +593,7 @@ class System:
         >>> s.socket(0)["forward_alloc"], s.work().protocol
         (8192, 1)
         """
+        _among(name, "sk_wmem_schedule", "sk_mem_reclaim_partial", "a socket")
         return self._one(name, cpu, sk, nr_bytes, ctx)
 
     def kernel_op(self, name, *, cpu, memcg, nr, ctx="task"):
@@ -633,6 +634,7 @@ class System:
         >>> s.kmem, s.stock, s.snapshot()["obj_stock"]
         (array([0, 1]), [Stock(memcg=1, nr_pages=63)], [[1, 3996]])
         """
+        _among(name, "kmem_charge", "slab_free", "kernel pages")
         return self._one(name, cpu, memcg, nr, ctx)
 
     def set_socket_pressure(self, memcg, on):
@@ -656,7 +658,9 @@ class System:
         --------
         >>> System.chain(depth=1, cpus=1).set_socket_pressure(1, True)
         """
-        self._arrays["memcg"]["socket_pressure"][whole_number("memcg", memcg, 0, len(self.parents) - 1)] = bool(on)
+        self._arrays["memcg"]["socket_pressure"][whole_number("memcg", memcg, 0, len(self.parents) - 1)] = flag(
+            "on", on
+        )
 
     # --- streams ----------------------------------------------------------------------------------------------------
     def replay(self, ops):
@@ -1061,6 +1065,7 @@ def check_stream(ops):
     if not isinstance(ops, np.ndarray) or ops.dtype != records.op_dtype or ops.ndim != 1:
         got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
         raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
+    unmasked("the stream", ops)
 
 
 def complaint(ops, number, reason, allowed, owned=0):
@@ -1092,25 +1097,25 @@ def complaint(ops, number, reason, allowed, owned=0):
 def _context(ctx):
     if isinstance(ctx, str):
         if ctx not in CONTEXTS:
-            raise ValueError(f'ctx is "{ctx}"; it must be "task", "softirq" or flags.')
+            raise ValueError(f'ctx is {shown(ctx)}; it must be "task", "softirq" or flags.')
         return CONTEXTS[ctx]
     return whole_number("ctx", ctx, 0, CONTEXT_MAX)
 
 
+def _among(name, first, last, what):
+    """Refuse an operation that is not one of those from the first to the last."""
+    names = OPS[OPS.index(first) : OPS.index(last) + 1]
+    if not isinstance(name, str) or name not in names:
+        raise ValueError(f"{shown(name)} is no operation on {what}; those are {', '.join(names)}.")
+
+
 def _check_policy(policy):
     if not isinstance(policy, Policy):
-        raise ValueError(f"policy is {policy!r}; it must be a Policy such as V4_13 or V4_14.")
-
-
-def _several(what, values):
-    try:
-        return list(values)
-    except TypeError:
-        raise ValueError(f"{what} is {values!r}; it must be a list.") from None
+        raise ValueError(f"policy is {shown(policy)}; it must be a Policy such as V4_13 or V4_14.")
 
 
 def _parents(parents):
-    parents = _several("parents", parents)
+    parents = several("parents", parents)
     if not 1 <= len(parents) <= MEMCGS_MAX:
         raise ValueError(f"the tree has {len(parents)} cgroups; it must have 1 to {MEMCGS_MAX:,}.")
     for memcg, parent in enumerate(parents):
@@ -1126,7 +1131,7 @@ def _parents(parents):
 def _limits(what, values, n, unset=-1):
     if values is None:
         return PAGE_COUNTER_MAX
-    values = _several(what, values)
+    values = several(what, values)
     if len(values) != n:
         raise ValueError(f"{what} has {len(values)} values; the tree has {n} cgroups.")
     pages = [
@@ -1136,7 +1141,7 @@ def _limits(what, values, n, unset=-1):
 
 
 def _protocol(tcp_mem, nr_sockets):
-    tcp_mem = _several("tcp_mem", tcp_mem)
+    tcp_mem = several("tcp_mem", tcp_mem)
     tcp_mem = [whole_number(f"tcp_mem[{i}]", pages, 0, PAGE_COUNTER_MAX) for i, pages in enumerate(tcp_mem)]
     if len(tcp_mem) != 3 or tcp_mem != sorted(tcp_mem):
         raise ValueError(f"tcp_mem is {tcp_mem}; it must be three numbers of pages, none below the one before.")

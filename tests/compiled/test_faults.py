@@ -1,24 +1,41 @@
 """What others found when they tried to break it, each kind a test."""
 
+import errno
+import os
 import signal
 import threading
 
+import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from lab_helpers import MODE, arrays_of, both_policies
-from memcg_lab import V4_14, System, mixed, op
+from lab_helpers import MODE, arrays_of, both_policies, broken
+from memcg_lab import (
+    V4_13,
+    V4_14,
+    System,
+    alternating,
+    bulk,
+    bursts,
+    data_path,
+    figures,
+    load_ops,
+    mixed,
+    op,
+    pingpong,
+    save_ops,
+)
 from memcg_lab import system as system_module
+from memcg_lab.__main__ import main
+from memcg_lab.files import try_place, writing
+from memcg_lab.host.cgroupfs import Samples
+from memcg_lab.machine.measurement import read_measurement
 from memcg_lab.mechanism import records
 from memcg_lab.mechanism.page_counter import page_counter_uncharge
 from memcg_lab.mechanism.stock_v4_13 import css_put_many
+from memcg_lab.traces.rows import Row, write_rows
 
 interruptible = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal can be sent here")
-
-
-def broken(system):
-    """The invariants that do not hold."""
-    return [(rule.name, rule.detail) for rule in system.invariants() if not rule.holds]
 
 
 # --- two owners of one sum -------------------------------------------------------------------------------------------
@@ -139,3 +156,165 @@ def test_a_reader_s_rule_without_end_can_be_interrupted():
     with pytest.raises(KeyboardInterrupt):
         s.uncharge_skmem(cpu=0, memcg=1, nr_pages=6)
     assert arrays_of(s) == before
+
+
+# --- what merely looks like the right kind ---------------------------------------------------------------------------
+MASKED = np.ma.array([-1, 0, 0], mask=[False, False, True])
+NO_LISTS = [{0: -1, 1: 0}, {-1, 0}, b"\x00\x00", "00", iter([-1, 0]), np.zeros((2, 1), int), 5, None]
+
+
+@pytest.mark.parametrize("values", NO_LISTS, ids=[type(v).__name__ for v in NO_LISTS])
+@pytest.mark.parametrize("what", ["parents", "limits", "highs", "sockets", "tcp_mem", "memcgs", "turns"])
+def test_only_a_list_is_a_list(what, values):
+    calls = {
+        "parents": lambda: System(values, cpus=1),
+        "memcgs": lambda: mixed(10, cpus=1, memcgs=values),
+        "turns": lambda: alternating(10, memcgs=values),
+    }
+    call = calls.get(what, lambda: System([-1, 0], cpus=1, **{what: values}))
+    if values is None and what in ("limits", "highs"):
+        return
+    with pytest.raises(ValueError, match="it must be a list, a tuple, a range or a 1-d array"):
+        call()
+
+
+def test_a_list_a_tuple_a_range_and_an_array_are_lists():
+    for values in ([-1, 0], (-1, 0), range(-1, 1), np.array([-1, 0]), np.ma.array([-1, 0])):
+        assert System(values, cpus=1, limits=values).parents == [-1, 0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: System(MASKED, cpus=1),
+        lambda: System([-1, 0, 0], cpus=1, limits=MASKED),
+        lambda: pingpong(3, memcg=np.ma.array([1, 2, 3], mask=[1, 0, 0])),
+        lambda: System([-1, 0], cpus=1).replay(np.ma.array(pingpong(1), mask=[True, False])),
+    ],
+)
+def test_masked_values_are_refused(call):
+    with pytest.raises(ValueError, match="1 masked value"):
+        call()
+
+
+@pytest.mark.parametrize("value", ["no", "", 0, 1, None, [], np.array([True, False])])
+def test_only_true_and_false_are_flags(value):
+    for name in ("legacy", "memsw"):
+        with pytest.raises(ValueError, match=f"{name} is .*; it must be True or False"):
+            System([-1, 0], cpus=1, **{name: value})
+    with pytest.raises(ValueError, match="on is .*; it must be True or False"):
+        System([-1, 0], cpus=1).set_socket_pressure(1, value)
+
+
+def test_an_operation_is_called_by_its_own_kind():
+    s = System([-1, 0], cpus=1, sockets=[1])
+    for name in ("charge_skmem", "set_max", "kmem_charge", "sk_", None, ["sk_rmem_schedule"]):
+        with pytest.raises(ValueError, match="is no operation on a socket; those are sk_wmem_schedule, "):
+            s.socket_op(name, cpu=0, sk=1, nr_bytes=4096)
+    for name in ("charge_skmem", "cancel_charge", "sk_mem_reclaim", 19):
+        with pytest.raises(ValueError, match="is no operation on kernel pages; those are kmem_charge, "):
+            s.kernel_op(name, cpu=0, memcg=1, nr=1)
+
+
+@pytest.mark.parametrize("integer", [np.uint8, np.int16, np.uint64])
+def test_a_seed_is_a_number_whatever_it_is_kept_in(integer):
+    seed = integer(255)
+    for made in (
+        lambda s: mixed(100, cpus=4, memcgs=[1, 2], seed=s),
+        lambda s: bulk(5, seed=s),
+        lambda s: bursts(5, seed=s),
+    ):
+        assert made(seed).tobytes() == made(int(seed)).tobytes()
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+def test_a_stream_is_found_under_the_name_it_was_saved_by(tmp_path):
+    ops = pingpong(3)
+    save_ops(tmp_path / "x", ops)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+    assert load_ops(tmp_path / "x").tobytes() == load_ops(str(tmp_path / "x.npz")).tobytes() == ops.tobytes()
+
+
+@pytest.mark.parametrize("path", [3, True, None, b"x", "a\0b", 1.5])
+def test_a_path_is_a_text(path):
+    for call in (lambda: load_ops(path), lambda: save_ops(path, pingpong(1)), lambda: try_place(path)):
+        with pytest.raises(ValueError, match="give a text or a pathlib.Path"):
+            call()
+
+
+def savers():
+    """Everything that writes a reader's file."""
+    rows = [Row(2, 1, 0, 1, 1, "unc", 1, 2, -1, -1, "")]
+    picture = figures.atomics_by_level(*(System.chain(depth=1, cpus=1, policy=p) for p in (V4_13, V4_14)))
+    return {
+        "m.json": read_measurement(data_path("hardware/2026-11-23-amd-epyc.json")).save,
+        "o.npz": lambda path, **named: save_ops(path, pingpong(1), **named),
+        "p.png": picture.save,
+        "p.svg": picture.save,
+        "t.csv": lambda path, **named: write_rows(path, rows, **named),
+        "t.csv.xz": lambda path, **named: write_rows(path, rows, **named),
+        "s.csv": Samples([], "a source").save,
+    }
+
+
+@pytest.mark.parametrize("name", ["m.json", "o.npz", "p.png", "p.svg", "t.csv", "t.csv.xz", "s.csv"])
+def test_a_file_is_written_whole_and_none_is_replaced_without_a_word(name, tmp_path, monkeypatch):
+    save, path = savers()[name], tmp_path / name
+    path.write_bytes(b"mine")
+    with pytest.raises(ValueError, match=f"{name}: this file exists"):
+        save(path)
+    with pytest.raises(ValueError, match="replace is 'yes'"):
+        save(path, replace="yes")
+    assert path.read_bytes() == b"mine"
+    save(path, replace=True)
+    good = path.read_bytes()
+    assert good != b"mine"
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(ValueError, match=rf"{name}: cannot be written \(No space left on device\)"):
+        save(path, replace=True)
+    assert path.read_bytes() == good
+    assert [other.name for other in tmp_path.iterdir()] == [name]
+    with pytest.raises(ValueError, match="there is no such folder"):
+        save(tmp_path / "none" / name)
+    with pytest.raises(ValueError, match="File name too long"):
+        save(tmp_path / ("x" * 300 + name))
+    (tmp_path / ("f" + name)).mkdir()
+    with pytest.raises(ValueError, match="this is a folder"):
+        save(tmp_path / ("f" + name))
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_link_stays_a_link_and_what_it_names_is_replaced(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "here").symlink_to(tmp_path / "there")
+    with writing(tmp_path / "here", replace=True) as scratch:
+        scratch.write_text("new")
+    assert (tmp_path / "here").is_symlink()
+    assert (tmp_path / "there").read_text() == "new"
+
+
+def test_measure_tries_its_place_first_and_prints_before_it_writes(tmp_path, monkeypatch, capsys):
+    made = []
+
+    def measured(**_):
+        made.append(1)
+        return read_measurement(data_path("hardware/2026-11-23-amd-epyc.json"))
+
+    monkeypatch.setattr("memcg_lab.hardware.measure", measured)
+    (tmp_path / "old.json").write_text("mine")
+    for place, says in (("old.json", "this file exists"), ("none/m.json", "no such folder"), ("x" * 300, "too long")):
+        assert main(["measure", "--out", str(tmp_path / place)]) == 2
+        assert says in capsys.readouterr().err
+    assert made == []
+    monkeypatch.setattr(os, "replace", full_disk)
+    assert main(["measure", "--out", str(tmp_path / "m.json")]) == 2
+    told = capsys.readouterr()
+    assert "add, one thread, atomic" in told.out
+    assert "No space left" in told.err
+    monkeypatch.undo()
+    monkeypatch.setattr("memcg_lab.hardware.measure", measured)
+    assert main(["measure", "--out", str(tmp_path / "old.json"), "--replace"]) == 0
+    assert read_measurement(tmp_path / "old.json") == measured()
