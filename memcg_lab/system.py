@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from . import _jit
+from . import _jit, words
 from .checks import choice, flag, several, shown, unmasked, whole_number
 from .history import StepLog
 from .mechanism import records, steps
@@ -838,6 +838,25 @@ class System:
             state["warn"] = 1
         return state
 
+    def _beyond(self):
+        """What two systems can differ in beyond their snapshots, but the policy."""
+        n = len(self.parents)
+        arrays, memcg = self._arrays, self._arrays["memcg"]
+        counter = arrays["counter"]
+        state = {name: getattr(self, name) for name in ("parents", "root", "legacy", "memsw", "underflow")}
+        state |= {name: memcg[name].tolist() for name in ("high", "socket_pressure", "held", "sock_held")}
+        state |= {f"{name}_by": counter[name].tolist() for name in ("add", "sub", "xchg")}
+        state |= {f"{name}_v1": counter[name][n:].tolist() for name in ("count", "limit", "watermark", "failcnt")}
+        state["tcpmem_pressure"] = memcg["tcpmem_pressure"].tolist()
+        state["sockets"] = [self.socket(sk) for sk in range(len(arrays["socket"]))]
+        state["protocol"] = self.protocol()
+        state["work"] = arrays["work"].tolist()
+        state["total"] = dict(zip(records.TOTAL, arrays["total"].tolist(), strict=True))
+        beyond = {"objcg": ("kmem_held", "obj_held"), "upward": ("memory_min", "memory_low", "min_told", "low_told")}
+        for array, fields_ in beyond.items():
+            state |= {name: arrays[array][name].tolist() for name in fields_}
+        return state
+
     def _kernel_snapshot(self):
         """What the snapshot of a generation holds whose kernel pages go through the stock."""
         obj_stock, objcg, upward = (self._arrays[name] for name in ("obj_stock", "objcg", "upward"))
@@ -947,23 +966,95 @@ class System:
         return _same("references = stocks that cache the cgroup", css, np.bincount(cached, minlength=len(css)))
 
     def copy(self, policy=None):
-        """An independent copy; with a policy of as many slots, one that goes on under other rules."""
+        """An independent copy; with a policy, one that goes on under other rules.
+
+        Parameters
+        ----------
+        policy : Policy, optional
+
+        Returns
+        -------
+        System
+
+        Raises
+        ------
+        ValueError
+            If the state could not have come about under that policy: another number of slots, a stock above its bound,
+            another charge path or another kind of references while something is held or parked. An empty system
+            takes any policy that models what it has (cgroup v1, sockets, protection).
+
+        Examples
+        --------
+        >>> from memcg_lab import V6_1
+        >>> System.chain(depth=1, cpus=1).copy(policy=V6_1)
+        System(v6.1, 1 cpu, 2 memcgs, usage [0 0])
+        """
         twin = object.__new__(System)
         twin.__dict__.update(self.__dict__)
         twin._arrays = self._backup()
         if policy is not None:
             _check_policy(policy)
-            if policy.slots != self.policy.slots:
-                raise ValueError(f"{policy.name} has {policy.slots} slots, this system {self.policy.slots}.")
+            self._check_change(policy)
             twin.policy = policy
+            if policy.path != self.policy.path:
+                twin._arrays |= twin._kernel_pages(self.cpus, None, None)
         return twin
 
+    def _check_change(self, policy):
+        """Refuse a policy under which the present state could not have come about."""
+        old, stock = self.policy, self._arrays["stock"]
+        if policy.slots != old.slots:
+            raise ValueError(f"{policy.name} has {policy.slots} slots, this system {old.slots}.")
+        if policy.path != old.path:
+            upward = self._arrays["upward"]
+            protected = upward["memory_min"].any() or upward["memory_low"].any()
+            for what, here, modelled in (
+                ("cgroup v1", self.legacy, policy.path.legacy),
+                ("sockets", len(self._arrays["socket"]), policy.path.sockets),
+                ("memory.min or memory.low", protected, policy.path.kernel_pages),
+            ):
+                if here and not modelled:
+                    raise ValueError(f"this system has {what}; for {policy.name} that is not modelled.")
+        held = self.usage.any() or self._arrays["memcg"]["css"].any() or (stock["memcg"] >= 0).any()
+        held = held or (self._arrays["obj_stock"]["objcg"] >= 0).any()
+        if held and (policy.path, policy.css_by_page) != (old.path, old.css_by_page):
+            what = "references" if policy.path == old.path else "charges"
+            raise ValueError(
+                f"{policy.name} counts {what} otherwise than {old.name}, and some are held or parked; give everything "
+                "back and drain the stocks first."
+            )
+        fullest = int(stock["nr_pages"].max())
+        if policy.stock_bound is not None and fullest > policy.stock_bound:
+            raise ValueError(
+                f"a stock holds {words.count(fullest, 'page')}; with {policy.name} none can hold more than "
+                f"{policy.stock_bound}. Drain it first."
+            )
+
     def compare(self, other):
-        """Fields in which two systems differ: a list of (field, here, there), empty if none."""
+        """What two systems differ in: a list of (name, here, there), empty if nothing.
+
+        Everything but the policy is compared: first what :meth:`snapshot` has, then what it leaves out.
+
+        Raises
+        ------
+        ValueError
+            If the other is no System.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> other = s.copy()
+        >>> other.set_high(cpu=0, memcg=1, nr_pages=5)
+        >>> s.compare(other)
+        [('high', [2251799813685247, 2251799813685247], [2251799813685247, 5])]
+        """
+        if not isinstance(other, System):
+            raise ValueError(f"a System is compared with another one, not with {words.kind(other)}.")
         here, there = self.snapshot(), other.snapshot()
-        return [
-            (name, here.get(name), there.get(name)) for name in {**here, **there} if here.get(name) != there.get(name)
-        ]
+        names = {**here, **there}
+        here, there = self._beyond() | here, other._beyond() | there
+        names |= {**here, **there}
+        return [(name, here.get(name), there.get(name)) for name in names if here.get(name) != there.get(name)]
 
     def __repr__(self):
         usage = " ".join(str(pages) for pages in self.usage[:8])

@@ -13,6 +13,7 @@ from lab_helpers import MODE, arrays_of, both_policies, broken
 from memcg_lab import (
     V4_13,
     V4_14,
+    V6_1,
     System,
     alternating,
     bulk,
@@ -225,6 +226,72 @@ def test_a_seed_is_a_number_whatever_it_is_kept_in(integer):
         lambda s: bursts(5, seed=s),
     ):
         assert made(seed).tobytes() == made(int(seed)).tobytes()
+
+
+# --- two systems -----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("options", [{"policy": V4_13, "sockets": [1]}, {"policy": V6_1}], ids=["v4.13", "v6.1"])
+def test_compare_sees_every_number_of_the_state(options):
+    system = System.chain(depth=1, cpus=2, **options)
+    assert system.compare(system.copy()) == []
+    for name, array in system._arrays.items():
+        for field in array.dtype.names or [...]:
+            if (name, field) in (("counter", "parent"), ("socket", "spare")):  # the tree itself, and nothing
+                continue
+            for place in np.ndindex(array[field].shape):
+                other = system.copy()
+                other._arrays[name][field][place] += 1
+                assert system.compare(other) != [], (name, field, place)
+
+
+def test_compare_names_what_the_snapshot_leaves_out():
+    one = System.chain(depth=1, cpus=1, sockets=[1])
+    two = one.copy()
+    two.set_high(cpu=0, memcg=1, nr_pages=5)
+    two.set_socket_pressure(1, True)
+    assert [name for name, _, _ in one.compare(two)] == ["high", "socket_pressure"]
+    two = one.copy()
+    two.socket_op("sk_rmem_schedule", cpu=0, sk=0, nr_bytes=1)
+    assert {"sockets", "protocol", "sock_held"} <= {name for name, _, _ in one.compare(two)}
+    assert [name for name, _, _ in one.compare(System.chain(depth=1, cpus=1, sockets=[1], underflow="record"))] == [
+        "underflow"
+    ]
+
+
+@pytest.mark.parametrize("other", [None, 5, {}, "System"])
+def test_compare_refuses_what_is_no_system(other):
+    with pytest.raises(ValueError, match="compared with another one, not with an? "):
+        System.chain(depth=1, cpus=1).compare(other)
+
+
+def test_a_copy_goes_on_under_rules_that_its_state_can_have_come_from():
+    by_stock = V4_14.with_rules("one reference a stock", css_by_page=False)
+    small = V4_14.with_rules("batch 8", batch=8)
+    empty = System.chain(depth=1, cpus=2, policy=V4_14)
+    for policy in (by_stock, small, V4_13, V6_1):
+        assert broken(empty.copy(policy=policy)) == []
+    used = empty.copy()
+    used.charge_skmem(cpu=0, memcg=1, nr_pages=1)
+    with pytest.raises(ValueError, match="counts references otherwise than v4.14, and some are held or parked"):
+        used.copy(policy=by_stock)
+    with pytest.raises(ValueError, match="a stock holds 31 pages; with batch 8 none can hold more than 8. Drain it"):
+        used.copy(policy=small)
+    with pytest.raises(ValueError, match="v6.1 counts charges otherwise than v4.14, and some are held"):
+        used.copy(policy=V6_1)
+    with pytest.raises(ValueError, match="this system has sockets; for v6.1 that is not modelled"):
+        System.chain(depth=1, cpus=1, sockets=[1]).copy(policy=V6_1)
+    newer = empty.copy(policy=V6_1)
+    assert newer.kernel_op("obj_charge", cpu=0, memcg=1, nr=100) == 0
+    assert broken(newer) == []
+    assert broken(System.chain(depth=1, cpus=1, policy=V6_1).copy(policy=V4_14)) == []
+    used.drain_local_stock(cpu=0)
+    after = used.copy(policy=small)
+    after.charge_skmem(cpu=0, memcg=1, nr_pages=1)
+    assert broken(after) == []
+    used.uncharge_skmem(cpu=0, memcg=1, nr_pages=1)
+    with pytest.raises(ValueError, match="some are held"):  # a stock still caches the cgroup
+        used.copy(policy=by_stock)
+    used.drain_local_stock(cpu=0)
+    assert broken(used.copy(policy=by_stock)) == []
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
