@@ -6,6 +6,8 @@ import json
 import pathlib
 import re
 
+from ..files import writing
+
 SCHEMA = pathlib.Path(__file__).with_name("measurement_schema.json")
 FORMAT = "memcg-lab measurement 1"
 TYPES = {
@@ -51,13 +53,11 @@ class Measurement(dict):
             raise ValueError(f"date is {_shown(data['date'])}; there is no such day.") from None
         super().__init__(data)
 
-    def save(self, path):
-        """Write it as JSON; ValueError if the file cannot be written."""
+    def save(self, path, *, replace=False):
+        """Write it as JSON; ValueError if the file is there, unless ``replace``, or cannot be written."""
         text = json.dumps(self, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            pathlib.Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be written ({error.strerror}).") from None
+        with writing(path, replace=replace) as scratch:
+            scratch.write_text(text, encoding="utf-8")
 
     def speedup(self, *, depth, threads, padded=True):
         """How many times as long a pair takes before the patch as after it, by the medians; None if not measured."""

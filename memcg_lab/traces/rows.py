@@ -4,6 +4,8 @@ import csv
 import lzma
 from collections import namedtuple
 
+from ..files import writing
+
 COLUMNS = ("cpu", "t_us", "pid", "softirq", "ev", "memcg", "nr", "cached", "avail", "cause")
 
 Row = namedtuple("Row", ("line", *COLUMNS))
@@ -37,7 +39,7 @@ EVENTS = {
 PROGRESS = 200_000  # rows from which a progress bar is shown
 
 
-def write_rows(path, rows):
+def write_rows(path, rows, *, replace=False):
     """Write rows as csv; :func:`memcg_lab.traces.text.read_rows` reads them back.
 
     Parameters
@@ -46,9 +48,11 @@ def write_rows(path, rows):
         Packed if it ends in ``.xz``.
     rows : list of Row or list of SlotRow
         Their ``line`` is not written; unknown numbers become empty.
+    replace : bool
+        Replace a file that is there; else it is refused.
     """
     opened = lzma.open if str(path).endswith(".xz") else open
-    with opened(path, "wt", encoding="utf-8", newline="") as file:
+    with writing(path, replace=replace) as scratch, opened(scratch, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows[0]._fields[1:] if rows else COLUMNS)
         writer.writerows(map(csv_words, rows))
