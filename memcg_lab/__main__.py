@@ -195,7 +195,7 @@ def main(argv=None):
 
     command = commands.add_parser("trace", help="Check traces of real kernels, or replay them under other policies.")
     kinds = command.add_subparsers(dest="kind", required=True, metavar="KIND")
-    text = "csv of kernel-lab (.csv, .gz, .xz), raw ftrace text, perf script or bpftrace output"
+    text = "csv of kernel-lab or bpftrace, ftrace text, trace-cmd report or perf script; also packed (gzip, xz, bzip2)"
     kind = kinds.add_parser("check", help=trace_check.__doc__, description=trace_check.__doc__)
     kind.add_argument("files", nargs="+", metavar="FILE", help=text)
     kind.add_argument("--policy", required=True, metavar="NAME", help="such as v4.14 or v6.1")
@@ -208,7 +208,8 @@ def main(argv=None):
     kind.add_argument("file", metavar="FILE", help=text)
     kind.add_argument("--policies", required=True, metavar="A,B,...", help="such as v4.13,v4.14,v6.1")
     kind.add_argument("--batches", type=numbers, default=[], metavar="N,M,...", help="each policy with each batch")
-    kind.add_argument("--levels", type=int, default=3, metavar="N", help="counters up to the root; 3 for /a/b")
+    text = "counters up to the root, of every cgroup (default: what the trace says, else 3, as for /a/b)"
+    kind.add_argument("--levels", type=int, metavar="N", help=text)
     kind.add_argument("--figure", metavar="FILE", help="also draw the slack over time, .png or .svg")
     kind.add_argument("--replace", action="store_true", help="replace the figure if it is there")
     kind.add_argument("--kallsyms", metavar="FILE", help=names)
