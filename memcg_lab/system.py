@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import _jit, words
-from .checks import choice, flag, several, shown, unmasked, whole_number
+from .checks import flag, one_of, several, shown, whole_number
 from .history import StepLog
 from .mechanism import records, steps
 from .mechanism.policy import V4_14, Policy, bind
@@ -25,6 +25,7 @@ from .mechanism.records import (
     OPS,
     PAGE_COUNTER_MAX,
 )
+from .workload import check_stream
 
 CPUS_MAX = 65_536
 MEMCGS_MAX = 65_536
@@ -214,7 +215,7 @@ class System:
         parents, sockets = _parents(parents), several("sockets", sockets)
         cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
         _check_policy(policy)
-        choice("underflow", underflow, ("refuse", "record"))
+        one_of("underflow", underflow, ("refuse", "record"))
         legacy, memsw = flag("legacy", legacy), flag("memsw", memsw)
         if memsw and not legacy:
             raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
@@ -1143,14 +1144,6 @@ class System:
             owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
             raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
-
-
-def check_stream(ops):
-    """Refuse what is not a stream of operations."""
-    if not isinstance(ops, np.ndarray) or ops.dtype != records.op_dtype or ops.ndim != 1:
-        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
-        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
-    unmasked("the stream", ops)
 
 
 def complaint(ops, number, reason, allowed, owned=0):

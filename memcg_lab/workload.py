@@ -6,10 +6,9 @@ integer generator, so a seed gives the same stream on every machine and with eve
 
 import numpy as np
 
-from .checks import shown, whole_number, whole_numbers
+from .checks import shown, unmasked, whole_number, whole_numbers
 from .files import path_of, writing
 from .mechanism.records import CHARGE_SKMEM, NR_PAGES_MAX, SOFTIRQ, TASK, UNCHARGE_SKMEM, op_dtype
-from .system import check_stream
 from .words import count, printable
 
 FORMAT = "memcg-lab ops 1"
@@ -86,6 +85,14 @@ def sizes(seed, n, mix):
         raise ValueError("the size mix is empty; give at least one {pages: weight}.")
     upper = np.cumsum(weights)
     return pages[np.searchsorted(upper, draws(seed, n, int(upper[-1])), side="right")]
+
+
+def check_stream(ops):
+    """Refuse what is not a stream of operations."""
+    if not isinstance(ops, np.ndarray) or ops.dtype != op_dtype or ops.ndim != 1:
+        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
+        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
+    unmasked("the stream", ops)
 
 
 def stream(n):
