@@ -25,6 +25,7 @@ _LATER = {
     "golden_path": "course",
     "show_patch": "course",
     "show_rule": "course",
+    "show_table": "course",
     "CostLab": "labs",
     "ContentionLab": "labs",
     "CounterLab": "labs",
