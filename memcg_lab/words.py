@@ -336,11 +336,12 @@ def failed(what):
 def listing_beside(rows):
     """Caption and sentence of the published listing beside the simulated one."""
     fitted = [row for row in rows.itertuples() if row.reading.startswith("fitted")]
-    explained = [row for row in rows.itertuples() if row.reading == "explained"]
-    open_ = [row for row in rows.itertuples() if row.reading == "not explained"]
+    readings = [row.reading for row in rows.itertuples()]
+    each = [f"{readings.count(word)} {word}" for word in ("explained", "on the edge", "not explained")]
     caption = (
-        f"Of {count(len(rows), 'modelled function')}, {len(fitted)} was fitted, {len(explained)} explained, "
-        f"{len(open_)} not explained."
+        f"Of {count(len(rows), 'modelled function')}, {len(fitted)} was fitted, "
+        + ", ".join(part for part in each if not part.startswith("0 on"))
+        + "."
     )
     told = "; ".join(
         f"{row.symbol} {row.model_before:.2f} before and {row.model_after:.2f} after" for row in rows.itertuples()
@@ -356,15 +357,15 @@ def host_map(hosts):
     """Caption and sentence of the map of hosts."""
     agree = hosts[hosts["agrees"]]
     caption = f"The listing does not contradict {len(agree)} of {count(len(hosts), 'host')} (filled circles)."
-    if len(agree):
-        least, most = int(agree["levels"].min()), int(agree["levels"].max())
-        levels = f"{least}" if least == most else f"{least} to {most}"
-        where = f"They have {levels} counters from the cgroup to the root."
-    else:
-        where = "None of them agrees."
+    where = "; ".join(
+        f"{machine}, {meeting}, {listing([str(level) for level in levels])} counters"
+        for (machine, meeting), levels in agree.groupby(["machine", "meeting"], sort=False)["levels"]
+    )
+    beside = "Beside each mark: percent of __sk_mem_reduce_allocated after the patch."
     return (
-        caption,
-        f"Map of marks, machines and traffic by number of counters; circles agree, crosses do not. {caption} {where}",
+        f"{caption} {beside}",
+        "Map of marks, machines and traffic by number of counters from the cgroup to the root; circles agree, crosses "
+        f"do not. {caption} {f'They are: {where}.' if where else 'None of them agrees.'} {beside}",
     )
 
 
@@ -400,6 +401,22 @@ def at_place(what, place):
     return f"{number(place)} {what[:-1] if place == 1 and what.endswith('s') else what}"
 
 
+def peaks(series):
+    """Where each line is highest, if that is neither its beginning nor its end and clearly above the end.
+
+    Examples
+    --------
+    >>> peaks({"before": [1, 3, 2], "after": [1, 2, 3]})
+    {'before': 1}
+    """
+    highest = {label: max(range(len(values)), key=lambda k: values[k]) for label, values in series.items()}
+    return {
+        label: high
+        for label, high in highest.items()
+        if 0 < high < len(series[label]) - 1 and series[label][high] > 1.02 * series[label][-1]
+    }
+
+
 def throughput(what, places, series, unit, logarithmic, tight):
     """Caption and sentence of throughput over something.
 
@@ -421,11 +438,11 @@ def throughput(what, places, series, unit, logarithmic, tight):
     """
     finals = ", ".join(f"{label} {number(float(values[-1]))}" for label, values in series.items())
     caption = f"At {at_place(what, places[-1])}: {finals} {unit}."
-    turns, told = [], []
+    turns, told, highest = [], [], peaks(series)
     for label, values in series.items():
-        high = max(range(len(places)), key=lambda k: values[k])
         line = f"{label} goes from {number(float(values[0]))} to {number(float(values[-1]))}"
-        if 0 < high < len(places) - 1 and values[high] > 1.02 * values[-1]:
+        if label in highest:
+            high = highest[label]
             turns.append(f"{label} is highest at {number(places[high])}, with {number(float(values[high]))}")
             line += f", with {number(float(values[high]))} at {number(places[high])} the highest"
         told.append(line)

@@ -42,15 +42,15 @@ def judge_near(exercise, answer):
     )
 
 
-def judge_word(right, why, wrong, hint):
-    """A judge for one word: ``judge(answer) -> (is it right, what to say)``."""
+def judge_word(right, wrong, hint):
+    """A judge for one word: ``judge(answer) -> (is it right, what to say)``; ``right`` and ``wrong`` say why."""
 
     def judge(answer):
         if not isinstance(answer, str):
             return False, f'Your answer is {kind(answer)}; give a word in quotes, such as "count".'
         word = answer.strip().lower()
-        if word == right:
-            return True, why
+        if word in right:
+            return True, right[word]
         return False, wrong.get(word, f'"{answer.strip()[:40]}" is not it. {hint}')
 
     return judge
@@ -139,15 +139,18 @@ def _left_in_stocks(cpus):
 
 WORDS = {
     "06.2": judge_word(
-        "parent",
-        "The check reads parent at every level. If nobody writes its line, every CPU keeps a copy and reads for free.",
         {
-            "count": "count is what everybody writes. It may stay; something that is only read must leave its line.",
+            "parent": "The walk up the tree reads parent at every level. If nobody writes its line, every CPU keeps a "
+            "copy and reads for free. That was done in 5.12; to move count away does it as well, as in 6.1.",
+            "count": "With count on a line of its own nobody takes the line away on which parent stands. That was done "
+            "in 6.1; to move parent away does it as well, as in 5.12.",
+        },
+        {
             "limit": "limit is read when a batch is charged, right after the atomic that took the line. Think of "
             "giving back: which word does the walk up the tree read?",
             "watermark": "watermark is not read when pages are given back. Which word does the walk up the tree read?",
             "failcnt": "failcnt is not read when pages are given back. Which word does the walk up the tree read?",
-            "usage": "usage is the later name of count, which all write. Something that is only read must leave.",
+            "usage": "usage is the later name of count. In this kernel the word is called count.",
         },
         "It is one of count, limit, parent, watermark, failcnt.",
     ),

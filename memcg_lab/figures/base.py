@@ -221,7 +221,7 @@ def label_ends(axes, ends, room=0.0):
         _, _, text, color = ends[i]
         axes.annotate(
             text,
-            (1.012, y),
+            (1.02, y),  # clear of a mark at the line's end
             xycoords="axes fraction",
             color=color,
             va="center",

@@ -106,9 +106,10 @@ def throughput_over(what, places, lines, unit=OPS_PER_US):
     thousands(axes.xaxis)
     thousands(axes.yaxis)
     axes.set_xlim(places[0], places[-1])
-    axes.set_ylim(0, max(values.max() for values in series.values()) * 1.08 or 1)
+    axes.set_ylim(0, max(values.max() for values in series.values()) * 1.15 or 1)
     axes.set_xlabel(f"{what} (logarithmic)" if logarithmic else what)
     axes.set_ylabel(unit.replace(" in a ", "\nin a "))
+    _label_peaks(axes, places, series, chosen)
     label_ends(axes, ends)
     tights = int(sum(marks.sum() for marks in tight.values()))
     caption, sentence = text.throughput(what, places, series, unit, logarithmic, tights)
@@ -261,6 +262,25 @@ def measured_beside_models(models, not_modelled=None, unit="Mbps"):
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=2.0, handleheight=1.2)
     caption, sentence = text.measured_beside_models(table, list(models), unit)
     return Figure(figure, caption, sentence, table)
+
+
+def _label_peaks(axes, places, series, chosen):
+    """Write the highest value at its mark where the line falls after it, as the caption says; the higher line's above."""
+    peaks = text.peaks(series)
+    for label, at in peaks.items():
+        value = series[label][at]
+        above = all(value >= series[other][at] for other, there in peaks.items() if there == at)
+        axes.annotate(
+            text.number(float(value)),
+            (places[at], value),
+            (0, 8 if above else -9),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if above else "top",
+            fontsize=9.5,
+            color=chosen[label].color,
+            fontweight="bold",
+        )
 
 
 def _share(here, there, places, logarithmic):

@@ -43,8 +43,9 @@ def listing_beside(explained, floors=(0.54, 0.57)):
         )
         for k, (says, answers) in enumerate(zip(published, model)):
             told = f"< {floor}" if np.isnan(says) else f"{says:.2f}"
-            axes.annotate(f"{told} published", (0 if np.isnan(says) else says, k - 0.2), (4, 0), **_BESIDE)
-            axes.annotate(f"{answers:.2f} model", (answers, k + 0.2), (4, 0), color=look.color, **_BESIDE)
+            beside = max(floor, 0 if np.isnan(says) else says)  # a label left of the floor would lie on its line
+            axes.annotate(f"{told} published", (beside, k - 0.2), (4, 0), **_BESIDE)
+            axes.annotate(f"{answers:.2f} model", (max(floor, answers), k + 0.2), (4, 0), color=look.color, **_BESIDE)
         axes.axvline(floor, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
         axes.set_xlim(0, top * 1.25)
         axes.set_ylim(len(rows) - 0.4, -0.6)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..checks import nanoseconds, whole_number
+from ..words import count
 
 CPUS_MAX = 1024
 
@@ -74,8 +75,8 @@ class Topology:
 
     def __repr__(self):
         return (
-            f"Topology({self.name}: {self.cpus} CPUs = {self.sockets} sockets x {self.cores} cores x "
-            f"{self.threads} threads; {self.smt_ns} / {self.same_ns} / {self.cross_ns} ns, local {self.local_ns} ns)"
+            f"Topology({self.name}: {count(self.cpus, 'CPU')} = {count(self.sockets, 'socket')} x "
+            f"{count(self.cores, 'core')} x {count(self.threads, 'thread')}; {self.smt_ns} / {self.same_ns} / {self.cross_ns} ns, local {self.local_ns} ns)"
         )
 
     @classmethod
