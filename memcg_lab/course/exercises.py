@@ -434,7 +434,7 @@ _JUDGES = {
 
 # --- 06 to 08 --------------------------------------------------------------------------------------------------------
 _NUMBERS |= {
-    "06.1": Number(
+    "06.2": Number(
         right=lambda: full_at(V4_13),
         why="A round takes 1,050 ns, and each CPU takes the line for 50 of them: 21 CPUs fill it.",
         wrong={

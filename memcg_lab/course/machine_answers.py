@@ -138,7 +138,7 @@ def _left_in_stocks(cpus):
 
 
 WORDS = {
-    "06.2": judge_word(
+    "06.1": judge_word(
         {
             "parent": "The walk up the tree reads parent at every level. If nobody writes its line, every CPU keeps a "
             "copy and reads for free. That was done in 5.12; to move count away does it as well, as in 6.1.",
