@@ -20,7 +20,7 @@ Near = namedtuple("Near", "right within why wrong low high")
 Near.__doc__ = "An exercise whose answer is a number that need not be exact."
 
 LEVELS, SHARE, CPUS = 4, 0.0213, 56
-COMMON_ROWS = 1.064
+GREW = 1.25  # the common rows of 07.1
 
 
 def judge_near(exercise, answer):
@@ -64,17 +64,18 @@ def _million_uncharges():
 
 NEAR = {
     "07.1": Near(
-        right=lambda: 100 * (1 - 1 / COMMON_ROWS),
-        within=0.02,
-        why="1 - 1 / 1.064 is 6.0 %. The rows that vanished add up to at most 3.95 %: the two do not fit together.",
+        right=lambda: 100 * (1 - 1 / GREW),
+        within=0.01,
+        why="1 - 1 / 1.25 is a fifth. A row that grew by a quarter is the same amount of four fifths of the whole.",
         wrong=(
+            (25, "25 % is how much the rows grew. What went away is a share of the old samples: 1 - 1 / 1.25."),
+            (1.25, "1.25 is the factor itself; asked is a share of the old samples, in percent."),
+            (0.2, "0.2 is right as a part; give it in percent."),
+            (80, "80 % is what is left. Asked is what went away."),
             (
-                6.4,
-                "6.4 % is how much the other rows grew. What went away is a share of the old samples: 1 - 1 / 1.064.",
+                75,
+                "75 % is one minus a quarter. The rows are the same amount of what is left, 1 / 1.25 of the old whole.",
             ),
-            (1.064, "1.064 is the factor itself; asked is a share of the old samples, in percent."),
-            (0.06, "0.06 is right as a part; give it in percent."),
-            (3.95, "3.95 % is the sum of the rows that vanished. Asked is what the common rows say."),
         ),
         low="If the rest did the same work, each of its rows is the same amount of a smaller whole.",
         high="If the rest did the same work, each of its rows is the same amount of a smaller whole.",
@@ -92,6 +93,9 @@ NEAR = {
             (SHARE / (4 * 94.4) * 1000, "That is one CPU. 56 of them spend 2.13 % of their time there."),
             (SHARE * CPUS / (4 * 86.4) * 1000, "An atomic costs the way of the line and 8 ns of its own."),
             (SHARE * 100 * CPUS / (4 * 94.4) * 1000, "2.13 % is 0.0213 of the time."),
+            (2.27, "That is what the simulation fitted. Its CPUs wait for each other; asked is without waiting."),
+            (SHARE * CPUS / (4 * 8) * 1000, "8 ns is the atomic alone. The line has to come over as well, 86.4 ns."),
+            (SHARE * CPUS / 4 * 1000, "Divide by what an uncharge costs: 4 atomics, each of 86.4 + 8 ns."),
         ),
         low="In one second 56 CPUs spend 56 x 0.0213 seconds there. Divide by what one uncharge costs.",
         high="In one second 56 CPUs spend 56 x 0.0213 seconds there. Divide by what one uncharge costs.",

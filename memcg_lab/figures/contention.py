@@ -265,7 +265,7 @@ def measured_beside_models(models, not_modelled=None, unit="Mbps"):
 
 
 def _label_peaks(axes, places, series, chosen):
-    """Write the highest value at its mark where the line falls after it, as the caption says; the higher line's above."""
+    """Write the highest value at its mark where the line falls after it, as the caption says."""
     peaks = text.peaks(series)
     for label, at in peaks.items():
         value = series[label][at]

@@ -74,9 +74,10 @@ class Topology:
         return self.sockets * self.cores * self.threads
 
     def __repr__(self):
+        shape = [count(self.sockets, "socket"), count(self.cores, "core"), count(self.threads, "thread")]
         return (
-            f"Topology({self.name}: {count(self.cpus, 'CPU')} = {count(self.sockets, 'socket')} x "
-            f"{count(self.cores, 'core')} x {count(self.threads, 'thread')}; {self.smt_ns} / {self.same_ns} / {self.cross_ns} ns, local {self.local_ns} ns)"
+            f"Topology({self.name}: {count(self.cpus, 'CPU')} = {' x '.join(shape)}; "
+            f"{self.smt_ns} / {self.same_ns} / {self.cross_ns} ns, local {self.local_ns} ns)"
         )
 
     @classmethod
