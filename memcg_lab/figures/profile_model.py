@@ -102,7 +102,7 @@ def host_map(hosts):
     axes.set_xticks(levels)
     axes.set_xlim(levels[0] - 0.4, levels[-1] + 0.9)
     axes.set_xlabel("counters from the cgroup to the root", loc="right")
-    axes.grid(False, axis="x")
+    axes.grid(False)  # a line would run through the numbers
     caption, sentence = text.host_map(hosts)
     return Figure(figure, caption, sentence, hosts)
 
