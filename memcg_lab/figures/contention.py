@@ -266,10 +266,9 @@ def measured_beside_models(models, not_modelled=None, unit="Mbps"):
 
 def _label_peaks(axes, places, series, chosen):
     """Write the highest value at its mark where the line falls after it, as the caption says."""
-    peaks = text.peaks(series)
-    for label, at in peaks.items():
+    for label, at in text.peaks(series).items():
         value = series[label][at]
-        above = all(value >= series[other][at] for other, there in peaks.items() if there == at)
+        above = all(value >= other[at] for other in series.values())  # else a higher line would run through it
         axes.annotate(
             text.number(float(value)),
             (places[at], value),
