@@ -7,7 +7,7 @@ from collections import namedtuple
 from ..files import data_path
 from ..machine import read_measurement
 from ..machine.topology import DEFAULT
-from ..mechanism.policy import V4_14
+from ..mechanism.policy import V4_13
 from ..system import System
 from ..traces.check import check_trace, trace_policy
 from ..traces.text import read_rows
@@ -114,18 +114,25 @@ NEAR["10.1"] = Near(
     low="Divide the median before by the median after, in the rows with depth 3 and 1 thread.",
     high="Divide the median before by the median after, in the rows with depth 3 and 1 thread.",
 )
+PAIRS = 20_010  # of 10.2; not a multiple of the batch
+
 NEAR["10.2"] = Near(
     right=lambda: _left_in_stocks(2),
     within=0,
-    why="Each CPU keeps the 32 pages of its first batch in its stock, and pages in stocks are charged.",
+    why="Charging took 626 batches on each CPU, and of the last one 10 pages were used: 22 lie in each stock. What came "
+    "back went to the counters at once.",
     wrong=(
-        (32, "32 is one stock. The root's counter sees the pages of both CPUs' stocks."),
-        (0, "Nothing is in use, but pages in stocks are charged as well."),
-        (62, "31 is what the stock holds after the first charge. Then the page comes back into it."),
-        (40_000, "Every page that was charged came back."),
+        (22, "22 is one stock. The root's counter sees the pages of both CPUs' stocks."),
+        (0, "Nothing is in use, but pages in stocks are charged as well, and 20,010 is no multiple of 32."),
+        (64, "That is after the patch, where the pages come back into the stocks. Before it they do not."),
+        (32, "That is one stock after the patch. Before it the pages that come back do not go into the stock."),
+        (20, "20 is what was used of the last batches, 10 on each CPU. Asked is what is left of them."),
+        (10, "10 is what one CPU used of its last batch. Asked is what is left in both stocks."),
+        (62, "31 is what the stock holds after the first charge of a batch. How many were taken of the last one?"),
+        (40_020, "Every page that was charged came back."),
     ),
-    low="Nothing is in use; count what the stocks hold.",
-    high="Nothing is in use; count what the stocks hold.",
+    low="Nothing is in use; count what the stocks hold after charge number 20,010.",
+    high="Nothing is in use; count what the stocks hold after charge number 20,010.",
 )
 
 
@@ -134,10 +141,10 @@ def _bundled():
 
 
 def _left_in_stocks(cpus):
-    """Usage of the root after each CPU charged a page and gave it back many times."""
-    system = System.chain(depth=1, cpus=cpus, policy=V4_14)
+    """Usage of the root after each CPU charged a page and gave it back, before the patch."""
+    system = System.chain(depth=1, cpus=cpus, policy=V4_13)
     for cpu in range(cpus):
-        system.replay(pingpong(100, cpu=cpu))
+        system.replay(pingpong(PAIRS, cpu=cpu))
     return int(system.usage[0])
 
 
