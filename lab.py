@@ -16,7 +16,7 @@ More ways to say it:
     python3 lab.py lab --port 9999 --no-browser     options for JupyterLab, or another notebook
     python3 lab.py test --all                       the slow tests too
     python3 lab.py test --timings                   also list the slowest tests
-    python3 lab.py test tests/test_x.py -k name     any other argument: one plain pytest run with it
+    python3 lab.py test tests/once -k name          any other argument: one plain pytest run with it
 
 MEMCG_LAB_INSTALLER=pip keeps uv out. Delete .venv to start anew.
 """
@@ -38,7 +38,7 @@ if os.name == "nt":
 else:
     PY = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "lab.stamp")  # written last: a .venv without it is not finished
-WARM = os.path.join(VENV, "lab.warm")
+WARM_UP = [PY, "-m", "memcg_lab", "warmup"]
 FIRST = "notebooks/00_start_here.ipynb"
 INSTALL = ["-c", "constraints.txt", "-e", ".[test]"]
 
@@ -75,10 +75,10 @@ def main(argv):
         command, rest = argv[0], argv[1:]
     commands = {
         "lab": lab,
-        "test": test,
+        "test": lambda rest: run([PY, "-m", "tools.suite"] + rest, child_env()),
         "setup": lambda rest: 0,
-        "book": lambda rest: run([PY, "tools/notebooks.py", "book"] + rest, notebook_env()),
-        "refresh": lambda rest: run([PY, "tools/notebooks.py", "refresh"] + rest, notebook_env()),
+        "book": lambda rest: run([PY, "-m", "tools.book"] + rest, child_env()),
+        "refresh": lambda rest: run([PY, "-m", "tools.refresh"] + rest, child_env()),
         "bench": lambda rest: run([PY, "benchmarks/bench.py"] + rest, clean_env()),
     }
     if argv[:1] in (["-h"], ["--help"], ["help"]) or (command == "test" and rest in (["-h"], ["--help"])):
@@ -91,7 +91,8 @@ def main(argv):
         )
         return 2
     set_up()
-    warm_up()
+    if command != "lab":  # JupyterLab opens at once, and the kernels are compiled beside it
+        warm_up()
     return commands[command](rest)
 
 
@@ -237,29 +238,34 @@ def no_calls_home():
     )
 
 
-def warm_key():
-    """Say in one string what the kernels were compiled from."""
-    import hashlib
-
-    digest = hashlib.sha256(read(STAMP))
-    for folder, folders, files in os.walk(os.path.join(ROOT, "memcg_lab")):
-        folders.sort()
-        for name in sorted(files):
-            if name.endswith(".py"):
-                digest.update(name.encode("utf-8") + read(os.path.join(folder, name)))
-    return digest.hexdigest()
-
-
 def warm_up():
-    """Compile the kernels once, so that no notebook waits for the compiler."""
-    key = warm_key()
-    if read(WARM) == key.encode("ascii"):
-        return
-    say("Compiling the kernels once; later starts find them in the cache.")
-    if run([PY, "-m", "memcg_lab", "warmup"], clean_env()) == 0:
-        write(WARM, key)
-    else:
+    """Compile the kernels that are not compiled yet; the library knows which."""
+    if run(WARM_UP, clean_env()) != 0:
         say("The warm-up failed, see above. Going on: the first run compiles instead.")
+
+
+def warm_up_beside():
+    """Start the same for as long as something else runs, behind it; return what ends it."""
+    import signal
+    import subprocess
+
+    if os.name == "nt":
+        options = {"creationflags": 0x4000}  # BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        options = {"start_new_session": True}  # Ctrl-C is meant for the other
+    process = subprocess.Popen(WARM_UP + ["--background"], cwd=ROOT, env=clean_env(), **options)
+
+    def end():
+        try:
+            if os.name == "nt":
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
+        except OSError:  # it has ended
+            pass
+        process.wait()
+
+    return end
 
 
 # --- JupyterLab -----------------------------------------------------------------------------------
@@ -286,125 +292,18 @@ def lab(rest):
         command.append("--allow-root")  # in a container root is the usual user
     say("Opening JupyterLab. Ctrl-C twice ends it.")
     process = subprocess.Popen(command + rest, cwd=ROOT, env=child_env())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            pass  # JupyterLab got it too, and asks its own question
-
-
-# --- tests ----------------------------------------------------------------------------------------
-
-
-def test(rest):
-    """Run every step, also after a failure; say at the end which failed."""
-    import shutil
-    import tempfile
-    import time
-
-    everything, timings = "--all" in rest, "--timings" in rest
-    extra = [word for word in rest if word not in ("--all", "--timings")]
-    if extra:
-        return run([PY, "-m", "pytest"] + rest, dict(child_env(), PYTHONHASHSEED="0"))
-
-    start = time.time()
-    scratch = tempfile.mkdtemp(prefix="memcg-lab-")
+    end_warm_up = warm_up_beside()
     try:
-        results = [result for group in test_groups(scratch, everything, timings) for result in run_group(group)]
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                pass  # JupyterLab got it too, and asks its own question
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-    headline("summary, %.0f s in all" % (time.time() - start))
-    for title, status, seconds in results:
-        print("%-6s %5.0f s  %s" % ("ok" if status == 0 else "FAILED", seconds, title))
-    failed = [title for title, status, seconds in results if status != 0]
-    if failed:
-        print("Failed: %s." % "; ".join(failed))
-        return 1
-    print("All %d steps passed." % len(results))
-    return 0
+        end_warm_up()
 
 
-def test_groups(scratch, everything, timings):
-    """Return the steps as groups; the steps of one group run side by side.
-
-    A step is a title, a list of commands and an environment. A new kind of test becomes a new
-    group at the end, under ``if everything``.
-    """
-    ruff = [PY, "-m", "ruff"]
-    pytest = [PY, "-m", "pytest", "-q"] + (["--durations=15"] if timings else [])
-    unit = pytest + ["tests", "memcg_lab", "--doctest-modules", "-m"]
-    apart = ["-p", "no:cacheprovider"]  # steps that run side by side share no folder
-    coverage = ["--cov=memcg_lab/mechanism", "--cov-report=term", "--cov-fail-under=95"]
-    fast = "" if everything else " and not slow"
-    compiled = "not once and not slow and not browser"
-    notebooks = notebook_env()
-    check = [PY, "tools/notebooks.py", "check"]
-    lint = (
-        "ruff, lint and format",
-        [ruff + ["check", "."], ruff + ["format", "--check", "."]],
-        clean_env(),
-    )
-    jit = (
-        "unit tests and doctests, JIT",
-        [unit + ["not browser" + fast]],
-        unit_env(scratch, "jit"),
-    )
-    nojit = (
-        "unit tests and doctests, no JIT, with coverage",
-        [unit + [compiled] + apart + coverage],
-        unit_env(scratch, "nojit", NUMBA_DISABLE_JIT="1"),
-    )
-    boundscheck = (
-        "unit tests and doctests, bounds checked",
-        [unit + [compiled] + apart],
-        unit_env(scratch, "boundscheck", NUMBA_BOUNDSCHECK="1"),
-    )
-    outputs = (
-        "notebooks, every output (nbval)",
-        [pytest + apart + ["--nbval", "notebooks"]],
-        notebooks,
-    )
-    figures = (
-        "notebooks, figures by pixels, and what was compared",
-        [check],
-        notebooks,
-    )
-    # Alone stand the JIT step, because it holds the tests that read a clock, and the notebooks:
-    # nbval has a cell's time limit, and the check itself executes two at a time.
-    return [[lint], [jit], [nojit, boundscheck], [outputs], [figures]]
-
-
-def run_group(group):
-    """Run the steps of one group at once; print their output one after the other."""
-    import concurrent.futures
-    import tempfile
-    import time
-
-    def work(step, out):
-        title, commands, env = step
-        start = time.time()
-        status = 0
-        for command in commands:
-            status = run(command, env, out) or status
-        return title, status, time.time() - start
-
-    results = []
-    # The first step writes straight to the terminal, the others into files.
-    outputs = [None] + [tempfile.TemporaryFile() for step in group[1:]]
-    with concurrent.futures.ThreadPoolExecutor(len(group)) as pool:
-        futures = [pool.submit(work, step, out) for step, out in zip(group, outputs)]
-        for step, out, future in zip(group, outputs, futures):
-            headline(step[0])
-            result = future.result()
-            if out:
-                out.seek(0)
-                encoding = sys.stdout.encoding or "utf-8"  # a Windows console may know fewer letters
-                print(out.read().decode("utf-8", "replace").encode(encoding, "replace").decode(encoding))
-                out.close()
-            print("%s: %s, %.0f s" % (step[0], "ok" if result[1] == 0 else "FAILED", result[2]))
-            results.append(result)
-    return results
+# --- helpers --------------------------------------------------------------------------------------
 
 
 def child_env():
@@ -421,40 +320,12 @@ def clean_env(**more):
     return env
 
 
-def unit_env(scratch, mode, **more):
-    """Return the environment of one unit run: its mode, and a cache nobody used before.
-
-    A warm cache would silently ignore NUMBA_BOUNDSCHECK.
-    """
-    env = clean_env(**more)
-    env["MEMCG_LAB_TEST_MODE"] = mode
-    env["MPLBACKEND"] = "agg"
-    env["NUMBA_CACHE_DIR"] = os.path.join(scratch, "numba-" + mode)
-    env["COVERAGE_FILE"] = os.path.join(scratch, "coverage-" + mode)
-    env["PYTHONHASHSEED"] = "0"
-    return env
-
-
-def notebook_env():
-    """Return the environment in which notebooks are executed.
-
-    MPLBACKEND would switch the inline figures off, and a reader's own IPython start-up files
-    could change an output.
-    """
-    env = clean_env(IPYTHONDIR=os.path.join(VENV, "ipython"), PYTHONHASHSEED="0")
-    env.pop("MPLBACKEND", None)
-    return env
-
-
-# --- helpers --------------------------------------------------------------------------------------
-
-
-def run(command, env, out=None):
+def run(command, env):
     """Run a command at the root of the collection and return its exit status."""
     import subprocess
 
     sys.stdout.flush()
-    return subprocess.call(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT if out else None)
+    return subprocess.call(command, cwd=ROOT, env=env)
 
 
 def quiet(command):
@@ -499,12 +370,6 @@ def remove(path, force=False):
         os.remove(path)
     elif os.path.isdir(path):
         shutil.rmtree(path, ignore_errors=force)
-
-
-def headline(text):
-    """Print a headline."""
-    print("\n== %s ==" % text)
-    sys.stdout.flush()
 
 
 def say(text):

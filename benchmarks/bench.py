@@ -24,10 +24,10 @@ import atomics_bench  # noqa: E402
 import compilers  # noqa: E402
 import machine_bench  # noqa: E402
 import numpy as np  # noqa: E402
-import plain_python  # noqa: E402
 
 from memcg_lab import V4_13, V4_14, System, mixed, op, workload  # noqa: E402
 from memcg_lab.mechanism import policy, records  # noqa: E402
+from tests.reference import plain_python  # noqa: E402
 
 CPUS, LEAVES, FANOUT = 64, 64, 4
 ROUNDS = 15

@@ -4,9 +4,10 @@ What an operation visits and what a visit costs are the rules of ``plain_machine
 long, is decided by SimPy's resources. Each process checks that it goes on when those rules say it should.
 """
 
-import plain_machine
 import simpy
-from plain_machine import LOAD, STORE
+
+from tests.reference import plain_machine
+from tests.reference.plain_machine import LOAD, STORE
 
 
 class Turn(simpy.Event):

@@ -1,6 +1,7 @@
 """Command line: ``python -m memcg_lab COMMAND``."""
 
 import argparse
+import os
 import sys
 
 
@@ -11,11 +12,54 @@ def conformance(arguments):
     return check_files(arguments.files, arguments.policy)
 
 
+class Progress:
+    """A bar for each file that takes longer to read; gone when the file is read."""
+
+    def __init__(self):
+        self.bar = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.bar is not None:
+            self.bar.close()
+        self.bar = None
+
+    def __call__(self, path, done, total):
+        """So many bytes of the file are read."""
+        if done >= total:
+            return self.__exit__()
+        if self.bar is None:
+            from tqdm import tqdm
+
+            from .words import printable
+
+            name = printable(path.name)
+            self.bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, leave=False, delay=0.5, disable=None)
+        self.bar.update(done - self.bar.n)
+
+
 def profile(arguments):
     """Compare two profiles: what is gone, what is new, and how far the rest was rescaled."""
     from .perf import print_comparison
 
-    return print_comparison(arguments.before, arguments.after)
+    by = None if arguments.by is None else [name.strip() for name in arguments.by.split(",")]
+    with Progress() as progress:
+        try:
+            return print_comparison(
+                *(path for path in (arguments.before, arguments.after) if path is not None),
+                progress=progress,
+                event=arguments.event,
+                by=by,
+                groups=arguments.group,
+                normalised=not arguments.as_written,
+            )
+        except KeyboardInterrupt:
+            raise ValueError("interrupted; nothing was compared.") from None
+        except BrokenPipeError:  # the reader of our output, such as head, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
 
 def kernel_lab(arguments):
@@ -55,9 +99,17 @@ def measure(arguments):
 
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
-    from . import warm_up
+    from .warmup import not_ready, warm_up
+    from .words import count
 
-    warm_up()
+    if arguments.background and hasattr(os, "nice"):
+        os.nice(10)  # not 19: on a busy machine a cell would wait for ever for what it needs
+    missing = len(not_ready())
+    if missing:
+        kernels = count(missing, "kernel")
+        print(f"memcg-lab: compiling {kernels}, once; a cell that needs one says that it waits.", flush=True)
+        warm_up(arguments.jobs)
+        print("memcg-lab: all kernels are compiled.", flush=True)
     return 0
 
 
@@ -97,13 +149,22 @@ def main(argv=None):
 
     command = commands.add_parser("conformance", help=conformance.__doc__, description=conformance.__doc__)
     command.add_argument("files", nargs="+", metavar="FILE", help="golden file, .jsonl or .jsonl.gz")
-    command.add_argument("--policy", required=True, choices=["v4.13", "v4.14"], help="before or after the patch")
+    command.add_argument(
+        "--policy", required=True, choices=["v4.13", "v4.14", "v6.1"], help="before or after the patch"
+    )
     command.set_defaults(run=conformance)
 
     command = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
-    text = "output of perf top, perf report --stdio or perf script as text, or folded stacks"
-    command.add_argument("before", metavar="BEFORE", help=text)
-    command.add_argument("after", metavar="AFTER", help="the same, from after the change")
+    text = "output of perf top, perf report --stdio or perf script as text, folded stacks, a map of stacks of bpftrace"
+    command.add_argument("before", metavar="BEFORE", help=f"{text}; .gz, .xz and .bz2 too")
+    text = "the same, from after the change; leave it out if BEFORE is a comparison table of the kernel test robot"
+    command.add_argument("after", metavar="AFTER", nargs="?", help=text)
+    command.add_argument("--event", metavar="NAME", help="which event, if a file has several")
+    command.add_argument("--by", metavar="A,B,...", help="what a row is known by: some of comm,dso,symbol,keys")
+    text = "also print what the rows of such symbols have together, as 'page_counter_*'; may be given again"
+    command.add_argument("--group", metavar="PATTERN", action="append", default=[], help=text)
+    text = "take names as they are written, even where they change from run to run (perf-PID.map, kworker/N, ...)"
+    command.add_argument("--as-written", action="store_true", help=text)
     command.set_defaults(run=profile)
 
     command = commands.add_parser("kernel-lab", help=kernel_lab.__doc__, description=kernel_lab.__doc__)
@@ -125,6 +186,8 @@ def main(argv=None):
     command.set_defaults(run=measure)
 
     command = commands.add_parser("warmup", help=warmup.__doc__, description=warmup.__doc__)
+    command.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a CPU)")
+    command.add_argument("--background", action="store_true", help="let everything else go first")
     command.set_defaults(run=warmup)
 
     command = commands.add_parser("trace", help="Check traces of real kernels, or replay them under other policies.")

@@ -13,12 +13,14 @@ from .mechanism.policy import V4_14, Policy, bind
 from .mechanism.records import (
     BAD_CPU,
     BAD_FORWARD,
+    BAD_KERNEL,
     BAD_MEMCG,
     BAD_NR,
     BAD_OP,
     BAD_ROOT,
     BAD_SOCKET,
     BAD_UNDERFLOW,
+    CONTEXT_MAX,
     CONTEXTS,
     OPS,
     PAGE_COUNTER_MAX,
@@ -29,8 +31,6 @@ MEMCGS_MAX = 65_536
 STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so 512 MiB
 LOG_ROWS = 1 << 12
 LOG_OPS_MAX = 100_000
-
-_compiled = set()  # what was called before in this process, so that nobody looks for it in the cache again
 
 Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
@@ -61,6 +61,9 @@ class Work:
         Calls for reclaim and for the OOM killer; drains sent to another CPU.
     protocol : int
         Atomics on the protocol's global ``memory_allocated``.
+    objects, protection : int
+        Atomics on ``nr_charged_bytes``, and those that tell parents what ``memory.min`` and ``memory.low`` protect
+        (``V6_1`` only).
     """
 
     add: int = 0
@@ -82,6 +85,8 @@ class Work:
     oom: int = 0
     remote_works: int = 0
     protocol: int = 0
+    objects: int = 0
+    protection: int = 0
 
     @property
     def atomics(self):
@@ -155,6 +160,9 @@ class System:
         The generation of the rule; ``V4_13`` is before the patch, ``V4_14`` after.
     limits, highs : sequence of int, optional
         ``memory.max`` and ``memory.high`` of each cgroup in pages; -1 or None = max.
+    mins, lows : sequence of int, optional
+        ``memory.min`` and ``memory.low`` of each cgroup in pages; -1 = max, None = 0. What is protected costs atomics,
+        which only the policy ``V6_1`` counts; others refuse it.
     root : int or None
         The root memcg: its sockets are not accounted. None: no cgroup of this tree is the root.
     legacy : bool
@@ -193,6 +201,8 @@ class System:
         policy=V4_14,
         limits=None,
         highs=None,
+        mins=None,
+        lows=None,
         root=0,
         legacy=False,
         memsw=False,
@@ -200,13 +210,21 @@ class System:
         tcp_mem=(PAGE_COUNTER_MAX, PAGE_COUNTER_MAX, PAGE_COUNTER_MAX),
         underflow="refuse",
     ):
-        parents = _parents(parents)
+        parents, sockets = _parents(parents), _several("sockets", sockets)
         cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
         _check_policy(policy)
         if underflow not in ("refuse", "record"):
             raise ValueError(f'underflow is {underflow!r}; it must be "refuse" or "record".')
         if memsw and not legacy:
             raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
+        if legacy and not policy.path.legacy:
+            raise ValueError(f"cgroup v1 is modelled for v4.13 and v4.14, not for the charge path of {policy.name}.")
+        if sockets and not policy.path.sockets:
+            raise ValueError(
+                f"the socket layer here is that of v4.13; {policy.name} has another. Charge pages with charge_skmem."
+            )
+        if not policy.path.kernel_pages and not (mins is None and lows is None):
+            raise ValueError(f"mins and lows are modelled for V6_1, not for {policy.name}.")
         n = len(parents)
         if cpus * n > STATE_MAX:
             raise ValueError(f"{cpus:,} CPUs times {n:,} cgroups is more than {STATE_MAX:,}; take fewer of either.")
@@ -217,7 +235,6 @@ class System:
         self.parents, self.policy, self.underflow = parents, policy, underflow
         self.root, self.legacy, self.memsw = root, bool(legacy), bool(memsw)
 
-        sockets = _several("sockets", sockets)
         counter = np.zeros(3 * n, records.counter_dtype)
         for kind in range(3):
             counter["parent"][kind * n : (kind + 1) * n] = [p + kind * n if p >= 0 else -1 for p in parents]
@@ -236,6 +253,7 @@ class System:
             "total": np.zeros(len(records.TOTAL), np.int64),
             "socket": self._sockets(sockets, n),
             "proto": _protocol(tcp_mem, len(sockets)),
+            **self._kernel_pages(cpus, mins, lows),
         }
 
     @classmethod
@@ -574,6 +592,46 @@ class System:
         """
         return self._one(name, cpu, sk, nr_bytes, ctx)
 
+    def kernel_op(self, name, *, cpu, memcg, nr, ctx="task"):
+        """One operation on kernel pages or objects, which go through the stock since v5.9.
+
+        Parameters
+        ----------
+        name : str
+            ``kmem_charge`` and ``kmem_uncharge`` take whole pages; ``obj_charge`` and ``obj_uncharge`` bytes;
+            ``slab_alloc`` and ``slab_free`` what ``mechanism.records.slab_nr`` says.
+        cpu, memcg : int
+            ``memcg`` is never the root.
+        nr : int
+            Pages or bytes, 1 to 2,147,483,647.
+        ctx : {"task", "softirq"} or int
+            Or flags of ``mechanism/records.py`` added up.
+
+        Returns
+        -------
+        int
+            0, or -12 (ENOMEM) for what charges; then nothing is charged.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, more is given back than is held, or the policy is older than v5.9.
+
+        Notes
+        -----
+        Kernel: ``obj_cgroup_charge_pages``, ``obj_cgroup_charge`` and their counterparts in ``mm/memcontrol.c``, v6.1.
+
+        Examples
+        --------
+        >>> from memcg_lab import V6_1
+        >>> s = System.chain(depth=1, cpus=1, policy=V6_1)
+        >>> s.kernel_op("obj_charge", cpu=0, memcg=1, nr=100)
+        0
+        >>> s.kmem, s.stock, s.snapshot()["obj_stock"]
+        (array([0, 1]), [Stock(memcg=1, nr_pages=63)], [[1, 3996]])
+        """
+        return self._one(name, cpu, memcg, nr, ctx)
+
     def set_socket_pressure(self, memcg, on):
         """Say that reclaim found the cgroup short of memory; its sockets and those below see it.
 
@@ -685,6 +743,11 @@ class System:
         return self._arrays["sock"].sum(axis=0)
 
     @property
+    def kmem(self):
+        """MEMCG_KMEM of each cgroup in pages, summed over the CPUs; int64, shape (memcgs,). Empty before v6.1."""
+        return self._arrays["kmem"].sum(axis=0)
+
+    @property
     def faults(self):
         """How often a counter went below zero (the kernel's WARN), and how many uncharges were more than was held."""
         total = self._arrays["total"]
@@ -717,6 +780,8 @@ class System:
             oom=int(total[records.OOM]),
             remote_works=int(total[records.REMOTE_WORKS]),
             protocol=int(self._arrays["proto"][0]["atomics"]),
+            objects=int(total[records.OBJ_ADD] + total[records.OBJ_XCHG]),
+            protection=int(total[records.PROTECTION_ADD] + total[records.PROTECTION_XCHG]),
         )
 
     def atomics_by_memcg(self):
@@ -751,6 +816,8 @@ class System:
             "over_high": int(total[records.OVER_HIGH]),
             "high_work": int(total[records.HIGH_WORK]),
         }
+        if self.policy.path.kernel_pages:
+            state |= self._kernel_snapshot()
         if self.legacy:
             tcpmem = counter[2 * n :]
             state["tcpmem"] = tcpmem["count"].tolist()
@@ -763,6 +830,27 @@ class System:
         if total[records.WARN]:
             state["warn"] = 1
         return state
+
+    def _kernel_snapshot(self):
+        """What the snapshot of a generation holds whose kernel pages go through the stock."""
+        obj_stock, objcg, upward = (self._arrays[name] for name in ("obj_stock", "objcg", "upward"))
+        total = self._arrays["total"]
+        rmw = {kind: int(self._arrays["counter"][kind].sum()) for kind in ("add", "sub", "xchg")}
+        names = {"oadd": "obj_add", "oxchg": "obj_xchg", "padd": "protection_add", "pxchg": "protection_xchg"}
+        return {
+            "high": self._arrays["memcg"]["high"].tolist(),
+            "kmem": self.kmem.tolist(),
+            "kmem_cpu": self._arrays["kmem"].T.tolist(),
+            "obj_stock": [[row["objcg"].item(), row["nr_bytes"].item()] for row in obj_stock],
+            "obj_vm": [[row[name].item() for name in ("node", "reclaimable", "unreclaimable")] for row in obj_stock],
+            "slab": self._arrays["slab"].tolist(),
+            "nr_charged_bytes": objcg["nr_charged_bytes"].tolist(),
+            "obj_ref": objcg["ref"].tolist(),
+            "rmw": rmw | {short: int(total[records.TOTAL.index(name)]) for short, name in names.items()},
+            "ev_max_h": upward["ev_max"].tolist(),
+            "ev_oom_h": upward["ev_oom"].tolist(),
+            "handle_high": int(total[records.HANDLE_HIGH]),
+        }
 
     def invariants(self):
         """What must hold between operations, checked now: a list of ``Invariant(name, holds, detail)``.
@@ -778,6 +866,8 @@ class System:
         filled = stock[stock["memcg"] >= 0]
         np.add.at(in_stock, filled["memcg"], filled["nr_pages"])
         in_use = memcg["held"] + (0 if self.legacy else memcg["sock_held"])
+        if self.policy.path.kernel_pages:
+            in_use = in_use + self.kmem
         subtree = in_use + in_stock
         for child in range(n - 1, -1, -1):  # parents stand before their children
             if self.parents[child] >= 0:
@@ -800,6 +890,7 @@ class System:
                 "stock without a cgroup, or below zero",
             ),
             Invariant("no counter is below zero", not any(self.faults.values()), str(self.faults)),
+            *([self._objects()] if self.policy.path.kernel_pages else []),
         ]
 
     def mechanism_state(self, log=None):
@@ -811,6 +902,16 @@ class System:
             root=-1 if self.root is None else self.root,
             legacy=int(self.legacy),
             memsw=int(self.memsw),
+        )
+
+    def _objects(self):
+        """Bytes of kernel pages: in whole pages, in objects, in object stocks, and left for other CPUs."""
+        objcg, stock = self._arrays["objcg"], self._arrays["obj_stock"]
+        bytes_ = objcg["obj_held"] + objcg["nr_charged_bytes"] + records.PAGE_SIZE * objcg["kmem_held"]
+        filled = stock[stock["objcg"] >= 0]
+        np.add.at(bytes_, filled["objcg"], filled["nr_bytes"])
+        return _same(
+            "kernel pages = pages and objects in use + bytes kept for objects", records.PAGE_SIZE * self.kmem, bytes_
         )
 
     def _references(self, pages, cached):
@@ -854,6 +955,27 @@ class System:
             socket[number]["memcg"] = -1 if memcg == self.root else memcg
         return socket
 
+    def _kernel_pages(self, cpus, mins, lows):
+        """The arrays of kernel pages and objects; empty where they do not go through the stock."""
+        n = len(self.parents) if self.policy.path.kernel_pages else 0
+        cpus = cpus if n else 0
+        obj_stock = np.zeros(cpus, records.obj_stock_dtype)
+        obj_stock["objcg"] = obj_stock["node"] = -1
+        upward = np.zeros(n, records.upward_dtype)
+        for name, values in (("memory_min", mins), ("memory_low", lows)):
+            if values is not None:
+                upward[name] = _limits(name, values, n, 0)
+        return {
+            "kmem": np.zeros((cpus, n), np.int64),
+            "obj_stock": obj_stock,
+            "objcg": np.zeros(n, records.objcg_dtype),
+            "slab": np.zeros((n, records.NODES, 2), np.int64),
+            "upward": upward,
+        }
+
+    def _halt(self):
+        self._arrays["total"][records.HALT] = 1
+
     def _backup(self):
         return {name: array.copy() for name, array in self._arrays.items()}
 
@@ -875,17 +997,23 @@ class System:
         # an operation may stop half way: in a reader's rule, or interrupted where nothing is compiled.
         backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
-        arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
-        form = (run, log is None)  # with a log and without it are compiled apart
-        if form not in _compiled:
-            _jit.announce(run, self.policy.name, arguments)
-            _compiled.add(form)
         try:
-            done, reason, allowed = run(*arguments)
+            arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
+            if self.policy.packaged:
+                done, reason, allowed = run(*arguments)
+            else:
+                done, reason, allowed = _jit.run_checked(run, arguments, self._halt)
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
+            if isinstance(error, KeyboardInterrupt) and error.args == (True,):
+                self._arrays = backup  # the rule is running still, on the arrays that were
             self._restore(backup)
             if isinstance(error, IndexError):
-                raise ValueError(f"a rule of {self.policy.name} used an index that does not exist.") from error
+                fault = (
+                    "put a cgroup above its own parent"
+                    if "parent" in str(error)
+                    else "used an index that does not exist"
+                )
+                raise ValueError(f"a rule of {self.policy.name} {fault}.") from error
             raise
         if reason:
             self._restore(backup)
@@ -905,7 +1033,7 @@ def complaint(ops, number, reason, allowed):
     code, cpu, memcg, nr = row["op"], row["cpu"], row["memcg"], row["nr"]
     name = OPS[code] if code < len(OPS) else f"code {code}"
     place = name if len(ops) == 1 else f"op {number:,} of {len(ops):,} ({name})"
-    unit = "bytes" if name.startswith("sk_") else "pages"
+    unit = "bytes" if name.startswith(("sk_", "obj_", "slab_")) else "pages"
     is_limit = name in ("set_limit", "set_max", "set_high")
     holder = f"socket {memcg}" if name.startswith("sk_") else f"memcg {memcg}"
     sentences = {
@@ -914,6 +1042,7 @@ def complaint(ops, number, reason, allowed):
         BAD_MEMCG: f"memcg {memcg} does not exist; this tree has 0 to {allowed - 1}.",
         BAD_ROOT: f"memcg {memcg} is the root; sockets of the root are not accounted.",
         BAD_NR: f"{nr:,} {unit}; allowed are {'-1 (max), 0' if is_limit else '1'} to {allowed:,}.",
+        BAD_KERNEL: "kernel pages do not go through the stock in this policy; V6_1 has them.",
         BAD_UNDERFLOW: f"gives back {nr:,}, but {holder} holds {allowed:,} {unit}; "
         'charge first, or use underflow="record".',
         BAD_SOCKET: f"socket {memcg} does not exist; "
@@ -928,7 +1057,7 @@ def _context(ctx):
         if ctx not in CONTEXTS:
             raise ValueError(f'ctx is "{ctx}"; it must be "task", "softirq" or flags.')
         return CONTEXTS[ctx]
-    return whole_number("ctx", ctx, 0, 31)
+    return whole_number("ctx", ctx, 0, CONTEXT_MAX)
 
 
 def _check_policy(policy):
@@ -957,13 +1086,15 @@ def _parents(parents):
     return parents
 
 
-def _limits(what, values, n):
+def _limits(what, values, n, unset=-1):
     if values is None:
         return PAGE_COUNTER_MAX
     values = _several(what, values)
     if len(values) != n:
         raise ValueError(f"{what} has {len(values)} values; the tree has {n} cgroups.")
-    pages = [-1 if v is None else whole_number(f"{what}[{m}]", v, -1, PAGE_COUNTER_MAX) for m, v in enumerate(values)]
+    pages = [
+        unset if v is None else whole_number(f"{what}[{m}]", v, -1, PAGE_COUNTER_MAX) for m, v in enumerate(values)
+    ]
     return [PAGE_COUNTER_MAX if p == -1 else p for p in pages]
 
 

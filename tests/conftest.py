@@ -29,7 +29,7 @@ def pytest_report_header():
 def pytest_collection_modifyitems(items):
     """Skip what says nothing about this mode, however pytest was started."""
     for item in items:
-        if MODE != "jit" and item.get_closest_marker("once"):
+        if MODE != "jit" and (item.get_closest_marker("once") or item.path.parent.name in ("once", "notebooks")):
             item.add_marker(pytest.mark.skip(reason="says nothing about compiled code"))
         if MODE == "nojit" and isinstance(item, pytest.DoctestItem) and item.path.parent.name == "hardware":
             item.add_marker(pytest.mark.skip(reason="Python has no atomics of the CPU"))

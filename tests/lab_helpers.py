@@ -145,7 +145,8 @@ def digests():
 
 def python(code, **environment):
     """Run code in a fresh process and return what it printed; standard error is part of a failure's message."""
-    env = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "tests")]), PYTHONUTF8="1")
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "compiled")))
+    env = dict(os.environ, PYTHONPATH=path, PYTHONUTF8="1")
     env.pop("MEMCG_LAB_TEST_MODE", None)
     env.update(environment)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=env, check=False)

@@ -1,46 +1,63 @@
-"""A toy policy whose stocks have two slots, so that what says ``[cpu, slot]`` is held to it."""
+"""A toy policy with two slots: a CPU's stock holds pages of two cgroups. Nothing the kernel ever had."""
 
 import numpy as np
 
-from memcg_lab import V4_14
+from memcg_lab._jit import inline
+from memcg_lab.mechanism.policy import Policy
 from memcg_lab.mechanism.records import DRAIN_CAP, DRAIN_OTHER_MEMCG
-from memcg_lab.mechanism.steps import (
-    STEP_CONSUME_HIT,
-    STEP_CONSUME_MISS,
-    STEP_REFILL,
-    STEP_REFILL_OWNER,
-    step,
-)
+from memcg_lab.mechanism.steps import STEP_CONSUME_HIT, STEP_CONSUME_MISS, STEP_REFILL, STEP_REFILL_OWNER, step
+from memcg_lab.mechanism.stock_v4_13 import drain_stock
+from memcg_lab.mechanism.stock_v4_14 import uncharge_to_stock
 from memcg_lab.workload import draws, pairs, skmem
 
 
-def consume_two(st, batch, cpu, memcg, nr_pages):
-    """Look into both slots."""
+@inline
+def place(st, cpu, memcg):
+    """The slot of the cgroup, else the first empty one, else slot 0."""
+    found = 0
+    for slot in range(st.stock.shape[1] - 1, -1, -1):
+        if st.stock[cpu, slot].memcg < 0:
+            found = slot
+    for slot in range(st.stock.shape[1]):
+        if st.stock[cpu, slot].memcg == memcg:
+            found = slot
+    return found
+
+
+@inline
+def consume(st, batch, cpu, memcg, nr_pages):
+    """Look at every slot; only that of the cgroup can serve."""
     if nr_pages > batch:
         return False
-    for slot in range(2):
-        stock = st.stock[cpu, slot]
-        if stock.memcg == memcg and stock.nr_pages >= nr_pages:
-            stock.nr_pages -= nr_pages
-            step(st.log, cpu, STEP_CONSUME_HIT, cpu, stock.nr_pages + nr_pages, stock.nr_pages, slot)
-            return True
-    step(st.log, cpu, STEP_CONSUME_MISS, cpu, 0, 0)
+    slot = place(st, cpu, memcg)
+    stock = st.stock[cpu, slot]
+    if stock.memcg == memcg and stock.nr_pages >= nr_pages:
+        stock.nr_pages -= nr_pages
+        step(st.log, cpu, STEP_CONSUME_HIT, cpu, stock.nr_pages + nr_pages, stock.nr_pages, slot=slot)
+        return True
+    step(st.log, cpu, STEP_CONSUME_MISS, cpu, stock.nr_pages, stock.nr_pages, slot=slot)
     return False
 
 
-def refill_two(st, batch, drain, cpu, memcg, nr_pages):
-    """The slot of this cgroup, else an empty one, else the first, which is drained. Above the batch: drained."""
-    slot = 0
-    if st.stock[cpu, 0].memcg != memcg and (st.stock[cpu, 1].memcg == memcg or st.stock[cpu, 0].memcg >= 0):
-        slot = 1 if st.stock[cpu, 1].memcg == memcg or st.stock[cpu, 1].memcg < 0 else 0
+@inline
+def put(st, batch, drain, cpu, memcg, nr_pages):
+    """Refill without a cap; what lies in slot 0 is drained if both slots belong to others."""
+    slot = place(st, cpu, memcg)
     stock = st.stock[cpu, slot]
     if stock.memcg != memcg:
         drain(st, cpu, slot, DRAIN_OTHER_MEMCG)
-        step(st.log, cpu, STEP_REFILL_OWNER, cpu, stock.memcg, memcg, slot)
+        step(st.log, cpu, STEP_REFILL_OWNER, cpu, stock.memcg, memcg, slot=slot)
         stock.memcg = memcg
     stock.nr_pages += nr_pages
-    step(st.log, cpu, STEP_REFILL, cpu, stock.nr_pages - nr_pages, stock.nr_pages, slot)
-    if stock.nr_pages > batch:
+    step(st.log, cpu, STEP_REFILL, cpu, stock.nr_pages - nr_pages, stock.nr_pages, slot=slot)
+
+
+@inline
+def refill(st, batch, drain, cpu, memcg, nr_pages):
+    """Refill with the cap of 475d048, for each slot."""
+    put(st, batch, drain, cpu, memcg, nr_pages)
+    slot = place(st, cpu, memcg)
+    if st.stock[cpu, slot].nr_pages > batch:
         drain(st, cpu, slot, DRAIN_CAP)
 
 
@@ -49,7 +66,16 @@ def one_batch(batch):
     return batch
 
 
-TWO_SLOTS = V4_14.with_rules("two slots", slots=2, consume=consume_two, refill=refill_two, bound=one_batch)
+TWO_SLOTS = Policy(
+    "two slots",
+    slots=2,
+    consume=consume,
+    refill=refill,
+    drain=drain_stock,
+    uncharge=uncharge_to_stock,
+    bound=one_batch,
+    uncapped=put,
+)
 
 
 def three_take_turns(n, cpus=2, seed=1):

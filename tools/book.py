@@ -1,5 +1,9 @@
-"""The HTML book: notebooks and the pages they link to, without a warning or a foreign request."""
+"""The HTML book in build/book/: notebooks and the pages they link to, without a warning or a foreign request.
 
+python -m tools.book
+"""
+
+import html
 import html.parser
 import re
 import shutil
@@ -9,58 +13,91 @@ import urllib.parse
 
 import nbformat
 
-import links
+from tools import execution, links, notebooks
+
+SETTINGS = notebooks.ROOT / "docs"
+
+# Links are rewritten in the source, so their places in it count; code and comments are passed over.
+LINK = r"(?P<open>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<link><[^>\n]*>|[^()\s]+)(?P<title>\s+\"[^\"]*\")?\)"
+FENCED = r"^[ >]*(?P<fence>`{3,}|~{3,}).*?(?:^[ >]*(?P=fence)[`~]*[ \t]*$|\Z)"
+INLINE = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
+LINK_OR_CODE = re.compile(f"{LINK}|{FENCED}|{INLINE}|<!--.*?-->", re.MULTILINE | re.DOTALL)
 
 
-def build(root, notebooks, settings):
-    """Write the book of ``notebooks`` (executed, by path) to ``root``/build/book. Returns an exit status."""
+def book(root):
+    """Execute every notebook, then write the book. Returns an exit status."""
+    runs, _ = execution.execute(root, notebooks.chosen(root, []))
+    stopped = [f"{run.path.name}: {run.error}" for run in runs if run.error]
+    if stopped:
+        raise notebooks.NotebookFault("\n".join(stopped))
+    return build(root, {run.path: run.notebook for run in runs})
+
+
+def build(root, executed, builder="html"):
+    """Write the book of ``executed`` (notebooks by path) to ``root``/build/book. Returns an exit status."""
     source, target, scratch = (root / "build" / name for name in ("book-src", "book", "book-doctrees"))
     for folder in (source, target, scratch):
         shutil.rmtree(folder, ignore_errors=True)
-    pages = gather(root, source, notebooks)
-    put(source / "index.md", index_page(root, notebooks, pages))
+    pages = gather(root, source, {path: with_html_pictures(nb) for path, nb in executed.items()})
+    put(source / "index.md", index_page(root, executed, pages))
     command = [
         sys.executable,
         "-m",
         "sphinx",
         "-b",
-        "html",
+        builder,
         "-q",
         "-W",
         "--keep-going",
         "-c",
-        str(settings),
+        str(SETTINGS),
         "-d",
         str(scratch),
         str(source),
         str(target),
     ]
-    status = subprocess.run(command, check=False).returncode
-    if status:
-        return status
+    status = subprocess.run(command, check=False).returncode or judged(target)
+    if not status:
+        print(f"book: {len(executed)} notebooks and {len(pages)} further pages in {target / 'index.html'}")
+    return status
+
+
+def judged(target):
+    """Say what is wrong with the built pages. Returns an exit status."""
     complaints = page_faults(target)
     for complaint in complaints:
         print(complaint, file=sys.stderr)
-    if not complaints:
-        print(f"book: {len(notebooks)} notebooks and {len(pages)} further pages in {target / 'index.html'}")
     return 1 if complaints else 0
 
 
 # --- sources
 
 
-def gather(root, source, notebooks):
+def with_html_pictures(nb):
+    """The notebook; a picture of it that has no HTML form gets one, with its sentence as alt text."""
+    for cell in nb.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if "image/png" in data and "text/html" not in data:
+                alt = html.escape(data.get("text/plain", ""), quote=True)
+                data["text/html"] = (
+                    f'<figure><img alt="{alt}" src="data:image/png;base64,{data["image/png"]}"></figure>'
+                )
+    return nb
+
+
+def gather(root, source, executed):
     """Write the notebooks and what they lead to under ``source``. Returns the Markdown pages among it."""
     pages = {}
     waiting = [root / "README.md"] if (root / "README.md").exists() else []
-    for path, nb in notebooks.items():
+    for path, nb in executed.items():
         nb.metadata.language_info["pygments_lexer"] = "ipython3"
         for cell in nb.cells:
             if cell.cell_type == "markdown":
                 cell.source, wanted = for_the_book(cell.source, path, root)
                 waiting += wanted
         put(source / path.relative_to(root), nbformat.writes(nb))
-    done = set(notebooks)
+    done = set(executed)
     while waiting:
         path = waiting.pop(0)
         if path in done:
@@ -103,17 +140,17 @@ def for_the_book(text, page, root):
             wanted.append(file)
         return f"{match['open']}{name}{anchor}{match['title'] or ''})"
 
-    return links.LINK_OR_CODE.sub(link, text), wanted
+    return LINK_OR_CODE.sub(link, text), wanted
 
 
-def index_page(root, notebooks, pages):
+def index_page(root, executed, pages):
     """The first page: what this is, and the course as a table made from the notebooks themselves."""
     rows = []
-    for path, nb in notebooks.items():
+    for path, nb in executed.items():
         prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
         title = links.headings(prose)[0][1]
         minutes = re.search(r"Time\W+(\d+)", prose)
-        aims = "; ".join(aims_of(prose)).replace("|", "\\|")
+        aims = "; ".join(aim.rstrip(";,.") for aim in aims_of(prose)).replace("|", "\\|")
         rows.append(f"| [{title}](notebooks/{path.name}) | {aims} | {minutes[1] if minutes else ''} |")
     readme = root / "README.md"
     lead = lead_of(readme.read_text(encoding="utf-8")) if readme.exists() else ""
@@ -128,7 +165,7 @@ def index_page(root, notebooks, pages):
         "|---|---|---|",
         *rows,
         "",
-        *toctree("The course", [page_name(path, root) for path in notebooks]),
+        *toctree("The course", [page_name(path, root) for path in executed]),
     ]
     if pages:
         names = [
@@ -240,3 +277,11 @@ def reaches(page, folder, address):
     path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
     target = (page.parent / path).resolve() if path else page
     return target.exists() and target.is_relative_to(folder.resolve())
+
+
+def main(argv):
+    return notebooks.run(book, notebooks.parser(__doc__).parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

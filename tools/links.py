@@ -1,58 +1,73 @@
-"""Links and headings of Markdown text: read by the link test and by the book."""
+"""Links, headings and prose of Markdown text, as CommonMark reads it: for the link test, the anatomy and the book."""
 
 import re
 
-FENCED = r"^[ >]*(?P<fence>`{3,}|~{3,}).*?(?:^[ >]*(?P=fence)[`~]*[ \t]*$|\Z)"
-INLINE = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
-COMMENT = r"<!--.*?-->"
-LINK = r"(?P<open>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<link><[^>\n]*>|[^()\s]+)(?P<title>\s+\"[^\"]*\")?\)"
-REFERENCE = r"^ {0,3}\[[^\]^][^\]]*\]:[ \t]+(?P<reference><[^>\n]*>|\S+)"
-HTML_LINK = r"<[a-z]+\b[^>]*?\b(?:href|src)\s*=\s*[\"'](?P<html>[^\"']*)[\"']"
-FLAGS = re.MULTILINE | re.DOTALL | re.IGNORECASE
+from markdown_it import MarkdownIt
 
-# The leftmost alternative wins: a link may hold code in its words, and code may hold what looks like a link.
-LINK_OR_CODE = re.compile(f"{LINK}|{REFERENCE}|{HTML_LINK}|{FENCED}|{INLINE}|{COMMENT}", FLAGS)
-CODE = re.compile(f"{FENCED}|{INLINE}|{COMMENT}", FLAGS)
-BLOCK = re.compile(f"{FENCED}|{COMMENT}", FLAGS)
-HTML_ANCHOR = re.compile(r"<[a-z]+\b[^>]*?\b(?:id|name)\s*=\s*[\"']([^\"']+)[\"']", FLAGS)
-HEADING = re.compile(r"^ {0,3}(?P<marks>#{1,6})[ \t]+(?P<text>[^\n]*?)[ \t]*#*[ \t]*$", re.MULTILINE)
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+MARKDOWN.validateLink = lambda target: True  # a link that leads nowhere good is a link all the same
+
+HTML_LINK = re.compile(r"<[a-z]+\b[^>]*?\b(?:href|src)\s*=\s*[\"']([^\"']*)[\"']", re.IGNORECASE)
+HTML_ANCHOR = re.compile(r"<[a-z]+\b[^>]*?\b(?:id|name)\s*=\s*[\"']([^\"']+)[\"']", re.IGNORECASE)
 SCHEME = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*:")
 
 
-def without_code(text):
-    """The text without code blocks, inline code and comments: what is prose in it."""
-    return CODE.sub("", text)
+def tokens(text):
+    """Every token of the text, the inner ones too."""
+    return [inner for token in MARKDOWN.parse(text) for inner in (token, *(token.children or ()))]
+
+
+def html(text):
+    """The pieces of HTML in the text, comments left out."""
+    found = [token.content for token in tokens(text) if token.type in ("html_block", "html_inline")]
+    return [piece for piece in found if not piece.lstrip().startswith("<!--")]
 
 
 def targets(text):
-    """Every link target of a Markdown text in order, code left out."""
-    found = (m["link"] or m["reference"] or m["html"] for m in LINK_OR_CODE.finditer(text))
-    return [target.strip("<>") for target in found if target]
+    """Every link target of the text, each once."""
+    environment = {}
+    MARKDOWN.parse(text, environment)
+    defined = [reference["href"] for reference in environment.get("references", {}).values()]
+    found = [token.attrs.get("href") or token.attrs.get("src") for token in tokens(text)]
+    found += [target for piece in html(text) for target in HTML_LINK.findall(piece)]
+    return [target for target in dict.fromkeys(found + defined) if target]
 
 
 def headings(text):
-    """(level, text) of every heading, code blocks left out."""
-    return [(len(m["marks"]), m["text"]) for m in HEADING.finditer(BLOCK.sub("", text))]
+    """(level, words) of every heading."""
+    everything = tokens(text)
+    return [
+        (int(token.tag[1]), words_of(inline.children))
+        for token, inline in zip(everything, everything[1:], strict=False)
+        if token.type == "heading_open"
+    ]
+
+
+def words_of(inline):
+    """The words of a line, without markup."""
+    return "".join(token.content if token.type != "softbreak" else " " for token in inline).strip()
 
 
 def anchors(text):
     """Anchors that HTML tags in the text set by themselves."""
-    return set(HTML_ANCHOR.findall(without_code(text)))
+    return {name for piece in html(text) for name in HTML_ANCHOR.findall(piece)}
 
 
-def plain(heading):
-    """A heading's words without link targets and markup."""
-    return re.sub(r"[`*]", "", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading)).strip()
+def prose(text):
+    """What is said in the text: its words and its HTML, without code and comments."""
+    lines = [token.children for token in tokens(text) if token.type == "inline"]
+    said = [words_of(t for t in line if t.type not in ("code_inline", "html_inline")) for line in lines]
+    return "\n\n".join(said + html(text))
 
 
 def slug(heading):
     """The anchor that GitHub and the book give to a heading."""
-    return re.sub(r"[^\w\- ]", "", plain(heading).lower()).replace(" ", "-")
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def lab_slug(heading):
     """The anchor that JupyterLab gives to a heading of a notebook."""
-    return plain(heading).replace(" ", "-")
+    return heading.replace(" ", "-")
 
 
 def is_absolute(target):

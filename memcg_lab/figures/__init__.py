@@ -1,22 +1,15 @@
 """Figures: one function a figure, one look for all; each returns picture, caption, sentence and data table."""
 
 from ..history import record
+from .atomics import atomics_by_depth, atomics_by_level, atomics_over_ops, atomics_per_page
 from .base import Figure
-from .charts import (
-    atomics_by_depth,
-    atomics_by_level,
-    atomics_over_ops,
-    atomics_per_page,
-    counter_and_stat,
-    drift_bound,
-    pages_over_ops,
-    profile_bars,
-    stocks_over_ops,
-)
 from .contention import measured_beside_models, throughput_over, time_by_function
+from .drift import drift_bound
 from .measured import measured_rules, predicted_runs
+from .profile import profile_bars
 from .profile_model import host_map, listing_beside
 from .series import giving_back
+from .stocks import counter_and_stat, pages_over_ops, stocks_over_ops
 from .traces import trace_window, what_if
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The figure object, the house look and the small helpers every chart uses."""
+"""The figure object, the house look, and the small helpers every chart uses."""
 
 import base64
 import functools
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
+from ..checks import whole_number
 from ..words import number
 
 STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
@@ -177,6 +178,11 @@ def styled(draw):
     return in_style
 
 
+def fill(look):
+    """How a bar is filled: hatched on white, or plain; never by colour alone."""
+    return {"facecolor": "white" if look.hatch else look.color, "edgecolor": look.color, "hatch": look.hatch}
+
+
 def canvas(columns=1, **options):
     """An empty picture of the house size and its axes."""
     figure = Canvas()
@@ -230,3 +236,31 @@ def label_ends(axes, ends, room=0.0):
             fontweight="bold",
             annotation_clip=False,
         )
+
+
+# --- what a figure takes ---------------------------------------------------------------------------------------------
+def numbers(name, values):
+    """One row of finite numbers as an array, or a ValueError that says which row is none."""
+    try:
+        row = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers.") from None
+    if row.ndim != 1 or not np.isfinite(row).all():
+        raise ValueError(f"{name} must be one row of finite numbers.")
+    return row
+
+
+def rising(name, values, low):
+    """Two or more whole numbers that rise, as a list."""
+    values = [whole_number(name, value, low, 2**31 - 1) for value in values]
+    if len(values) < 2 or any(a >= b for a, b in zip(values, values[1:], strict=False)):
+        raise ValueError(f"{name} must be two or more whole numbers that rise, from {low} on.")
+    return values
+
+
+def counts(name, values, places, place):
+    """Whole numbers from 0 on, one for each place, as a list."""
+    values = [whole_number(name, value, 0, 2**62) for value in values]
+    if len(values) != len(places):
+        raise ValueError(f"{name} has {len(values):,} values; it needs one for each {place}, {len(places):,}.")
+    return values

@@ -20,7 +20,7 @@ from ..mechanism.stock_v4_13 import consume_stock, drain_stock, refill_stock, un
 from ..mechanism.stock_v4_14 import refill_stock_capped, uncharge_to_stock
 from .atomics import fetch_add, load, serialize, store
 from .host import ordered_cpus
-from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, is_compiled, need_hardware, race, timed_loop
+from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, need_hardware, race, timed_loop
 
 DEPTH_MAX = 64
 THINK_NS_MAX = 1_000_000  # so that a thread comes to its stop flag, once in 64 pairs, within a tenth of a second
@@ -308,8 +308,6 @@ def run_threads(
     cpus = cpus[:threads]
 
     state = make_state(depth, threads, batch=policy.batch, nr_pages=nr_pages, padded=padded)
-    if not is_compiled(loop, state):
-        _jit.say("memcg-lab: compiling a loop for real threads for the first time; later runs load it")
     if think_ns:
         state = state._replace(think=max(1, round(think_ns * 1000 / measure_think(state, cpus, 1000))))
         think_ns = measure_think(state, cpus, state.think)

@@ -13,7 +13,7 @@ from ..mechanism.policy import V4_13, V4_14
 from .atomics import compare_exchange, fetch_add, load, store
 from .counters import bind, make_state, rules_of, run_threads
 from .host import describe, load_average, ordered_cpus, pairs_by_distance, places
-from .race import STOP, WORDS, aligned, compile_loop, is_compiled, need_hardware, race, timed_loop
+from .race import STOP, WORDS, aligned, compile_loop, need_hardware, race, timed_loop
 
 ROUNDS, ROUNDS_MIN = 9, 3
 RUN_SECONDS_MIN = 0.005
@@ -156,14 +156,12 @@ def _plan(cpus, pairs):
 
 
 def _compile():
-    """Compile or load every loop, so that no run waits for it; said aloud if it takes long."""
+    """Compile or load every loop, so that no run waits for it."""
     word = Words(aligned(WORDS, np.int64), 0)
     loops = [(loop, word) for loop in (plain_add, atomic_add, hand_over)]
     loops += [
         (bind(*rules_of(policy), True, "pingpong"), make_state(1, 1, batch=policy.batch)) for policy in (V4_13, V4_14)
     ]
-    if not all(is_compiled(loop, state) for loop, state in loops):
-        _jit.say("memcg-lab: compiling the measuring loops for the first time, a few seconds; later runs load them")
     for loop, state in loops:
         compile_loop(loop, state)
 

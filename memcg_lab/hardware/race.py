@@ -48,7 +48,7 @@ def timed_loop(name, step, ready=at_once):
     Parameters
     ----------
     name : str
-        Unique; all that the loop depends on beside the files of this package.
+        What a reader is told who waits for the compiler.
     step : compiled function
         ``step(state, gate, me, i, value) -> value``: what is repeated. ``value`` goes from step to step, so that one
         can depend on the one before.
@@ -61,7 +61,7 @@ def timed_loop(name, step, ready=at_once):
         ``loop(state, gate, report, me, steps)``; fills ``report[me]``. ``done`` there is up to date after each block.
     """
 
-    @_jit.kernel(name, key=f"hardware {name}")
+    @_jit.kernel(f"the loop {name}")
     def loop(state, gate, report, me, steps):
         enter(gate, report.size)
         mine = report[me]
@@ -82,7 +82,7 @@ def timed_loop(name, step, ready=at_once):
     return loop
 
 
-@_jit.kernel("ticks", key="hardware")
+@_jit.kernel("ticks")
 def _read_ticks():
     return ticks()
 
@@ -197,11 +197,6 @@ def race(loop, state, cpus, *, steps=None, seconds=None, stop=None):
 def compile_loop(loop, state):
     """Compile a loop for a state of this form, or load it; a race must not start with one thread still compiling."""
     loop(state, aligned(2 * WORDS, np.int64), aligned(1, report_dtype), 0, 0)
-
-
-def is_compiled(loop, state):
-    """True if :func:`compile_loop` would not have to wait for the compiler."""
-    return _jit.is_cached(loop, (state, aligned(2 * WORDS, np.int64), aligned(1, report_dtype), 0, 0))
 
 
 @functools.cache

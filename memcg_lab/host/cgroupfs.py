@@ -7,15 +7,27 @@ import platform
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from dataclasses import dataclass, field
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-RECORDED = ROOT / "data" / "observed" / "cgroup-6.1.csv"
+from ..checks import real_number, whole_number
+from ..files import DATA
+
+RECORDED = DATA / "observed" / "cgroup-6.1.csv"
 LOOPBACK = pathlib.Path(__file__).resolve().parent / "loopback.py"
 COLUMNS = ("t_ms", "current", "sock", "low", "high", "max", "oom", "oom_kill")
 BYTES_MAX, SECONDS_MAX = 1 << 30, 60
 GRACE = 5  # seconds that the workload gets to end by itself
 OWN = "memcg_lab_observed"
+
+Sample = namedtuple("Sample", COLUMNS)
+Sample.__doc__ = """One look at a cgroup's files.
+
+t_ms: milliseconds since the first look. current: ``memory.current``, sock: ``sock`` of ``memory.stat``, in bytes. The
+others: counts of ``memory.events``. None is what the host does not offer.
+"""
+Counts = namedtuple("Counts", COLUMNS[1:])
+Counts.__doc__ = "What a `Sample` holds, without its time."
 
 
 @dataclass(frozen=True)
@@ -43,9 +55,7 @@ class Samples:
 
     Attributes
     ----------
-    rows : list of tuple
-        One tuple of `COLUMNS` a sample: milliseconds since the first; ``memory.current`` and ``sock`` of
-        ``memory.stat`` in bytes; the counts of ``memory.events``. A value that the host does not offer is None.
+    rows : list of Sample
     source : str
         Where they were read.
     notes : tuple of str
@@ -107,12 +117,12 @@ def read_samples(path):
     for number, words in enumerate(csv.reader(lines[2:]), 3):
         try:
             t_ms, *counts = words
-            row = (float(t_ms), *(int(word) if word else None for word in counts))
+            values = float(t_ms), *(int(word) if word else None for word in counts)
         except ValueError:
             raise ValueError(f"{path}, line {number}: {','.join(words)!r} is not a sample.") from None
-        if len(row) != len(COLUMNS):
-            raise ValueError(f"{path}, line {number}: {len(row)} values; a sample has {len(COLUMNS)}.")
-        rows.append(row)
+        if len(values) != len(COLUMNS):
+            raise ValueError(f"{path}, line {number}: {len(values)} values; a sample has {len(COLUMNS)}.")
+        rows.append(Sample(*values))
     return Samples(rows, lines[0][2:])
 
 
@@ -181,17 +191,22 @@ _V1 = (
 
 # --- one sample ------------------------------------------------------------------------------------------------------
 def sample_fields(text):
-    r"""Values of one sample from lines of ``name value``, in the order of `COLUMNS` without the time.
+    r"""What one sample holds, from lines of ``name value``.
+
+    Parameters
+    ----------
+    text : str
+        Bytes and counts; names that are not in `COLUMNS` are passed over.
 
     Returns
     -------
-    tuple of int or None
-        Empty if ``current`` is missing; a missing other value is None.
+    Counts or None
+        None if ``current`` is missing.
 
     Examples
     --------
     >>> sample_fields("current 8192\nsock 4096\nmax 3")
-    (8192, 4096, None, None, 3, None, None)
+    Counts(current=8192, sock=4096, low=None, high=None, max=3, oom=None, oom_kill=None)
     """
     values = {}
     for line in text.splitlines():
@@ -199,17 +214,21 @@ def sample_fields(text):
         if value.strip().isdigit():
             values[name] = int(value)
     if "current" not in values:
-        return ()
-    return tuple(values.get(name) for name in COLUMNS[1:])
+        return None
+    return Counts(*map(values.get, COLUMNS[1:]))
 
 
 def read_once(host):
     """Read one cgroup's files once.
 
+    Parameters
+    ----------
+    host : Host
+
     Returns
     -------
-    tuple of int or None
-        In the order of `COLUMNS`, without the time.
+    Counts or None
+        None if its usage cannot be read.
     """
     if host.version == 2:
         files = ("memory.stat", "memory.events")
@@ -255,15 +274,11 @@ def observe(nbytes=64 << 20, seconds=2.0, interval=0.02, own=False, host=None):
     Raises
     ------
     ValueError
-        If a number is out of range, or the traffic fails.
+        If a number is out of range, the traffic fails, or the cgroup goes away meanwhile.
     """
-    for name, value, lowest, highest in (
-        ("nbytes", nbytes, 1 << 20, BYTES_MAX),
-        ("seconds", seconds, 0.1, SECONDS_MAX),
-        ("interval", interval, 0.001, 1),
-    ):
-        if not lowest <= value <= highest:
-            raise ValueError(f"{name} is {value:,}; allowed are {lowest:,} to {highest:,}.")
+    nbytes = whole_number("nbytes", nbytes, 1 << 20, BYTES_MAX)
+    seconds = real_number("seconds", seconds, 0.1, SECONDS_MAX)
+    interval = real_number("interval", interval, 0.001, 1)
     host = host or find_host()
     if not host.version:
         return _recorded(host.lacks)
@@ -319,7 +334,10 @@ def _watch(host, nbytes, seconds, interval, move=False):
         traffic.stdin.flush()
         while ended is None or time.monotonic() < ended + 0.5:
             now = time.monotonic()
-            rows.append((round(1000 * (now - start), 1), *read_once(host)))
+            counts = read_once(host)
+            if counts is None:
+                raise ValueError(f"{host.folder}: what it uses can no longer be read.")
+            rows.append(Sample(round(1000 * (now - start), 1), *counts))
             if ended is None and traffic.poll() is not None:
                 ended = now
             if now > deadline:

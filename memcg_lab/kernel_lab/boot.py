@@ -15,10 +15,23 @@ import tempfile
 import time
 from dataclasses import dataclass
 
-from ..host.cgroupfs import Samples, sample_fields
+from ..checks import whole_number
+from ..host.cgroupfs import Sample, Samples, sample_fields
 from ..traces.check import check_files
-from .probes import Probes, Symbols, disassembler, find_probes
-from .recorder import BUFFER_KB, CPUS_MAX, LAB, Traffic, compile_workload, convert, missing_programs, record_here
+from ..traces.symbols import Symbols
+from .probes import disassembler, find_probes
+from .recorder import (
+    BUFFER_KB,
+    CPUS_MAX,
+    LAB,
+    Recording,
+    Traffic,
+    compile_workload,
+    convert,
+    losses,
+    missing_programs,
+    record_here,
+)
 from .vmlinux import text_address, unpack
 
 KERNEL = "linux-image-cloud-amd64"  # Debian's kernel for virtual machines: small, and with kprobes
@@ -53,35 +66,8 @@ class Kernel:
         return self.folder / "boot" / f"vmlinuz-{self.release}"
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One recording, and what it was made with.
-
-    Attributes
-    ----------
-    kernel : Kernel
-    probes : Probes
-    trace, samples : pathlib.Path
-        The rows, and the cgroup's files beside a second run without probes.
-    rows : list of tuple
-        What the trace holds.
-    lost : list of str
-        What the recording lost, as sentences.
-    seconds : float
-        Wall-clock seconds of the boot that recorded.
-    """
-
-    kernel: Kernel
-    probes: Probes
-    trace: pathlib.Path
-    samples: pathlib.Path
-    rows: list
-    lost: list
-    seconds: float
-
-
 def missing_packages():
-    """(program, Debian package) of what is not installed and is needed to boot a kernel.
+    """What is not installed and is needed to boot a kernel: a list of `Missing`.
 
     ``apt-get`` is needed too, unless the kernel is given as a file.
     """
@@ -115,12 +101,11 @@ def record(build, kernel=KERNEL, traffic=None, cpus=2, say=print):
         If something is missing, a download fails, the kernel does not come up, or the recording fails.
     """
     traffic = traffic or Traffic()
-    if not 1 <= cpus <= CPUS_MAX:
-        raise ValueError(f"cpus is {cpus}; allowed are 1 to {CPUS_MAX}.")
+    cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
     if missing := missing_packages():
-        packages = " ".join(dict.fromkeys(package for _, package in missing)).replace(",", "")
+        packages = " ".join(dict.fromkeys(one.package for one in missing)).replace(",", "")
         raise ValueError(
-            f"these programs are missing: {', '.join(name for name, _ in missing)}. "
+            f"these programs are missing: {', '.join(one.program for one in missing)}. "
             f"On Debian: apt-get install --no-install-recommends {packages}"
         )
     build = pathlib.Path(build).resolve()
@@ -178,11 +163,11 @@ def _record_in(build, kernel, traffic, cpus, say):
     say(f"booted and recorded in {seconds:.0f} s: {said}")
 
     trace = build / f"{system.release}-{traffic.mode}.csv.xz"
-    rows, lost = convert(out, trace)
+    rows = convert(out, trace)
     samples = build / f"{system.release}-{traffic.mode}-cgroup.csv"
     source = f"recorded {time.strftime('%Y-%m-%d')}: cgroup /a/b of {system.package}, booted in QEMU"
     samples_of((out / "samples.txt").read_text(), source).save(samples)
-    return Recording(system, probes, trace, samples, rows, lost, seconds)
+    return Recording(trace, rows, losses(out), probes, system, samples, seconds)
 
 
 # --- the kernel package ----------------------------------------------------------------------------------------------
@@ -395,19 +380,29 @@ def _pack(initrd, kernel, workload, settings, probes):
 def samples_of(text, source):
     r"""The cgroup's files as the init script wrote them down, one block a moment.
 
+    Parameters
+    ----------
+    text : str
+    source : str
+        For the samples.
+
+    Returns
+    -------
+    Samples
+
     Examples
     --------
     >>> block = "at 3.50\ncurrent 8192\nsock 4096\nlow 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n"
     >>> samples_of(block, "an example").rows
-    [(0.0, 8192, 4096, 0, 0, 0, 0, 0)]
+    [Sample(t_ms=0.0, current=8192, sock=4096, low=0, high=0, max=0, oom=0, oom_kill=0)]
     """
     rows, first = [], None
     for block in re.split(r"^at ", text, flags=re.MULTILINE)[1:]:
         uptime, _, files = block.partition("\n")
         first = float(uptime) if first is None else first
-        values = sample_fields(files)
-        if values:
-            rows.append((round(1000 * (float(uptime) - first), 1), *values))
+        counts = sample_fields(files)
+        if counts is not None:
+            rows.append(Sample(round(1000 * (float(uptime) - first), 1), *counts))
     return Samples(rows, source)
 
 
@@ -448,31 +443,28 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
             made = _record(build, kernel, traffic or Traffic(), cpus, native)
         except OSError as error:
             raise ValueError(f"{error.filename or build}: {error.strerror or error}.") from None
-    trace, samples, rows, lost, probes = made
-    inside = [line.split()[1] for line in probes.lines if "+" in line.split()[1]]
-    print("probes inside:", ", ".join(inside) if probes.complete else f"none ({probes.why})")
-    counts = sorted(collections.Counter(row[4] for row in rows).items())
+    inside = [line.split()[1] for line in made.probes.lines if "+" in line.split()[1]]
+    print("probes inside:", ", ".join(inside) if made.probes.complete else f"none ({made.probes.why})")
+    counts = sorted(collections.Counter(row.ev for row in made.rows).items())
     print("events:", ", ".join(f"{name} {count:,}" for name, count in counts))
-    print("lost:", "; ".join(lost) or "nothing")
-    print("trace:", trace)
-    if samples:
-        print("cgroup files:", samples)
-    if not probes.complete:
+    print("lost:", "; ".join(made.lost) or "nothing")
+    print("trace:", made.trace)
+    if made.samples:
+        print("cgroup files:", made.samples)
+    if not made.probes.complete:
         print("check: not done, the trace does not hold the stock")
         return 0
-    status = check_files([str(trace)], "v6.1")
-    if status and lost:
+    status = check_files([str(made.trace)], "v6.1")
+    if status and made.lost:
         print("The recording lost events, see above: that is the likely cause. Record again.")
     return status
 
 
 def _record(build, kernel, traffic, cpus, native):
-    """(trace, samples, rows, lost, probes) of the booted kernel, or of this one."""
-    if not native:
-        made = record(build, kernel, traffic, cpus, say=lambda line: print(line, flush=True))
-        return made.trace, made.samples, made.rows, made.lost, made.probes
-    trace = pathlib.Path(build) / f"native-{traffic.mode}.csv.xz"
-    return trace, None, *record_here(trace, traffic)
+    """The recording of the booted kernel, or of this one."""
+    if native:
+        return record_here(pathlib.Path(build) / f"native-{traffic.mode}.csv.xz", traffic)
+    return record(build, kernel, traffic, cpus, say=lambda line: print(line, flush=True))
 
 
 @contextlib.contextmanager

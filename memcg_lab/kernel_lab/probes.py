@@ -1,8 +1,8 @@
 """Probes: which kprobes to set in one build of the kernel, found from its symbols and its machine code."""
 
-import bisect
 import re
 import subprocess
+from collections import namedtuple
 from dataclasses import dataclass
 
 GROUP = "memcg_lab"
@@ -36,6 +36,9 @@ BESIDE = (
 SEVEN_SLOTS = "drain_local_memcg_stock"
 NEAR = 64  # bytes between the stock's address and the comparison with `cached`
 CLOBBERED = {"%rax", "%rcx", "%rdx", "%rsi", "%rdi", "%r8", "%r9", "%r10", "%r11"}  # what a call may overwrite
+Instruction = namedtuple("Instruction", "offset text")
+Instruction.__doc__ = "One machine instruction: bytes from the start of its function, and as ``objdump -d`` writes it."
+
 _OPERANDS = re.compile(r"(?:%gs:)?[^\s,()]*\([^)]*\)|[^\s,()#]+")
 
 
@@ -58,52 +61,6 @@ class Probes:
     why: str = ""
 
 
-class Symbols:
-    r"""The functions of the kernel itself, as ``/proc/kallsyms`` lists them.
-
-    Parameters
-    ----------
-    text : str
-        Contents of ``/proc/kallsyms``; modules are left out.
-
-    Raises
-    ------
-    ValueError
-        If there is no function in it, or the kernel hides its addresses.
-
-    Examples
-    --------
-    >>> symbols = Symbols("ffffffff81000000 T _text\nffffffff81000040 t drain_stock\n")
-    >>> symbols.name(0xFFFFFFFF81000044)
-    'drain_stock'
-    """
-
-    def __init__(self, text):
-        self.functions, self.data = {}, {}
-        for line in text.splitlines():
-            words = line.split()
-            if len(words) == 3 and re.fullmatch(r"[0-9a-f]+", words[0]):
-                kind = self.functions if words[1] in "tTwW" else self.data
-                kind.setdefault(words[2], int(words[0], 16))
-        if not self.functions:
-            raise ValueError("no kernel function is listed in kallsyms.")
-        if not any(self.functions.values()):
-            raise ValueError("the kernel hides its addresses (kallsyms shows zeros): root is needed.")
-        pairs = sorted((address, name) for name, address in self.functions.items())
-        self._starts, self._names = [a for a, _ in pairs], [n for _, n in pairs]
-
-    def name(self, address):
-        """The function an address lies in; ``?`` if it lies before all of them."""
-        place = bisect.bisect_right(self._starts, address) - 1
-        return self._names[place] if place >= 0 else "?"
-
-    def extent(self, function):
-        """First address of a function, and the first one after it."""
-        start = self.functions[function]
-        place = bisect.bisect_right(self._starts, start)
-        return start, self._starts[place] if place < len(self._starts) else start + 4096
-
-
 def find_probes(symbols, instructions):
     """Probes for the build of the kernel that these symbols belong to.
 
@@ -115,7 +72,7 @@ def find_probes(symbols, instructions):
     ----------
     symbols : Symbols
     instructions : callable
-        Takes a function's name, returns (offset in bytes, instruction as ``objdump -d`` writes it) pairs.
+        Takes a function's name, returns its `Instruction` records; LookupError if it cannot.
 
     Returns
     -------
@@ -260,7 +217,8 @@ def disassembler(vmlinux, symbols, shift=0):
     """
 
     def instructions(function):
-        start, stop = (address - shift for address in symbols.extent(function))
+        addresses = symbols.extent(function)
+        start, stop = addresses.start - shift, addresses.stop - shift
         command = ["objdump", "-d", "--no-show-raw-insn", f"--start-address={start}", f"--stop-address={stop}"]
         done = subprocess.run([*command, str(vmlinux)], capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
@@ -268,6 +226,6 @@ def disassembler(vmlinux, symbols, shift=0):
         for line in done.stdout.splitlines():
             address, tab, instruction = line.partition(":\t")
             if tab:
-                yield int(address, 16) - start, instruction.strip()
+                yield Instruction(int(address, 16) - start, instruction.strip())
 
     return instructions

@@ -1,29 +1,34 @@
-"""The recorder: kprobes around one run of a workload, and the kernel's trace as rows without an address."""
+"""The recorder: kprobes around one run of a workload, and what it left, as a trace without an address."""
 
-import collections
-import csv
-import lzma
 import os
 import pathlib
 import platform
-import re
 import shlex
 import shutil
 import subprocess
 import tempfile
+from collections import namedtuple
 from dataclasses import dataclass
+from typing import Any
 
-from .probes import Symbols, disassembler, find_probes
+from ..checks import one_of, whole_number
+from ..traces.ftrace import PROBES, rows_of
+from ..traces.rows import write_rows
+from ..traces.symbols import Symbols
+from .probes import Probes, disassembler, find_probes
 from .vmlinux import text_address, unpack
 
 LAB = pathlib.Path(__file__).resolve().parent / "image"
-COLUMNS = ("cpu", "t_us", "pid", "softirq", "ev", "memcg", "nr", "cached", "avail", "cause")
 MODES = ("cross", "same", "rr")
 CPUS_MAX, PAIRS_MAX, MIB_MAX = 16, 64, 512
+CHUNK_MAX = 1 << 20  # bytes
 BUFFER_KB = 16_384  # a CPU; 16 MiB hold about 130,000 events
 TIME_LIMIT = 240  # seconds for one recording; the workload gives up after 120
 
-_LINE = re.compile(r"-(\d+) +\[(\d+)\] +(\S+) +(\d+)\.(\d{6}): (\w+): \(.*?\) ?(.*)$")
+Missing = namedtuple("Missing", "program package")
+Missing.__doc__ = "A program that is not installed, and the Debian package that has it."
+Ended = namedtuple("Ended", "status said")
+Ended.__doc__ = "How a script ended: its exit status, and what it wrote, on one line."
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Traffic:
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If there is no such mode, or a number is out of range.
 
     Examples
     --------
@@ -58,190 +63,43 @@ class Traffic:
     chunk: int = 65_536
 
     def __post_init__(self):
-        if self.mode not in MODES:
-            raise ValueError(f"traffic is {self.mode!r}; it is one of {', '.join(MODES)}.")
-        for name, highest in (("pairs", PAIRS_MAX), ("mib", MIB_MAX), ("chunk", 1 << 20)):
-            value = getattr(self, name)
-            if not 1 <= value <= highest:
-                raise ValueError(f"{name} is {value:,}; allowed are 1 to {highest:,}.")
+        one_of("traffic", self.mode, MODES)
+        for name, highest in (("pairs", PAIRS_MAX), ("mib", MIB_MAX), ("chunk", CHUNK_MAX)):
+            whole_number(name, getattr(self, name), 1, highest)
 
     def command(self, program, pause_us=0):
         """The words of `kernel_lab/image/workload.c`; the receiver sleeps ``pause_us`` microseconds after each read."""
         return f"{program} {self.mode} {self.pairs} {self.mib} {self.chunk} {pause_us}"
 
 
-# --- the kernel's trace as rows --------------------------------------------------------------------------------------
-def rows_of(trace, symbols):
-    """Turn the text of ``trace`` into rows: no address, no process name and no process id is left in them.
+@dataclass(frozen=True)
+class Recording:
+    """One recording, and what it was made with.
 
-    Cgroups and processes become small integers in the order in which they appear; 0 is none.
-
-    Parameters
+    Attributes
     ----------
-    trace : iterable of str
-        Lines of tracefs ``trace``; those of other events are passed over.
-    symbols : Symbols
-        Of the kernel that ran, to name callers.
-
-    Returns
-    -------
-    list of tuple
-        One tuple of `COLUMNS` an event. Unknown fields are "": with probes at entries only, a ``refill`` has no state.
-
-    Raises
-    ------
-    ValueError
-        If a line of ours has a field that is no number, or lacks one.
-
-    Notes
-    -----
-    ``softirq`` is taken from the latency flags, which a probe inside an interrupts-off section may mask.
-
-    Examples
-    --------
-    >>> symbols = Symbols("ffffffff81000000 T mem_cgroup_uncharge_skmem")
-    >>> line = " sender-42 [001] d.s1. 7.000100: unc: (mem_cgroup_uncharge_skmem+0x0/0x90) memcg=0xffff888 nr=2"
-    >>> rows_of([line], symbols)
-    [(1, 0, 1, 1, 'unc', 1, 2, '', '', '')]
+    trace : pathlib.Path
+        The file with the rows.
+    rows : list of Row
+        What it holds; ``line`` is that of the kernel's text.
+    lost : list of str
+        What the recording lost, as sentences.
+    probes : Probes
+    kernel : Kernel or None
+        The one that was booted; None for the one that runs here.
+    samples : pathlib.Path or None
+        The cgroup's files beside a second run without probes, if a kernel was booted.
+    seconds : float or None
+        Wall-clock seconds of the boot that recorded.
     """
-    return rows_of_events(list(parsed_events(trace)), symbols)
 
-
-def rows_of_events(events, symbols):
-    """The same from parsed events."""
-    if not events:
-        return []
-    owner = _owner(events)
-    first, inside = events[0].us, any(event.name == "refin" for event in events)
-    cgroups, processes = _Numbers(), _Numbers()
-    socket_call = {}  # by (cpu, pid): the socket call last entered, with its arguments
-    causes = collections.defaultdict(list)  # by (cpu, pid): refills entered and not yet seen inside; interrupts nest
-
-    rows = []
-    for event in events:
-        name, d, who = event.name, event.fields, (event.cpu, event.pid)
-
-        def row(ev, memcg="", nr="", cached="", avail="", cause="", event=event):
-            times = event.us - first, processes[event.pid], event.softirq
-            rows.append((event.cpu, *times, ev, memcg, nr, cached, avail, cause))
-
-        try:
-            if name in ("chg", "unc"):
-                row(name, cgroups[d["memcg"]], d["nr"])
-                socket_call[who, name] = d["memcg"], d["nr"]
-            elif name == "tryc":
-                from_socket = socket_call.pop((who, "chg"), None) == (d["memcg"], d["nr"])
-                row("try", cgroups[d["memcg"]], d["nr"], cause="skmem" if from_socket else "other")
-            elif name == "cons":
-                row("cons", cgroups[d["memcg"]], d["nr"], cgroups[d["cached"]], d["avail"])
-            elif name == "refill":
-                caller, asked = symbols.name(d["caller"]), (d["memcg"], d["nr"])
-                if caller == "try_charge_memcg":
-                    caller = "surplus"
-                elif socket_call.pop((who, "unc"), None) == asked:
-                    caller = "skmem"
-                if inside:
-                    causes[who].append((asked, caller))
-                else:
-                    row("refill", cgroups[d["memcg"]], d["nr"], cause=caller)
-            elif name == "refe":
-                caller = symbols.name(d["caller"])
-                if caller != "refill_stock":
-                    causes[who].append(((d["memcg"], d["nr"]), caller))
-            elif name == "refin":
-                cause = _matching(causes[who], (d["memcg"], d["nr"]))
-                row("refill", cgroups[d["memcg"]], d["nr"], cgroups[d["cached"]], d["avail"], cause)
-            elif name == "drain":
-                caller = symbols.name(d["caller"])
-                if caller not in ("__refill_stock", "refill_stock"):  # those follow from the refill itself
-                    row("drain", "", "", cgroups[d["cached"]], d["avail"], caller)
-            elif name == "pctry":
-                if (memcg := owner(d["c"])) is not None:
-                    row("pctry", cgroups[memcg], d["nr"])
-            elif name == "pctryr":
-                if d["ret"] == 0:
-                    row("pctryfail")
-            elif name == "pcunc":
-                caller = symbols.name(d["caller"])
-                if caller == "mem_cgroup_uncharge_skmem":
-                    socket_call.pop((who, "unc"), None)
-                if (memcg := owner(d["c"])) is not None:
-                    row("pcunc", cgroups[memcg], d["nr"], cause="stock" if caller == "drain_stock" else caller)
-        except KeyError as error:
-            raise ValueError(f"trace, line {event.line}: the probe {name} has no field {error}.") from None
-    return rows
-
-
-class _Numbers(dict):
-    """Small integers in order of first appearance; 0 stays 0."""
-
-    def __init__(self):
-        super().__init__({0: 0})
-
-    def __missing__(self, key):
-        self[key] = len(self)
-        return self[key]
-
-
-_Event = collections.namedtuple("_Event", "line cpu pid softirq us name fields")
-_OURS = {"chg", "unc", "tryc", "cons", "refill", "refe", "refin", "drain", "pctry", "pctryr", "pcunc"}
-
-
-def parsed_events(trace):
-    """Our events among the lines of a trace: line, cpu, pid, softirq, us, name and fields of each."""
-    for number, text in enumerate(trace, 1):
-        match = _LINE.search(text)
-        if not match or match[6] not in _OURS:
-            continue
-        pid, cpu, flags, seconds, micros, name, arguments = match.groups()
-        try:
-            fields = {key: int(value, 0) for key, value in (word.split("=") for word in arguments.split())}
-        except ValueError:
-            raise ValueError(f"trace, line {number}: {arguments!r} is not a list of name=number.") from None
-        # Flags: irqs-off, need-resched, hardirq/softirq, depth. "s" softirq, "H" hardirq within one.
-        softirq = int(len(flags) > 2 and flags[2] in "sH")
-        yield _Event(number, int(cpu), int(pid), softirq, int(seconds) * 1_000_000 + int(micros), name, fields)
-
-
-def _owner(events):
-    """From the address of a counter to that of its cgroup; None for counters that are not ``memcg->memory``.
-
-    Where the counter lies within the cgroup differs from build to build. A charge enters with the cgroup and goes on
-    with its counter, so the trace itself tells: it is the most frequent distance between the two.
-    """
-    asked, distances, known = {}, collections.Counter(), set()
-    for event in events:
-        known.update(value for key, value in event.fields.items() if key in ("memcg", "cached"))
-        if event.name == "tryc":
-            asked[event.pid] = event.fields.get("memcg")
-        elif event.name == "pctry" and (memcg := asked.pop(event.pid, None)) and "c" in event.fields:
-            distances[event.fields["c"] - memcg] += 1
-    offset = distances.most_common(1)[0][0] if distances else None
-
-    def owner(counter):
-        memcg = counter - offset if offset is not None else None
-        return memcg if memcg in known else None
-
-    return owner
-
-
-def _matching(causes, asked):
-    """Take the last refill entered with these arguments off the pile; what lies above was never seen inside."""
-    for place in range(len(causes) - 1, -1, -1):
-        if causes[place][0] == asked:
-            cause = causes[place][1]
-            del causes[place:]
-            return cause
-    return "unknown"
-
-
-def write_rows(path, rows):
-    """Write rows as ``.csv`` or ``.csv.xz``."""
-    opened = lzma.open if str(path).endswith(".xz") else open
-    with opened(path, "wt", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    trace: pathlib.Path
+    rows: list
+    lost: list
+    probes: Probes
+    kernel: Any = None
+    samples: pathlib.Path | None = None
+    seconds: float | None = None
 
 
 # --- what a recording left -------------------------------------------------------------------------------------------
@@ -265,7 +123,7 @@ def losses(folder):
             found.append(f"{cpu}: {name} {value.strip()}")
     for line in (folder / "probes.txt").read_text().splitlines():
         words = line.split()
-        if len(words) == 3 and words[0] in _OURS and words[2] != "0":
+        if len(words) == 3 and words[0] in PROBES and words[2] != "0":
             found.append(f"probe {words[0]}: {words[1]} hits, {words[2]} missed")
     return found
 
@@ -273,12 +131,22 @@ def losses(folder):
 def convert(folder, out):
     """Convert what ``record.sh`` left in a folder into a file of rows.
 
+    Parameters
+    ----------
+    folder : path
+        With ``kallsyms.txt`` and ``trace.txt``.
+    out : path
+        ``.csv`` or ``.csv.xz``.
+
     Returns
     -------
-    rows : list of tuple
+    list of Row
         What was written.
-    lost : list of str
-        As from `losses`.
+
+    Raises
+    ------
+    ValueError
+        If the trace holds no event of the probes, or a line of theirs makes no sense.
     """
     folder = pathlib.Path(folder)
     symbols = Symbols((folder / "kallsyms.txt").read_text())
@@ -287,7 +155,7 @@ def convert(folder, out):
     if not rows:
         raise ValueError("the trace holds no event of the probes: nothing was charged while the workload ran.")
     write_rows(out, rows)
-    return rows, losses(folder)
+    return rows
 
 
 # --- recording the kernel that runs here -----------------------------------------------------------------------------
@@ -320,8 +188,8 @@ def missing_here(tracefs="/sys/kernel/tracing", cgroup="/sys/fs/cgroup", root=No
         found.append(f"{cgroup} is not cgroup v2")
     elif "memory" not in (cgroup / "cgroup.subtree_control").read_text().split():
         found.append(f"{cgroup} does not give the memory controller to its children (cgroup.subtree_control)")
-    found += [f"the program {name} is missing (package {package})" for name, package in missing_programs("gcc objdump")]
-    return found
+    lacking = missing_programs("gcc objdump")
+    return found + [f"the program {one.program} is missing (package {one.package})" for one in lacking]
 
 
 PACKAGES = {
@@ -338,12 +206,29 @@ PACKAGES = {
 
 
 def missing_programs(names):
-    """(program, Debian package) of each program that is not installed."""
-    return [(name, PACKAGES[name]) for name in names.split() if not shutil.which(name)]
+    """Programs that are not installed.
+
+    Parameters
+    ----------
+    names : str
+        Separated by blanks.
+
+    Returns
+    -------
+    list of Missing
+    """
+    return [Missing(name, PACKAGES[name]) for name in names.split() if not shutil.which(name)]
 
 
 def compile_workload(out, static):
     """Compile ``kernel_lab/image/workload.c``.
+
+    Parameters
+    ----------
+    out : path
+        The program to write.
+    static : bool
+        True for a machine without a C library.
 
     Raises
     ------
@@ -372,9 +257,7 @@ def record_here(out, traffic, tracefs="/sys/kernel/tracing", cgroup="/sys/fs/cgr
 
     Returns
     -------
-    rows : list of tuple
-    lost : list of str
-    probes : Probes
+    Recording
 
     Raises
     ------
@@ -384,7 +267,8 @@ def record_here(out, traffic, tracefs="/sys/kernel/tracing", cgroup="/sys/fs/cgr
     """
     if lacking := missing_here(tracefs, cgroup):
         raise ValueError("this kernel cannot be recorded: " + "; ".join(lacking) + ".")
-    pathlib.Path(out).parent.mkdir(parents=True, exist_ok=True)
+    out = pathlib.Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
     symbols = Symbols(pathlib.Path("/proc/kallsyms").read_text())
     with tempfile.TemporaryDirectory(prefix="memcg-lab-") as name:
         folder = pathlib.Path(name)
@@ -400,21 +284,30 @@ def record_here(out, traffic, tracefs="/sys/kernel/tracing", cgroup="/sys/fs/cgr
             "RUN": traffic.command(shlex.quote(str(folder / "workload"))),
             "OUT": name,
         }
-        status, said = run_script(["sh", str(LAB / "record.sh"), "record"], settings)
-        if status:
-            raise ValueError(f"the recording failed (status {status}): {said}")
-        rows, lost = convert(folder, out)
-    return rows, lost, probes
+        ended = run_script(["sh", str(LAB / "record.sh"), "record"], settings)
+        if ended.status:
+            raise ValueError(f"the recording failed (status {ended.status}): {ended.said}")
+        return Recording(out, convert(folder, out), losses(folder), probes)
 
 
 def run_script(command, settings, seconds=TIME_LIMIT):
     """Run a recording; on Ctrl-C, or when its time is over, let it clean up before it ends.
 
+    Parameters
+    ----------
+    command : list of str
+    settings : dict of str to str
+        Added to the environment.
+    seconds : float, optional
+
     Returns
     -------
-    status : int
-    said : str
-        What it wrote, on one line.
+    Ended
+
+    Raises
+    ------
+    ValueError
+        If its time is over.
     """
     process = subprocess.Popen(
         command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -427,7 +320,7 @@ def run_script(command, settings, seconds=TIME_LIMIT):
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         raise ValueError(f"the recording took more than {seconds} s and was stopped. {_one_line(said)}") from None
-    return process.returncode, _one_line(said)
+    return Ended(process.returncode, _one_line(said))
 
 
 def _one_line(text):

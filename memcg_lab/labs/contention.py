@@ -11,17 +11,17 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from .. import figures
-from .. import words as text
 from ..figures.base import looks
+from ..figures.contention import OPS_PER_US, throughput_over_words
 from ..machine.cache_lines import FUNCTIONS, LAYOUTS, OTHER, V6_1_LAYOUT
 from ..machine.run import simulate
 from ..machine.topology import Topology
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 from ..system import System
+from ..words import count, number
 from ..workload import draws, skmem
-from . import machine_html as machines
-from . import sketch
+from . import sketch, views
 from .base import Lab, choice, whole_number_box
 
 CPUS_MAX = 256
@@ -231,7 +231,7 @@ class ContentionLab(Lab):
         result = result or self.result
         before, after = result.before, result.after
         lines = [before.busiest, after.busiest]
-        return text.contention(result.cpus, result.depth, before.throughput, after.throughput, lines)
+        return contention_words(result.cpus, result.depth, before.throughput, after.throughput, lines)
 
     def table(self, result=None):
         """Throughput, waiting, and percent of all CPU time by function at the chosen number of CPUs."""
@@ -246,7 +246,7 @@ class ContentionLab(Lab):
                 **{f"{function}, percent": share for function, share in here.shares},
             }
         table = pd.DataFrame(columns).fillna(0.0)
-        return table.rename_axis(f"with {text.count(result.cpus, 'CPU')}")
+        return table.rename_axis(f"with {count(result.cpus, 'CPU')}")
 
     def _series(self, result):
         return {name: [here.throughput for here in points] for name, points in result.curve.items()}
@@ -257,9 +257,9 @@ class ContentionLab(Lab):
         return figures.throughput_over("CPUs", CURVE, self._series(result))
 
     def picture_html(self, result):
-        """The same as a sketch, with the chosen number of CPUs marked."""
+        """Throughput over CPUs as a sketch, with the chosen number of CPUs marked."""
         series = self._series(result)
-        sentence = text.throughput("CPUs", list(CURVE), series, figures.contention.OPS_PER_US, True, 0)[1]
+        sentence = throughput_over_words("CPUs", list(CURVE), series, OPS_PER_US, True, 0)[1]
         marks = {name: getattr(result, name).throughput for name in series}
         return _sketch(series, marks, result.cpus, sentence)
 
@@ -273,12 +273,50 @@ class ContentionLab(Lab):
         scale = max([1.0, *(column.get(name, 0.0) for column in shares.values() for name in shown)])
         rows = [_row(name, shares, scale) for name in [*shown, OTHER]]
         rows += ["<tr><th>&nbsp;</th><td></td><td></td></tr>"] * (FUNCTIONS_SHOWN - len(shown))  # nothing jumps
-        head = f"Percent of all CPU time with {text.count(result.cpus, 'CPU')}"
+        head = f"Percent of all CPU time with {count(result.cpus, 'CPU')}"
         return (
-            f'{machines.STYLE}{_STYLE}<div class="ml tl"><p class="op">{html.escape(head)}</p><table><thead><tr>'
+            f'{views.STYLE}{_STYLE}<div class="ml tl"><p class="op">{html.escape(head)}</p><table><thead><tr>'
             '<th scope="col">function</th><th scope="col">before</th><th scope="col">after</th></tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
+
+
+def contention_words(cpus, depth, before, after, lines):
+    """The status line of the contention lab.
+
+    Parameters
+    ----------
+    cpus, depth : int
+    before, after : float
+        Operations in a microsecond.
+    lines : list of (str, float)
+        The busiest line before and after, and the mean number of CPUs at it, waiting or being served.
+
+    Examples
+    --------
+    >>> contention_words(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
+    '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, as many. Busiest line before: \
+memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it.'
+    """
+    crowds = [f"{name}, with {number(round(there, 2))} CPUs at it" if there else name for name, there in lines]
+    return (
+        f"{count(cpus, 'CPU')}, depth {depth}: {number(before)} operations in a microsecond before the patch, "
+        f"{number(after)} after it, {gain(before, after)}. Busiest line before: {crowds[0]}; after: {crowds[1]}."
+    )
+
+
+def gain(before, after):
+    """How many times as many, in words; less than half a percent is no difference.
+
+    Examples
+    --------
+    >>> gain(2.0, 3.0), gain(2.0, 2.005), gain(0.0, 1.0)
+    ('1.5 times as many', 'as many', 'from none')
+    """
+    if not before:
+        return "from none" if after else "as many"
+    ratio = after / before
+    return "as many" if abs(ratio - 1) < 0.005 else f"{ratio:.2f}".rstrip("0").rstrip(".") + " times as many"
 
 
 _STYLE = """<style>
@@ -310,7 +348,7 @@ def _line(name):
 def _sketch(series, marks, cpus, sentence):
     """Throughput over CPUs as SVG, CPUs on a logarithmic axis, with an upright line at the chosen number."""
     top = max([0.01, *marks.values(), *(max(values) for values in series.values())]) * 1.08
-    labels = [f"{name}: {text.number(values[-1])}" for name, values in series.items()]
+    labels = [f"{name}: {number(values[-1])}" for name, values in series.items()]
     right = sketch.WIDTH - 14 - sketch.LETTER * max(map(len, labels))
     bottom, left = sketch.HEIGHT - sketch.BOTTOM, sketch.LEFT
 
@@ -326,7 +364,7 @@ def _sketch(series, marks, cpus, sentence):
             parts.append(
                 f'<line x1="{left}" x2="{right:.1f}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#dddddd"/>'
                 f'<text x="{left - 6}" y="{y(tick) + 5:.1f}" text-anchor="end" fill="{sketch.DARK}">'
-                f"{text.number(float(tick))}</text>"
+                f"{number(float(tick))}</text>"
             )
     parts += [
         f'<text x="{x(n):.1f}" y="{bottom + 19}" text-anchor="middle" fill="{sketch.DARK}">{n}</text>' for n in CURVE

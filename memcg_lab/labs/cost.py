@@ -7,13 +7,14 @@ from collections import namedtuple
 import ipywidgets as W
 
 from .. import figures
-from .. import words as text
+from ..checks import whole_number
 from ..figures.profile_model import MODELLED
 from ..files import data_path
 from ..machine.cache_lines import V4_13_LAYOUT
 from ..machine.topology import DEFAULT, Topology
 from ..perf import Host, explain, read_perf, simulate_top
 from ..perf.simulate import MEETING
+from ..words import count
 from .base import WIDE, Lab, choice
 
 OPERATIONS = 2500  # a run finishes so many; a share is then known to about 3 % of itself
@@ -135,7 +136,7 @@ class CostLab(Lab):
     def sentence(self, result=None):
         """What was fitted, and what the listing says to the rest."""
         result = result or self.result
-        return text.cost(result.top, result.explained)
+        return cost_words(result.top, result.explained)
 
     def table(self, result=None):
         """Published and simulated shares of the modelled functions."""
@@ -147,16 +148,31 @@ class CostLab(Lab):
         return figures.listing_beside((result or self.result).explained)
 
     def picture_html(self, result):
-        """The same as plain bars, drawn in a millisecond."""
+        """The two listings as plain bars, drawn in a millisecond."""
         return bars(result.explained)
+
+
+def cost_words(top, explained):
+    """What one fitted host says of the listing."""
+    rows = {row.symbol: row for row in explained.itertuples()}
+    parts = [
+        f"{count(top.host.levels, 'counter')} on {top.host.cpus} CPUs, {top.host.meeting}: fitted to "
+        f"page_counter_cancel {top.measured} %; that makes {top.uncharges_per_second / 1e6:.2f} million uncharges a "
+        "second"
+    ]
+    for symbol in ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler"):
+        row = rows.get(symbol)
+        if row is not None:
+            parts.append(
+                f"{symbol} would be {row.model_before:.2f} % before and {row.model_after:.2f} % after: {row.reading}"
+            )
+    return "; ".join(parts) + "."
 
 
 def slider(name, value, low, high, description):
     """A slider for whole numbers; ValueError if the value is not in the range."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
     return W.IntSlider(
-        value=value,
+        value=whole_number(name, value, low, high),
         min=low,
         max=high,
         description=description,

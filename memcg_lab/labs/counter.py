@@ -10,13 +10,13 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
+from ..figures.over_ops import over_ops_words
 from ..history import History
 from ..mechanism.policy import V4_13
 from ..mechanism.records import OPS
 from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_FAILCNT, STEP_FORCE, STEP_OOM, STEP_RETURN
 from ..system import System, op
-from . import machine_html as machines
-from . import sketch
+from . import sketch, views
 from .base import choice, whole_number_box
 from .stepping import SteppedLab
 
@@ -65,7 +65,7 @@ def run(depth, limit, limit_level, traffic):
     limits = [limit if level == limit_level else -1 for level in range(depth + 1)]
     system = System.chain(depth, cpus=2, policy=V4_13, limits=limits)
     history = History(system, np.concatenate(TRAFFIC[traffic](depth, limit)))
-    names = [text.level(level if level < depth else -1, level) for level in range(depth + 1)]
+    names = [views.level(level if level < depth else -1, level) for level in range(depth + 1)]
     return Run(
         history,
         names,
@@ -184,7 +184,7 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
 
     def _atomics(self, result, k, memcg):
         steps = result.run.history.steps(k - 1) if k else []
-        return sum(step.where == memcg and machines.is_counter_atomic(step.step) for step in steps)
+        return sum(step.where == memcg and views.is_counter_atomic(step.step) for step in steps)
 
     def _series(self, result):
         return {"watermark of the leaf": result.run.watermark, "count of the leaf": result.run.count}
@@ -197,10 +197,10 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         )
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """Count and watermark of the leaf as a sketch, with the limit and the cursor."""
         series = self._series(result)
         finals = {label: values[-1] for label, values in series.items()}
-        sentence = text.over_operations("pages counted", finals, OPERATIONS)[1]
+        sentence = over_ops_words("pages counted", finals, OPERATIONS)[1]
         return sketch.lines(series, "pages counted", sentence, result.limit, "limit", result.position)
 
     def view(self, result=None):
@@ -217,23 +217,23 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         for m in range(result.depth, -1, -1):
             limited = m == result.limit_level
             cells = "".join(
-                machines.value(getattr(state, field)[m], getattr(past, field)[m]) for field in ("watermark", "failcnt")
+                views.value(getattr(state, field)[m], getattr(past, field)[m]) for field in ("watermark", "failcnt")
             )
             limit = f"<td>{f'<b>{text.number(result.limit)}</b>' if limited else 'none'}</td>"
             rows.append(
-                f'<tr><th scope="row">{html.escape(here.names[m])}</th>{machines.value(state.usage[m], past.usage[m])}'
+                f'<tr><th scope="row">{html.escape(here.names[m])}</th>{views.value(state.usage[m], past.usage[m])}'
                 f"{limit}{cells}<td>{self._atomics(result, k, m)}</td></tr>"
             )
         cost = int(history.atomics[k - 1]) if k else 0
         return (
-            f'{machines.STYLE}{_STYLE}<div class="ml cl"><p class="op">{html.escape(head)}</p>'
+            f'{views.STYLE}{_STYLE}<div class="ml cl"><p class="op">{html.escape(head)}</p>'
             f'<p class="outcome">{html.escape(outcome)}.</p><div class="two">'
             f'<section class="levels" aria-label="The counters from the leaf to the root"><div><span class="big">{cost}'
             f'</span> {"atomic" if cost == 1 else "atomics"} in this operation, <span class="big">'
             f"{text.number(int(history.total[k]))}</span> so far</div><table><thead><tr>{titles}</tr></thead>"
             f"<tbody>{''.join(rows)}</tbody></table></section>"
             '<section class="walk" tabindex="0" aria-label="The steps, in a box that scrolls">'
-            f"{machines.steps(history, k, here.names, 14)}</section></div></div>"
+            f"{views.steps(history, k, here.names, 14)}</section></div></div>"
         )
 
 

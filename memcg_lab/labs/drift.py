@@ -10,13 +10,13 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
+from ..figures.over_ops import over_ops_words
 from ..history import History
 from ..mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
 from ..mechanism.records import CHARGE_SKMEM, PAGE_SIZE, UNCHARGE_SKMEM
 from ..system import System
 from ..workload import bulk, draws, mixed, pairs, skmem
-from . import machine_html as machines
-from . import sketch
+from . import sketch, views
 from .base import Lab, choice, whole_number_box
 
 CPUS_MAX = 64
@@ -152,7 +152,7 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
             column["largest drift, KiB"] = column["largest drift, pages"] * PAGE_SIZE // 1024
             column["drift at the end, pages"] = int(run.pages[-1])
             for level in range(result.depth, -1, -1):
-                name = text.level(level if level < result.depth else -1, level)
+                name = views.level(level if level < result.depth else -1, level)
                 column[f"largest drift of {name}, pages"] = run.levels[level]
             column["bound, pages"] = result.bound
             column["fullest stock at the peak, pages"] = max(run.stocks)
@@ -169,11 +169,11 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
         return figures.pages_over_ops(self._series(result), "ahead", bound=result.bound)
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """The drift under both rules as a sketch, with the bound."""
         series = self._series(result)
         finals = {label: int(values[-1]) for label, values in series.items()}
         n = len(result.now.pages) - 1
-        sentence = text.over_operations("pages ahead", finals, n)[1]
+        sentence = over_ops_words("pages ahead", finals, n)[1]
         return sketch.lines(series, "pages ahead", sentence, result.bound)
 
     def view(self, result=None):
@@ -189,7 +189,7 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
         head = f"When the drift is largest, {text.count(peak, 'page')} lie in the stocks of {_cpus(len(stocks))}"
         note = f"A stock of more than {V4_14.batch} pages is hatched. Below each bar is the number of its CPU."
         return (
-            f'{machines.STYLE}{_STYLE}<div class="ml dl"><p class="op">{html.escape(head)}</p>'
+            f'{views.STYLE}{_STYLE}<div class="ml dl"><p class="op">{html.escape(head)}</p>'
             f'<div class="cpus">{bars}</div><p class="note">{note}</p></div>'
         )
 

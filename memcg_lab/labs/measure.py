@@ -8,12 +8,11 @@ import ipywidgets as W
 import pandas as pd
 
 from .. import figures
-from .. import words as text
 from ..files import data_path
 from ..hardware import measure
 from ..machine import read_measurement
-from ..words import failed
-from .base import Lab, whole_number_box
+from ..words import count, number
+from .base import Lab, failed, whole_number_box
 
 BUNDLED = "hardware/2026-11-23-amd-epyc.json"
 
@@ -82,7 +81,7 @@ class MeasureLab(Lab):
     def sentence(self, result=None):
         """Whose measurement it is, and how far before and after lie apart."""
         result = result or self.result
-        return text.measured(result.measurement, result.mine)
+        return measured_words(result.measurement, result.mine)
 
     def table(self, result=None):
         """The figures, one a row, in nanoseconds."""
@@ -130,3 +129,20 @@ class MeasureLab(Lab):
 
     def _progress(self, done, total):
         self.bar.max, self.bar.value = total, done
+
+
+def measured_words(measurement, mine):
+    """Whose measurement it is, what it says in one sentence, and what it warns of."""
+    machine = measurement["machine"]
+    whose = "Your measurement" if mine else f"This is the bundled measurement of {measurement['date']}"
+    parts = [f"{whose}, {machine['model']}, {count(machine['cpus'], 'CPU')}."]
+    for threads in (2, 1):
+        speedup = measurement.speedup(depth=3, threads=threads)
+        if speedup is not None:
+            parts.append(
+                f"A pair at depth 3 with {count(threads, 'thread')} takes {number(speedup, 2)} times as long before "
+                "the patch as after it."
+            )
+            break
+    parts += measurement["warnings"]
+    return " ".join(parts)

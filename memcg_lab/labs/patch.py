@@ -15,7 +15,7 @@ from ..mechanism.records import OPS
 from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_REFILL
 from ..system import System
 from ..workload import alternating, bursts, pingpong, producer_consumer
-from . import machine_html as machines
+from . import views
 from .base import choice, whole_number_box
 from .stepping import SteppedLab
 
@@ -46,7 +46,7 @@ def run(traffic, depth):
     names[0] = "root"
     for m in range(depth, depth + leaves):
         names[m] = f"memcg {m}, leaf"
-    rows = max(machines.step_lines(history, k) for history in both for k in range(1, len(ops) + 1))
+    rows = max(views.step_lines(history, k) for history in both for k in range(1, len(ops) + 1))
     return Run(*both, names, rows)
 
 
@@ -108,18 +108,15 @@ was drained). So far 105 before, 9 after.
         result = result or self.result
         k, before, after = result.position, result.run.before, result.run.after
         if not k:
-            return text.patch_position(0, len(before), "", 0, 0, "", 0, 0)
+            return f"Nothing has run yet: {text.count(len(before), 'operation')} wait."
         row = after.ops[k - 1]
         what = f"{OPS[row['op']]} of {text.count(int(row['nr']), 'page')} on CPU {int(row['cpu'])}"
-        return text.patch_position(
-            k,
-            len(before),
-            what,
-            int(before.atomics[k - 1]),
-            int(after.atomics[k - 1]),
-            _reason(after, k),
-            int(before.total[k]),
-            int(after.total[k]),
+        here = [int(history.atomics[k - 1]) for history in (before, after)]
+        so_far = [int(history.total[k]) for history in (before, after)]
+        return (
+            f"Operation {text.number(k)} of {text.number(len(before))}, {what}: "
+            f"before {text.count(here[0], 'atomic')}, after {text.number(here[1])} ({_reason(after, k)}). "
+            f"So far {text.number(so_far[0])} before, {text.number(so_far[1])} after."
         )
 
     def table(self, result=None):
@@ -149,7 +146,7 @@ was drained). So far 105 before, 9 after.
         return self._lines(result, result.position)
 
     def drawing(self, result):
-        """The same without the cursor, which the live lab lays over it."""
+        """Atomics so far on both machines; the live lab lays the cursor over them."""
         return self._lines(result, None)
 
     def _lines(self, result, cursor):
@@ -172,12 +169,10 @@ was drained). So far 105 before, 9 after.
         else:
             head = f"Start: {text.count(len(shown.after), 'operation')} wait"
         both = "".join(
-            machines.machine(name, title, getattr(shown, name), k, shown.names, shown.rows)
+            views.machine(name, title, getattr(shown, name), k, shown.names, shown.rows)
             for name, title in (("before", "Before the patch (v4.13)"), ("after", "After the patch (v4.14)"))
         )
-        return (
-            f'{machines.STYLE}<div class="ml"><p class="op">{html.escape(head)}</p><div class="two">{both}</div></div>'
-        )
+        return f'{views.STYLE}<div class="ml"><p class="op">{html.escape(head)}</p><div class="two">{both}</div></div>'
 
     def overlay(self, result=None):
         """The cursor: an upright line over the picture."""

@@ -9,10 +9,10 @@ import pandas as pd
 import traitlets
 
 from .. import figures
-from .. import words as text
-from ..figures.charts import BARS_SHOWN, marked_rows, profile_rows
+from ..figures.profile import BARS_SHOWN, marked_rows, profile_rows
 from ..files import data_path
 from ..perf import read_perf
+from ..words import count, number
 from .base import Lab
 
 Result = namedtuple("Result", "marked share factor")  # rows from 0; share of all samples, percent; None: no bound
@@ -129,10 +129,10 @@ class ProfileLab(Lab):
     def sentence(self, result=None):
         """What is marked, and what that allows for."""
         result = result or self.result
-        rows = text.count(len(self.symbols), "row")
+        rows = count(len(self.symbols), "row")
         if not result.marked:
             return f"You marked none of {rows}. Together they have {sum(self.percents):.2f} % of all samples."
-        told = f"You marked {text.number(len(result.marked))} of {rows}: {result.share:.2f} % of all samples. "
+        told = f"You marked {number(len(result.marked))} of {rows}: {result.share:.2f} % of all samples. "
         if result.factor is None:
             return told + "If their work vanished, nothing would be left; this says nothing about the host."
         whose = "its" if len(result.marked) == 1 else "their"

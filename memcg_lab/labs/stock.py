@@ -10,14 +10,14 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
+from ..figures.over_ops import over_ops_words
 from ..history import History
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
 from ..mechanism.steps import STEP_CANCEL, STEP_CONSUME_HIT, STEP_CONSUME_MISS, STEP_DRAIN, STEP_REFILL, STEP_TRY_ADD
 from ..system import System, op
 from ..workload import alternating, mixed, pingpong
-from . import machine_html as machines
-from . import sketch
+from . import sketch, views
 from .base import choice
 from .stepping import SteppedLab
 
@@ -186,9 +186,9 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
         )
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """Pages in the stock as a sketch, with the cursor."""
         here = result.run
-        sentence = text.over_operations("pages in the stock", {result.policy: here.level[-1]}, len(here.history))[1]
+        sentence = over_ops_words("pages in the stock", {result.policy: here.level[-1]}, len(here.history))[1]
         series = {result.policy: here.level}
         return sketch.lines(series, "pages in the stock", sentence, CHARGE_BATCH, "batch", result.position)
 
@@ -216,7 +216,7 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
         )
         name = "before" if result.policy == "v4.13" else "after"
         return (
-            f'{machines.STYLE}{_STYLE}<div class="ml sl"><p class="op">{html.escape(head)}</p><div class="two">'
+            f'{views.STYLE}{_STYLE}<div class="ml sl"><p class="op">{html.escape(head)}</p><div class="two">'
             f'<section class="machine {name}" aria-label="The stock of CPU 0"><p class="t">The stock of CPU 0, '
             f"{result.policy}</p>{_drawer(state.stock[0], past.stock[0])}"
             f'<table><thead><tr><th scope="col" class="l">counter</th><th scope="col">memory.current</th>'

@@ -40,7 +40,7 @@ MEANING = {
     "pcunc": "page_counter_uncharge",
 }
 
-Walk = namedtuple("Walk", "rows stock counter said")
+Walk = namedtuple("Walk", "rows stock counter predicted")
 Result = namedtuple("Result", "recording position walk")
 
 
@@ -49,12 +49,12 @@ def walk(recording):
     """The first events of a recording with what the rules say."""
     name, cap = RECORDINGS[recording]
     rows = read_rows(data_path(f"kernel_traces/{name}.csv.xz"))[:EVENTS]
-    stock, counter, said = walk_trace(rows, trace_policy("v6.1", cap=cap))
-    return Walk(rows, stock, counter - counter.min(), said)
+    stock, counter, predicted = walk_trace(rows, trace_policy("v6.1", cap=cap))
+    return Walk(rows, stock, counter - counter.min(), predicted)
 
 
 class TraceLab(SteppedLab):
-    """A recording of a real kernel: what happened, what the stocks held, and what the rules had said.
+    """A recording of a real kernel: what happened, what the stocks held, and what the rules had predicted.
 
     Parameters
     ----------
@@ -99,21 +99,23 @@ class TraceLab(SteppedLab):
         return Result(**settings, walk=walk(settings["recording"]))
 
     def sentence(self, result=None):
-        """What the event at the cursor is, what the stock held and what was said."""
+        """What the event at the cursor is, what the stock held and what was predicted."""
         result = result or self.result
         k, shown = result.position, result.walk
         if not k:
             return f"Start of the recording: {text.number(len(shown.rows))} events follow."
-        row, said = shown.rows[k - 1], shown.said[k - 1]
+        row, predicted = shown.rows[k - 1], shown.predicted[k - 1]
         parts = [f"Event {text.number(k)} of {text.number(len(shown.rows))}, CPU {row.cpu}: {_told(row)}."]
         if row.avail >= 0:
             held = f"The stock holds {text.count(row.avail, 'page')} of {_memcg(row.cached)}"
-            if said is None:
+            if predicted is None:
                 parts.append(f"{held}; it is seen for the first time.")
-            elif said == (max(row.cached, 0), row.avail):
+            elif predicted == (max(row.cached, 0), row.avail):
                 parts.append(f"{held}, as predicted.")
             else:
-                parts.append(f"{held}; predicted were {text.count(said[1], 'page')} of {_memcg(said[0])}.")
+                parts.append(
+                    f"{held}; predicted were {text.count(predicted.nr_pages, 'page')} of {_memcg(predicted.memcg)}."
+                )
         parts.append(
             f"Counter {text.count(int(shown.counter[k - 1]), 'page')} above its lowest, "
             f"{text.count(_slack(shown.stock[k - 1]), 'page')} in stocks."
@@ -126,7 +128,7 @@ class TraceLab(SteppedLab):
         first = max(0, result.position - LINES)
         lines = []
         for k in range(first, max(result.position, 1)):
-            row, said = result.walk.rows[k], result.walk.said[k]
+            row, predicted = result.walk.rows[k], result.walk.predicted[k]
             held = f"{row.avail} of {_memcg(row.cached)}" if row.avail >= 0 else ""
             lines.append(
                 (
@@ -136,7 +138,7 @@ class TraceLab(SteppedLab):
                     MEANING.get(row.ev, row.ev) + (f" ({row.cause})" if row.cause else ""),
                     row.nr if row.nr >= 0 else "",
                     held,
-                    "" if said is None or row.avail < 0 else f"{said[1]} of {_memcg(said[0])}",
+                    "" if predicted is None or row.avail < 0 else f"{predicted.nr_pages} of {_memcg(predicted.memcg)}",
                 )
             )
         columns = ["event", "cpu", "context", "what", "pages", "stock before, recorded", "stock before, predicted"]
@@ -162,7 +164,7 @@ class TraceLab(SteppedLab):
         return figures.trace_window(series, first, cursor)
 
     def picture_html(self, result):
-        """The same as a sketch."""
+        """Stocks and counter around the cursor as a sketch."""
         series, cursor, _ = self._window(result)
         return sketch.lines(series, "pages", self.sentence(result), cursor=cursor)
 

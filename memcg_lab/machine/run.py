@@ -45,8 +45,6 @@ PENDING_MAX = 4096
 
 THINK = ("exponential", "uniform", "fixed")
 
-_compiled = set()  # what was called before in this process
-
 
 def spread(kind):
     """How think times lie around their mean: ``SPREAD_ROWS`` integers whose mean is 65,536.
@@ -421,12 +419,7 @@ def _put_in_flight(state, parents, ops):
 
 def _go_on(kernel, machine, until, twin, record):
     """Simulate until a time, or raise what stopped it."""
-    arguments = (machine, until)
-    form = (kernel, machine.events is None)  # with a record and without it are compiled apart
-    if form not in _compiled:
-        _jit.announce(kernel, f"the machine for {twin.policy.name}", arguments)
-        _compiled.add(form)
-    reason, cpu = kernel(*arguments)
+    reason, cpu = kernel(machine, until)
     if reason:
         row = machine.cpu[int(cpu)]
         k = int(row["first"] + row["at"])

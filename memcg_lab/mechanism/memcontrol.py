@@ -7,14 +7,17 @@ atomic, work sent to another CPU runs at once, and reclaim is the policy's ``rec
 
 from collections import namedtuple
 
-from .._jit import function, inline
-from .page_counter import exchange_limit, page_counter_charge, page_counter_try_charge, page_counter_uncharge
+from .._jit import CHECKED, function, inline
+from .page_counter import above, exchange_limit, page_counter_charge, page_counter_try_charge, page_counter_uncharge
 from .records import (
+    ATOMIC,
     COSTLY_PAGES,
     DRAIN_ALL_CALL,
+    DRAIN_CPU_DEAD,
     DYING,
     ENOMEM,
     FORCED,
+    HALT,
     HIGH_WORK,
     HIT,
     IN_OOM,
@@ -23,6 +26,7 @@ from .records import (
     NOFAIL,
     NOMEM,
     NORETRY,
+    NOWAIT,
     OOM,
     OVER_HIGH,
     PAGE_COUNTER_MAX,
@@ -34,9 +38,12 @@ from .records import (
 from .steps import STEP_FORCE, STEP_HIGH, STEP_OOM, STEP_RECLAIM, STEP_REMOTE_DRAIN, STEP_SOCK_ADD, STEP_SOCK_SUB, step
 from .stock_v4_13 import css_get_many, css_put_many, uncharge_counters
 
+# The last two are no functions: whether a socket charge that does not fit is charged all the same, and the functions of
+# kernel pages where they go through the stock, else None.
 Memcontrol = namedtuple(
     "Memcontrol",
-    "try_charge cancel_charge charge_skmem uncharge_skmem drain_local drain_all set_max set_high",
+    "try_charge cancel_charge charge_skmem uncharge_skmem drain_local drain_all cpu_dead set_max set_high "
+    "charges_refused kernel_pages",
 )
 
 
@@ -61,7 +68,7 @@ def mem_cgroup_margin(st, memcg):
 def is_descendant(st, memcg, root):
     """True if ``memcg`` is ``root`` or below it."""
     while memcg >= 0 and memcg != root:
-        memcg = st.counter[memcg].parent
+        memcg = above(st, memcg)
     return memcg >= 0
 
 
@@ -76,7 +83,7 @@ def check_high(st, cpu, memcg, ctx, batch):
             step(st.log, cpu, STEP_HIGH, level, st.total[total], st.total[total] + amount)
             st.total[total] += amount
             return
-        level = st.counter[level].parent
+        level = above(st, level)
 
 
 @inline
@@ -90,7 +97,7 @@ def cancel_charge(st, cpu, memcg, nr_pages):
 
 @inline
 def cancel_charge_counters(st, cpu, memcg, nr_pages):
-    """The same where pages hold no references of their own."""
+    """Give pages back past the stock, where they hold no references of their own."""
     if memcg != st.root:
         uncharge_counters(st, cpu, memcg, nr_pages)
 
@@ -109,6 +116,10 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
     def drain_local(st, cpu, cause):
         for slot in range(st.stock.shape[1]):
             drain(st, cpu, slot, cause)
+
+    @inline
+    def cpu_dead(st, cpu):
+        drain_local(st, cpu, DRAIN_CPU_DEAD)
 
     @function
     def drain_all(st, cpu, root):
@@ -140,6 +151,8 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
         force = False
         while True:
             st.work[cpu, MISS] += 1
+            if CHECKED and st.total[HALT]:
+                raise IndexError("interrupted")
             over = -1
             if st.memsw:
                 over = page_counter_try_charge(st, cpu, memcg + nr_memcg, batch)
@@ -160,7 +173,7 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
             elif ctx & DYING:
                 force = True
                 break
-            elif ctx & (IN_OOM | SOFTIRQ):
+            elif ctx & (IN_OOM | SOFTIRQ | NOWAIT | ATOMIC):
                 break
             else:
                 st.memcg[over].ev_max += 1
@@ -275,4 +288,16 @@ def bind_memcontrol(batch_pages, consume, refill, drain, uncharge, reclaim, css_
         if st.counter[memcg].count > high and high < PAGE_COUNTER_MAX:
             ask_for_reclaim(st, cpu, memcg, st.counter[memcg].count - high)
 
-    return Memcontrol(try_charge, give_back, charge_skmem, uncharge_skmem, drain_local, drain_all, set_max, set_high)
+    return Memcontrol(
+        try_charge,
+        give_back,
+        charge_skmem,
+        uncharge_skmem,
+        drain_local,
+        drain_all,
+        cpu_dead,
+        set_max,
+        set_high,
+        charges_refused=True,
+        kernel_pages=None,
+    )

@@ -1,11 +1,28 @@
-"""Operations on pages, and the one ledger of who holds how many; replay, the machine and the sockets all come here."""
+"""Operations on pages, and the one ledger of who holds how many: replay, the machine and the sockets come here."""
 
 from collections import namedtuple
 
 import numpy as np
 
-from .._jit import inline
-from .records import BAD_UNDERFLOW, CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM, UNDERFLOW
+from .._jit import function, inline
+from .records import (
+    BAD_MEMCG,
+    BAD_NR,
+    BAD_ROOT,
+    BAD_UNDERFLOW,
+    CHARGE_SKMEM,
+    KMEM_CHARGE,
+    KMEM_UNCHARGE,
+    NR_BYTES_MAX,
+    NR_PAGES_MAX,
+    OBJ_CHARGE,
+    OBJ_UNCHARGE,
+    SLAB_ALLOC,
+    SLAB_FREE,
+    TRY_CHARGE,
+    UNCHARGE_SKMEM,
+    UNDERFLOW,
+)
 
 Operations = namedtuple("Operations", "charge_sockets uncharge_sockets page_op")
 
@@ -14,12 +31,15 @@ def bind_operations(memcontrol):
     """Bind the operations on pages to one policy's functions."""
     try_charge, cancel_charge = memcontrol.try_charge, memcontrol.cancel_charge
     charge_skmem, uncharge_skmem = memcontrol.charge_skmem, memcontrol.uncharge_skmem
+    charges_refused = memcontrol.charges_refused
 
     @inline
     def charge_sockets(st, cpu, memcg, ctx, nr_pages):
-        """Charge pages that sockets hold from now on, whatever the answer."""
-        st.memcg[memcg].sock_held += nr_pages
-        return charge_skmem(st, cpu, memcg, ctx, nr_pages)
+        """Charge pages that sockets hold from now on; refused ones too, where those are charged all the same."""
+        ret = charge_skmem(st, cpu, memcg, ctx, nr_pages)
+        if charges_refused or ret:
+            st.memcg[memcg].sock_held += nr_pages
+        return ret
 
     @inline
     def uncharge_sockets(st, cpu, memcg, nr_pages):
@@ -58,3 +78,55 @@ def bind_operations(memcontrol):
         return ret, 0, np.int64(0)
 
     return Operations(charge_sockets, uncharge_sockets, page_op)
+
+
+def bind_kernel_op(kernel_pages):
+    """Bind the operations on kernel pages and objects, with their ledger."""
+    kmem_charge, kmem_uncharge = kernel_pages.kmem_charge, kernel_pages.kmem_uncharge
+    obj_charge, obj_uncharge = kernel_pages.obj_charge, kernel_pages.obj_uncharge
+    slab_alloc, slab_free = kernel_pages.slab_alloc, kernel_pages.slab_free
+
+    @function
+    def kernel_op(st, code, cpu, memcg, ctx, nr, refuse):
+        """One operation on kernel pages or objects: (what the caller gets, reason, allowed)."""
+        ret = np.int64(0)
+        if memcg < 0 or memcg >= st.memcg.size:
+            return ret, BAD_MEMCG, st.memcg.size
+        if memcg == st.root:
+            return ret, BAD_ROOT, st.root
+        group = st.objcg[memcg]
+        slab = code == SLAB_ALLOC or code == SLAB_FREE
+        amount = nr & 0xFFFFFFFF if slab else nr
+        node, index = (nr >> 32) & 1, (nr >> 33) & 1
+        most = NR_PAGES_MAX if code <= KMEM_UNCHARGE else NR_BYTES_MAX
+        if amount < 1 or amount > most or nr < 1 or slab and nr >> 34:
+            return ret, BAD_NR, most
+        if code == KMEM_UNCHARGE or code == OBJ_UNCHARGE or code == SLAB_FREE:
+            held = group.kmem_held if code == KMEM_UNCHARGE else group.obj_held
+            if amount > held:
+                if refuse:
+                    return ret, BAD_UNDERFLOW, held
+                st.total[UNDERFLOW] += 1
+        if code == KMEM_CHARGE:
+            ret = kmem_charge(st, cpu, memcg, ctx, amount)
+            if ret == 0:
+                group.kmem_held += amount
+        elif code == KMEM_UNCHARGE:
+            group.kmem_held -= amount
+            kmem_uncharge(st, cpu, memcg, amount)
+        elif code == OBJ_CHARGE or code == SLAB_ALLOC:
+            if slab:
+                ret = slab_alloc(st, cpu, memcg, ctx, node, index, amount)
+            else:
+                ret = obj_charge(st, cpu, memcg, ctx, amount)
+            if ret == 0:
+                group.obj_held += amount
+        else:
+            group.obj_held -= amount
+            if slab:
+                slab_free(st, cpu, memcg, node, index, amount)
+            else:
+                obj_uncharge(st, cpu, memcg, amount)
+        return ret, 0, np.int64(0)
+
+    return kernel_op

@@ -6,8 +6,8 @@ A counter is a row of ``State.counter``. Row ``m`` is memcg ``m``'s *memory* cou
 Kernel: ``mm/page_counter.c`` of v4.13, unchanged in v4.14.
 """
 
-from .._jit import inline
-from .records import EBUSY, WARN
+from .._jit import CHECKED, inline
+from .records import EBUSY, HALT, WARN
 from .steps import (
     STEP_CANCEL,
     STEP_CHARGE_ADD,
@@ -19,6 +19,22 @@ from .steps import (
     STEP_TRY_WATERMARK,
     step,
 )
+
+
+@inline
+def above(st, c):
+    """The level above a counter, -1 above the top.
+
+    Parents stand before their children, so a walk up ends. A reader's rule could write another parent; where one runs,
+    that is an error, and a walk ends too when the reader interrupts it.
+    """
+    parent = st.counter[c].parent
+    if CHECKED:
+        if parent >= c:
+            raise IndexError("a cgroup stands above its own parent")
+        if st.total[HALT]:
+            raise IndexError("interrupted")
+    return parent
 
 
 @inline
@@ -38,7 +54,7 @@ def page_counter_uncharge(st, cpu, c, nr_pages):
     """Subtract from every level, leaf first."""
     while c >= 0:
         page_counter_cancel(st, cpu, c, nr_pages)
-        c = st.counter[c].parent
+        c = above(st, c)
 
 
 @inline
@@ -53,7 +69,7 @@ def page_counter_charge(st, cpu, c, nr_pages):
         if new > counter.watermark:
             step(st.log, cpu, STEP_CHARGE_WATERMARK, c, counter.watermark, new)
             counter.watermark = new
-        c = counter.parent
+        c = above(st, c)
 
 
 @inline
@@ -79,12 +95,12 @@ def page_counter_try_charge(st, cpu, leaf, nr_pages):
             undo = leaf
             while undo != c:
                 page_counter_cancel(st, cpu, undo, nr_pages)
-                undo = st.counter[undo].parent
+                undo = above(st, undo)
             return c
         if new > counter.watermark:
             step(st.log, cpu, STEP_TRY_WATERMARK, c, counter.watermark, new)
             counter.watermark = new
-        c = counter.parent
+        c = above(st, c)
     return -1
 
 

@@ -1,6 +1,7 @@
 """Policies: which rules a kernel generation follows, and the factory that binds them into one compiled replay."""
 
 import functools
+from collections import namedtuple
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from .. import _jit
 from ..checks import whole_number
 from .memcontrol import bind_memcontrol, reclaim_nothing
+from .memcontrol_v6_1 import bind_memcontrol_v6_1
 from .operations import bind_operations
 from .records import (
     CHARGE_BATCH,
     DRAIN_LOCAL_CALL,
+    NODES,
     NR_PAGES_MAX,
     PAGE_COUNTER_MAX,
     TOTAL,
@@ -20,9 +23,12 @@ from .records import (
     State,
     counter_dtype,
     memcg_dtype,
+    obj_stock_dtype,
+    objcg_dtype,
     proto_dtype,
     socket_dtype,
     stock_dtype,
+    upward_dtype,
 )
 from .replay import bind_replay
 from .sock import bind_sock
@@ -33,6 +39,17 @@ from .stock_v6_1 import drain_stock_v6_1, refill_stock_v6_1, refill_stock_v6_1_c
 SLOTS_MAX = 64
 RULES = ("consume", "refill", "drain", "uncharge", "reclaim")
 BATCH_MAX = 2**16  # pages; far above any batch the kernel has had (32 and 64)
+
+
+# How a generation charges, and what of the kernel around it is modelled.
+ChargePath = namedtuple("ChargePath", "name bind kernel_pages legacy sockets")
+ChargePath.__doc__ = """Everything of memcontrol but the stock's own rules.
+
+name: str, the kernel version. bind: makes the functions (``mechanism/memcontrol*.py``). kernel_pages: kernel pages and
+objects go through the stock. legacy: cgroup v1 is modelled. sockets: the socket layer above is modelled.
+"""
+PATH_V4_13 = ChargePath("v4.13", bind_memcontrol, kernel_pages=False, legacy=True, sockets=True)
+PATH_V6_1 = ChargePath("v6.1", bind_memcontrol_v6_1, kernel_pages=True, legacy=False, sockets=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +72,8 @@ class Policy:
         nothing was freed: as in the kernel, a charge tries again for as long as reclaim makes progress.
     css_by_page : bool
         One reference of the cgroup for each page charged (until v5.8); else one for each slot that caches it.
+    path : ChargePath
+        How charges proceed when the stock does not help: ``PATH_V4_13`` (the patch did not change it) or ``PATH_V6_1``.
     bound : int, callable or None
         The most pages a slot of a stock can hold between operations, or a function that says it for a batch; None if
         the rules do not bound it. It is a claim: :meth:`System.invariants` holds the stocks against it.
@@ -83,6 +102,7 @@ class Policy:
     uncharge: Any = field(default=uncharge_to_counter, repr=False)
     reclaim: Any = field(default=reclaim_nothing, repr=False)
     css_by_page: bool = True
+    path: ChargePath = field(default=PATH_V4_13, repr=False)
     bound: Any = field(default=None, repr=False)
     uncapped: Any = field(default=None, repr=False)
 
@@ -92,6 +112,10 @@ class Policy:
         for rule in RULES:
             if not callable(getattr(self, rule)):
                 raise ValueError(f"{rule} is {getattr(self, rule)!r}; it must be a function.")
+        if not isinstance(self.path, ChargePath):
+            raise ValueError(f"path is {self.path!r}; it must be PATH_V4_13 or PATH_V6_1.")
+        if self.css_by_page and self.path.kernel_pages:
+            raise ValueError("css_by_page is True; the charge path of v6.1 keeps no references of pages.")
         if self.uncapped is not None and not callable(self.uncapped):
             raise ValueError(f"uncapped is {self.uncapped!r}; it must be a function or None.")
         if self.stock_bound is not None:
@@ -148,6 +172,7 @@ UNCHARGE_ONLY = V4_13.with_rules("v4.13 + uncharge hunk", uncharge=uncharge_to_s
 
 V6_1 = V4_14.with_rules(  # 1813e51eece0: batch 64; 1a3e1f40962c: one reference a stock
     "v6.1",
+    path=PATH_V6_1,
     batch=64,
     refill=refill_stock_v6_1_capped,
     drain=drain_stock_v6_1,
@@ -171,25 +196,15 @@ def bind(policy, sockets=False):
 
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
-    memcontrol, key = bind_rules(policy)
+    memcontrol = bind_rules(policy)
     operations = bind_operations(memcontrol)
-    sock = bind_sock(operations) if sockets else None
-    key = None if key is None else f"{key} sockets {sockets}"
-    return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, operations, sock)
+    return bind_replay(policy.name, memcontrol, operations, bind_sock(operations) if sockets else None)
 
 
 def bind_rules(policy):
-    """The cgroup functions of a policy, to be compiled into a kernel, and the key its machine code is kept under.
-
-    The key is None if a rule is not part of this package; its code then lives as long as the process.
-    """
-    rules = {name: getattr(policy, name) for name in RULES}
-    key = None
-    if policy.packaged:
-        names = (f"{r.__module__}.{r.__qualname__}" for r in rules.values())
-        key = f"{policy.batch} {policy.slots} {policy.css_by_page} {' '.join(names)}"
-    rules = {name: _jit.inline(rule) for name, rule in rules.items()}
-    return bind_memcontrol(policy.batch, **rules, css_by_page=policy.css_by_page), key
+    """The cgroup functions of a policy, to be compiled into a kernel."""
+    rules = {name: _jit.inline(getattr(policy, name)) for name in RULES}
+    return policy.path.bind(policy.batch, **rules, css_by_page=policy.css_by_page)
 
 
 # --- several slots ---------------------------------------------------------------------------------------------------
@@ -228,7 +243,11 @@ def _check_slots(policy):
         return filled, drained, found
 
     memcgs = 4 * policy.slots + 1
-    used = _jit.kernel(_jit.symbol("slots", None))(try_slots)(_one_cpu(memcgs, policy.slots), policy.batch, memcgs)
+    run = _jit.kernel(f"the slots of {policy.name}")(try_slots)
+    try:
+        used = run(_one_cpu(memcgs, policy.slots), policy.batch, memcgs)
+    except IndexError as error:
+        raise ValueError(f"a rule of {policy.name} used an index that does not exist.") from error
     for what, number in zip(("refill fills", "drain empties", "consume finds pages in"), used):
         if number < policy.slots:
             raise ValueError(f"{policy.name} has {policy.slots} slots, but its rule {what} {int(number)} of them.")
@@ -249,6 +268,11 @@ def _one_cpu(memcgs, slots):
         total=np.zeros(len(TOTAL), np.int64),
         socket=_jit.records(np.zeros(0, socket_dtype)),
         proto=_jit.records(np.zeros(1, proto_dtype)),
+        kmem=np.zeros((1, memcgs), np.int64),
+        obj_stock=_jit.records(np.full(1, -1, obj_stock_dtype)),
+        objcg=_jit.records(np.zeros(memcgs, objcg_dtype)),
+        slab=np.zeros((memcgs, NODES, 2), np.int64),
+        upward=_jit.records(np.zeros(memcgs, upward_dtype)),
         log=None,
         root=0,
         legacy=0,

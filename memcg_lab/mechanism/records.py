@@ -49,6 +49,14 @@ memcg_dtype = np.dtype(
     ]
 )
 stock_dtype = np.dtype([("memcg", np.int64), ("nr_pages", np.int64)])
+# From v5.9 on: kernel objects, charged by the byte. The last two fields are ours: what is charged and not given back.
+NODES = 2  # NUMA nodes of the slab statistics
+obj_stock_dtype = np.dtype([(name, np.int64) for name in ("objcg", "nr_bytes", "node", "reclaimable", "unreclaimable")])
+objcg_dtype = np.dtype([(name, np.int64) for name in ("nr_charged_bytes", "ref", "kmem_held", "obj_held")])
+# What a cgroup tells upwards: its events with those below it, and how much of its usage is protected.
+upward_dtype = np.dtype(
+    [(name, np.int64) for name in ("ev_max", "ev_oom", "memory_min", "memory_low", "min_told", "low_told")]
+)
 socket_dtype = np.dtype(
     [
         (name, np.int64)
@@ -96,6 +104,11 @@ State = namedtuple(
         "total",  # int64 [kind of total]
         "socket",  # socket_dtype [sockets]
         "proto",  # proto_dtype [1]
+        "kmem",  # int64 [cpu, memcg]: MEMCG_KMEM, signed; this and the next four are empty where kernel_pages are not
+        "obj_stock",  # obj_stock_dtype [cpu]; objcg -1 = nothing cached
+        "objcg",  # objcg_dtype [memcgs]
+        "slab",  # int64 [memcg, node, 2]: slab bytes told to the statistics, reclaimable and not
+        "upward",  # upward_dtype [memcgs]
         "log",  # step_dtype [rows] or None; row 0 is its header
         "root",  # number of the root memcg or -1
         "legacy",  # 1 = cgroup v1
@@ -135,8 +148,12 @@ WORK = (
 DRAIN_CAUSES = WORK[DRAIN_OTHER_MEMCG : DRAIN_CPU_DEAD + 1]
 
 # --- totals: State.total ---------------------------------------------------------------------------------------------
-TOTAL = ("ret", "reclaim", "oom", "remote_works", "over_high", "high_work", "warn", "underflow")
-RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(len(TOTAL))
+TOTAL = (
+    *("ret", "reclaim", "oom", "remote_works", "over_high", "high_work", "warn", "underflow"),
+    *("handle_high", "obj_add", "obj_xchg", "protection_add", "protection_xchg", "halt"),
+)
+RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(8)
+HANDLE_HIGH, OBJ_ADD, OBJ_XCHG, PROTECTION_ADD, PROTECTION_XCHG, HALT = range(8, len(TOTAL))  # HALT: stop, please
 
 # --- operations ------------------------------------------------------------------------------------------------------
 OPS = (
@@ -159,6 +176,12 @@ OPS = (
     "sk_free_receive",
     "sk_mem_reclaim",
     "sk_mem_reclaim_partial",
+    "kmem_charge",
+    "kmem_uncharge",
+    "obj_charge",
+    "obj_uncharge",
+    "slab_alloc",
+    "slab_free",
 )
 (
     CHARGE_SKMEM,
@@ -180,6 +203,12 @@ OPS = (
     SK_FREE_RECEIVE,
     SK_MEM_RECLAIM,
     SK_MEM_RECLAIM_PARTIAL,
+    KMEM_CHARGE,
+    KMEM_UNCHARGE,
+    OBJ_CHARGE,
+    OBJ_UNCHARGE,
+    SLAB_ALLOC,
+    SLAB_FREE,
 ) = range(len(OPS))
 op_dtype = np.dtype(
     [
@@ -187,15 +216,23 @@ op_dtype = np.dtype(
         ("ctx", np.uint8),  # TASK, or SOFTIRQ and flags
         ("cpu", np.uint16),
         ("memcg", np.int32),  # for sk_ operations: the socket
-        ("nr", np.int64),  # pages; for sk_ operations bytes; -1 = max for the limits
+        ("nr", np.int64),  # pages; for sk_ and obj_ operations bytes, for slab_ see slab_nr; -1 = max for the limits
     ]
 )
 
-# Context of an operation. A task may sleep (GFP_KERNEL), softirq may not (GFP_NOWAIT).
-TASK, SOFTIRQ, NORETRY, NOFAIL, DYING, IN_OOM = 0, 1, 2, 4, 8, 16
+# Context of an operation: flags to be added up. A task may sleep unless it says NOWAIT or ATOMIC; softirq may not, and
+# without either flag it passes what sockets pass there: NOWAIT in v4.13, ATOMIC in v6.1. v4.13 knows no difference.
+TASK, SOFTIRQ, NORETRY, NOFAIL, DYING, IN_OOM, RETRY_MAYFAIL, NOWAIT, ATOMIC = 0, 1, 2, 4, 8, 16, 32, 64, 128
 CONTEXTS = {"task": TASK, "softirq": SOFTIRQ}
+CONTEXT_MAX = 255
+
+
+def slab_nr(nr_bytes, *, node=0, reclaimable=False):
+    """The ``nr`` of ``slab_alloc`` and ``slab_free``: bytes, NUMA node (0 or 1) and kind of slab in one number."""
+    return nr_bytes | node << 32 | (not reclaimable) << 33
+
 
 SEND, RECEIVE = codes(("send", "receive"))  # what a socket schedules memory for
 
 # Why a replay stopped.
-BAD_OP, BAD_CPU, BAD_MEMCG, BAD_NR, BAD_ROOT, BAD_UNDERFLOW, BAD_SOCKET, BAD_FORWARD = range(1, 9)
+BAD_OP, BAD_CPU, BAD_MEMCG, BAD_NR, BAD_ROOT, BAD_UNDERFLOW, BAD_SOCKET, BAD_FORWARD, BAD_KERNEL = range(1, 10)

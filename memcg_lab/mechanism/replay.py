@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from .._jit import function, kernel
+from .._jit import CHECKED, function, kernel
+from .operations import bind_kernel_op
 from .page_counter import page_counter_limit
 from .records import (
     BAD_CPU,
     BAD_FORWARD,
+    BAD_KERNEL,
     BAD_MEMCG,
     BAD_NR,
     BAD_OP,
@@ -16,9 +18,9 @@ from .records import (
     CANCEL_CHARGE,
     CPU_DEAD,
     DRAIN_ALL,
-    DRAIN_CPU_DEAD,
     DRAIN_LOCAL,
     DRAIN_LOCAL_CALL,
+    HALT,
     NR_BYTES_MAX,
     NR_PAGES_MAX,
     PAGE_COUNTER_MAX,
@@ -37,10 +39,17 @@ from .records import (
     SK_QUEUE_SEND,
     SK_RMEM_SCHEDULE,
     SK_WMEM_SCHEDULE,
+    SLAB_FREE,
     UNCHARGE_SKMEM,
     UNDERFLOW,
 )
 from .steps import STEP_RETURN, begin, step
+
+
+@function
+def no_kernel_pages(st, code, cpu, memcg, ctx, nr, refuse):
+    """Stands in where kernel pages do not go through the stock."""
+    return np.int64(0), BAD_KERNEL, 0
 
 
 @function
@@ -106,7 +115,7 @@ def bind_socket_op(sock):
     return socket_op
 
 
-def bind_replay(name, key, memcontrol, operations, sock=None):
+def bind_replay(name, memcontrol, operations, sock=None):
     """Compile the replay loop for one policy, with the socket layer or, compiled sooner, without it.
 
     Returns ``replay(st, ops, refuse)``, which executes operations until the end or until one is not allowed, and
@@ -115,7 +124,8 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
     """
     page_op = operations.page_op
     drain_local, drain_all = memcontrol.drain_local, memcontrol.drain_all
-    set_max, set_high = memcontrol.set_max, memcontrol.set_high
+    cpu_dead, set_max, set_high = memcontrol.cpu_dead, memcontrol.set_max, memcontrol.set_high
+    kernel_op = no_kernel_pages if memcontrol.kernel_pages is None else bind_kernel_op(memcontrol.kernel_pages)
     socket_op = no_sockets if sock is None else bind_socket_op(sock)
 
     @function
@@ -125,7 +135,7 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
             drain_local(st, cpu, DRAIN_LOCAL_CALL)
             return 0, 0, 0
         if code == CPU_DEAD:
-            drain_local(st, cpu, DRAIN_CPU_DEAD)
+            cpu_dead(st, cpu)
             return 0, 0, 0
         if memcg < 0 or memcg >= st.memcg.size:
             return 0, BAD_MEMCG, st.memcg.size
@@ -151,6 +161,8 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
             code, ctx, cpu = np.int64(op.op), np.int64(op.ctx), np.int64(op.cpu)
             memcg, nr = np.int64(op.memcg), np.int64(op.nr)
             begin(st.log, k)
+            if CHECKED and st.total[HALT]:
+                raise IndexError("interrupted")
             if cpu >= st.work.shape[0]:
                 return k, BAD_CPU, st.work.shape[0]
             if code <= CANCEL_CHARGE:
@@ -165,6 +177,8 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
                 ret, reason, allowed = memcg_op(st, code, cpu, memcg, ctx, nr)
             elif code <= SK_MEM_RECLAIM_PARTIAL:
                 ret, reason, allowed = socket_op(st, code, cpu, memcg, ctx, nr, refuse)
+            elif code <= SLAB_FREE:
+                ret, reason, allowed = kernel_op(st, code, cpu, memcg, ctx, nr, refuse)
             else:
                 return k, BAD_OP, code
             if reason:
@@ -173,4 +187,4 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
             st.total[RET] = ret
         return ops.size, 0, 0
 
-    return kernel(name, key)(replay)
+    return kernel(name)(replay)

@@ -10,6 +10,7 @@ Kernel: ``include/net/sock.h`` and ``net/core/sock.c``, v4.13. A quantum and a p
 from collections import namedtuple
 
 from .._jit import function, inline
+from .page_counter import above
 from .records import RECEIVE, SEND, SK_MEM_QUANTUM, SK_RECLAIM_CHUNK, SK_RECLAIM_THRESHOLD, SOCK_MIN_SNDBUF
 from .steps import STEP_FORWARD, STEP_PROTO_ADD, STEP_PROTO_SUB, STEP_PROTO_UNDO, step
 
@@ -71,7 +72,7 @@ def sk_under_memory_pressure(st, sk):
     while memcg >= 0:
         if st.memcg[memcg].socket_pressure:
             return True
-        memcg = st.counter[memcg].parent
+        memcg = above(st, memcg)
     return st.proto[0].under_pressure != 0
 
 

@@ -96,6 +96,58 @@ STEPS = (
         False,
         "socket.forward_alloc",
     ),
+    Step(
+        "obj_cgroup_charge_pages",
+        "count the pages as kernel memory on this CPU",
+        "MEMCG_KMEM of memcg",
+        "own",
+        False,
+        "kmem",
+    ),
+    Step(
+        "obj_cgroup_uncharge_pages",
+        "take the pages off this CPU's kernel memory",
+        "MEMCG_KMEM of memcg",
+        "own",
+        False,
+        "kmem",
+    ),
+    Step(
+        "obj_stock", "bytes charged in advance for objects", "object stock of CPU", "own", False, "obj_stock.nr_bytes"
+    ),
+    Step("obj_stock", "whose bytes they are", "owner of the object stock of CPU", "own", False, "obj_stock.objcg"),
+    Step(
+        "drain_obj_stock",
+        "leave the rest of a page for other CPUs",
+        "nr_charged_bytes of objcg",
+        "shared",
+        True,
+        "objcg.nr_charged_bytes",
+    ),
+    Step(
+        "refill_obj_stock",
+        "pick up what other CPUs left",
+        "nr_charged_bytes of objcg",
+        "shared",
+        True,
+        "objcg.nr_charged_bytes",
+    ),
+    Step(
+        "propagate_protected_usage",
+        "tell the parent what memory.min protects",
+        "protected by min, of memcg",
+        "shared",
+        True,
+        "upward.min_told",
+    ),
+    Step(
+        "propagate_protected_usage",
+        "tell the parent what memory.low protects",
+        "protected by low, of memcg",
+        "shared",
+        True,
+        "upward.low_told",
+    ),
     Step("return", "what the caller gets", "the caller", "none", False, ""),
 )
 (
@@ -126,6 +178,14 @@ STEPS = (
     STEP_PROTO_UNDO,
     STEP_PROTO_SUB,
     STEP_FORWARD,
+    STEP_KMEM_ADD,
+    STEP_KMEM_SUB,
+    STEP_OBJ_BYTES,
+    STEP_OBJ_OWNER,
+    STEP_CHARGED_BYTES_ADD,
+    STEP_CHARGED_BYTES_TAKE,
+    STEP_MIN_TOLD,
+    STEP_LOW_TOLD,
     STEP_RETURN,
 ) = codes(STEPS)
 

@@ -4,9 +4,10 @@ Kernel: ``refill_stock``, ``drain_stock`` in ``mm/memcontrol.c``, v6.1.
 """
 
 from .._jit import inline
+from .page_counter_v6_1 import uncharge_v6_1
 from .records import DRAIN_CAP, DRAIN_OTHER_MEMCG, PAGES_DRAINED
 from .steps import STEP_DRAIN, STEP_DRAIN_OWNER, STEP_REFILL, STEP_REFILL_OWNER, step
-from .stock_v4_13 import css_get_many, css_put_many, uncharge_counters
+from .stock_v4_13 import css_get_many, css_put_many
 
 
 @inline
@@ -16,7 +17,7 @@ def drain_stock_v6_1(st, cpu, slot, cause):
     memcg = stock.memcg
     nr_pages = stock.nr_pages
     if nr_pages != 0:
-        uncharge_counters(st, cpu, memcg, nr_pages)
+        uncharge_v6_1(st, cpu, memcg, nr_pages)
         stock.nr_pages = 0
         step(st.log, cpu, STEP_DRAIN, cpu, nr_pages, stock.nr_pages, slot=slot)
         st.work[cpu, cause] += 1

@@ -360,7 +360,7 @@ def sensitivity(hosts, *, measured=2.13, ops_wanted=10_000, progress=None):
 
 
 def one_socket(topology):
-    """The same machine with one of its sockets; a listing may come from either."""
+    """One socket of a machine; a listing may come from it or from the whole machine."""
     return replace(topology, name=f"one socket of {topology.name}", sockets=1)
 
 

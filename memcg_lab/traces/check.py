@@ -12,22 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .. import _jit
 from ..checks import whole_number
 from ..mechanism.policy import BATCH_MAX, POLICIES, Policy
-from ..mechanism.records import DRAIN_LOCAL_CALL
-from ..mechanism.steps import STEP_DRAIN, STEP_DRAIN_OWNER, step_dtype
-from ..mechanism.stock_v4_13 import refill_stock
-from ..mechanism.stock_v4_14 import refill_stock_capped
-from ..mechanism.stock_v6_1 import refill_stock_v6_1, refill_stock_v6_1_capped
-from ..system import System
+from ..system import Stock
+from .predict import predictions
+from .rows import with_progress
 from .text import read_rows
-
-CONSUME, REFILL, DRAIN = range(3)
-SEEN = {"cons": CONSUME, "refill": REFILL, "drain": DRAIN}  # events that show the stock of a CPU
-DRAINS = 2  # most drains of one refill: another cgroup's pages, then the new ones by the cap
-IN_USE = 1 << 40  # pages each counter holds when the trace begins, so that nothing goes below zero
-PROGRESS = 200_000  # rows from which a progress bar is shown
 
 # Bundled recordings that a right model gets wrong somewhere, by the first digits of the file's sha256.
 KNOWN = {
@@ -39,10 +29,8 @@ KNOWN = {
 
 Finding = namedtuple("Finding", "line kind text")
 
-uncapped = {
-    refill_stock_capped: refill_stock,
-    refill_stock_v6_1_capped: refill_stock_v6_1,
-}
+Walk = namedtuple("Walk", "stock counter predicted")
+Walk.__doc__ = "What :func:`walk_trace` found; each field has one entry a row of the trace."
 
 
 @dataclass
@@ -51,8 +39,9 @@ class Verdict:
 
     Attributes
     ----------
+    policy : Policy
     events : int
-        What could be predicted: each look at a stock but the first of a CPU, each charge to a counter, each drain.
+        What could be predicted: each look at a slot but the first, each charge to a counter, each drain.
     predicted : int
         How many of them were.
     findings : list of Finding
@@ -88,7 +77,7 @@ def trace_policy(name, batch=None, cap=True):
     batch : int, optional
         Pages.
     cap : bool
-        False takes the first hunk of 475d048 away.
+        False takes the first hunk of 475d048 away, where the policy has it.
 
     Returns
     -------
@@ -109,8 +98,8 @@ def trace_policy(name, batch=None, cap=True):
     policy = POLICIES[name]
     if batch is not None and whole_number("batch", batch, 1, BATCH_MAX) != policy.batch:
         policy = policy.with_rules(f"{policy.name}, batch {batch}", batch=batch)
-    if not cap and policy.refill in uncapped:
-        policy = policy.with_rules(f"{policy.name}, no cap", refill=uncapped[policy.refill])
+    if not cap and policy.uncapped is not None:
+        policy = policy.with_rules(f"{policy.name}, no cap", refill=policy.uncapped, uncapped=None)
     return policy
 
 
@@ -122,7 +111,7 @@ def check_trace(rows, policy):
     rows : list of Row
         From :func:`memcg_lab.traces.text.read_rows`.
     policy : Policy
-        With one slot.
+        With several slots, a row shows the slot it names, or else that of its CPU which holds ``cached``.
 
     Returns
     -------
@@ -131,7 +120,7 @@ def check_trace(rows, policy):
     Raises
     ------
     ValueError
-        If the trace shows no stock, so that nothing can be predicted, or the policy has more than one slot.
+        If the trace shows no stock, so that nothing can be predicted, or a rule of the policy fails.
 
     Notes
     -----
@@ -144,21 +133,14 @@ def check_trace(rows, policy):
     >>> print(check_trace(read_rows(data_path("kernel_traces/ab_post.csv.xz")), V6_1))
     events 3878 predicted 3878 wrong 0 missing 0 extra 0
     """
-    if policy.slots != 1:
-        raise ValueError(f"{policy.name} has {policy.slots} slots; a trace shows one.")
-    shown = [k for k, row in enumerate(rows) if row.ev in SEEN and row.avail >= 0]
-    if not shown:
+    predicted = predictions(rows, policy)
+    if not predicted:
         raise ValueError("this trace shows no stock (no cons, refill or drain with avail); trace what-if can use it.")
     verdict = Verdict(policy)
-    follower = _Follower(rows, policy, verdict, _follow(rows, shown, policy))
-    sequence = enumerate(rows)
-    if len(rows) > PROGRESS:
-        from tqdm import tqdm
-
-        sequence = tqdm(sequence, total=len(rows), unit=" events", disable=None)
-    for k, row in sequence:
-        follower.see(k, row)
-    follower.end()
+    matcher = _Matcher(policy.batch, verdict, predicted)
+    for k, row in enumerate(with_progress(rows, len(rows), " events")):
+        matcher.see(k, row)
+    matcher.end()
     verdict.findings.sort(key=lambda finding: finding.line)
     return verdict
 
@@ -212,27 +194,46 @@ def digest(path):
 def walk_trace(rows, policy):
     """What a policy says after each row of a trace, for those who want to look.
 
+    Parameters
+    ----------
+    rows : list of Row
+        At least one.
+    policy : Policy
+
     Returns
     -------
-    stock : ndarray of int64, shape (rows, cpus)
-        Pages in each CPU's stock after the row; -1 until it was seen. Pages on their way from a stock to the counter
-        are still in it until the row that gives them back.
-    counter : ndarray of int64, shape (rows,)
-        Pages charged to the counters minus pages given back, since the recording began.
-    said : list of (memcg, pages) or None
-        What the stock of the row's CPU was predicted to hold, for rows that show it.
+    Walk
+        stock : ndarray of int64, shape (rows, cpus)
+            Pages in all slots of each CPU after the row; -1 until it was seen. Pages on their way from a stock to the
+            counter are still in it until the row that gives them back.
+        counter : ndarray of int64, shape (rows,)
+            Pages charged to the counters minus pages given back, since the recording began.
+        predicted : list of Stock or None
+            What the slot that the row shows was predicted to hold, memcg 0 if nothing; None for rows that show none
+            and for a slot never seen before.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, or a rule of the policy fails.
+
+    Examples
+    --------
+    >>> from memcg_lab import V6_1, data_path
+    >>> walk = walk_trace(read_rows(data_path("kernel_traces/t61b.csv.xz")), V6_1)
+    >>> walk.stock[-1], walk.predicted[1]
+    (array([59, 54]), None)
     """
-    shown = [k for k, row in enumerate(rows) if row.ev in SEEN and row.avail >= 0]
-    followed = _follow(rows, shown, policy) if shown else {}
+    if not rows:
+        raise ValueError("this trace has no rows.")
+    predicted = predictions(rows, policy)
     stock = np.full((len(rows), max(row.cpu for row in rows) + 1), -1, np.int64)
-    counter, said = np.zeros(len(rows), np.int64), []
+    counter = np.zeros(len(rows), np.int64)
     pages, leaving, charged, last = stock[0].copy(), [0] * stock.shape[1], 0, {}
     for k, row in enumerate(rows):
-        answer = followed.get(k)
-        said.append(None if answer is None or answer[0][0] == -2 else (max(int(answer[0][0]), 0), int(answer[0][1])))
-        if answer is not None:
-            leaving[row.cpu] = sum(int(drained) for _, drained in answer[2] if drained > 0)
-            pages[row.cpu] = answer[3][1] + leaving[row.cpu]
+        if k in predicted:
+            leaving[row.cpu] = sum(drained.nr_pages for drained in predicted[k].drained)
+            pages[row.cpu] = predicted[k].pages + leaving[row.cpu]
         if row.ev == "pctry":
             charged, last[row.pid] = charged + row.nr, row.nr
         elif row.ev == "pctryfail":
@@ -245,92 +246,15 @@ def walk_trace(rows, policy):
         elif row.ev == "pcchg":
             charged += row.nr
         stock[k], counter[k] = pages, charged
-    return stock, counter, said
-
-
-# --- the rules, compiled ---------------------------------------------------------------------------------------------
-def _bind_follow(policy):
-    consume, refill, drain = (_jit.inline(rule) for rule in (policy.consume, policy.refill, policy.drain))
-
-    def follow(st, batch, kind, cpu, memcg, nr, cached, avail, known, said, hit, drained, left):
-        """Replay what touches the stocks; the state before each event, whether it hit, and what it drained.
-
-        A stock that was never seen is taken as it is shown; one that is not as predicted is set right.
-        """
-        for k in range(kind.size):
-            c = cpu[k]
-            stock = st.stock[c, 0]
-            if not known[c]:
-                known[c] = True
-                said[k, 0] = -2  # nothing was predicted
-            else:
-                said[k, 0] = stock.memcg
-                said[k, 1] = stock.nr_pages
-            stock.memcg = cached[k]
-            stock.nr_pages = avail[k]
-            st.log[0].before = 0
-            if kind[k] == CONSUME:
-                hit[k] = consume(st, batch, c, memcg[k], nr[k])
-            elif kind[k] == REFILL:
-                refill(st, batch, drain, c, memcg[k], nr[k])
-            else:
-                drain(st, c, 0, DRAIN_LOCAL_CALL)
-            left[k, 0] = stock.memcg
-            left[k, 1] = stock.nr_pages
-            found = 0
-            pages = 0
-            for row in range(1, st.log[0].before + 1):
-                step = st.log[row]
-                if step.step == STEP_DRAIN:
-                    pages = step.before
-                elif step.step == STEP_DRAIN_OWNER and pages > 0:
-                    drained[k, found, 0] = step.before
-                    drained[k, found, 1] = pages
-                    pages = 0
-                    found += 1
-
-    key = " ".join(f"{rule.__module__}.{rule.__qualname__}" for rule in (policy.consume, policy.refill, policy.drain))
-    packaged = all(_jit.is_packaged(rule) for rule in (policy.consume, policy.refill, policy.drain))
-    key = f"follow {key}" if packaged else None
-    return _jit.kernel(_jit.symbol("follow", key), key)(follow)
-
-
-def _follow(rows, shown, policy):
-    """(state said before, hit, drained, state after) of each row that shows a stock, by its number in the trace."""
-    column = {name: np.array([getattr(rows[k], name) for k in shown], np.int64) for name in _COLUMNS}
-    memcgs = max(max(row.memcg, row.cached) for row in rows)
-    cpus = max(row.cpu for row in rows) + 1
-    system = System([-1] * (max(memcgs, 0) + 1), cpus=cpus, policy=policy, root=0)
-    state = system.mechanism_state(np.zeros(64, step_dtype))
-    state.counter["count"][:] = IN_USE
-    n = len(shown)
-    said, hit = np.zeros((n, 2), np.int64), np.zeros(n, np.bool_)
-    drained = np.zeros((n, DRAINS + 1, 2), np.int64)
-    kind = np.array([SEEN[rows[k].ev] for k in shown], np.int64)
-    cached = np.where(column["cached"] <= 0, -1, column["cached"])
-    arguments = (state, policy.batch, kind, column["cpu"], column["memcg"], column["nr"], cached, column["avail"])
-    left = np.zeros((n, 2), np.int64)
-    arguments += (np.zeros(cpus, np.bool_), said, hit, drained, left)
-    kernel = _bound(policy.consume, policy.refill, policy.drain)
-    _jit.announce(kernel, f"the follower of {policy.name}", arguments)
-    kernel(*arguments)
-    return {k: (said[i], bool(hit[i]), drained[i], left[i]) for i, k in enumerate(shown)}
-
-
-_COLUMNS = ("cpu", "memcg", "nr", "cached", "avail")
-_kernels = {}
-
-
-def _bound(consume, refill, drain):
-    key = consume, refill, drain
-    if key not in _kernels:
-        _kernels[key] = _bind_follow(Policy("follow", consume=consume, refill=refill, drain=drain))
-    return _kernels[key]
+    return Walk(stock, counter, [predicted[k].stock if k in predicted else None for k in range(len(rows))])
 
 
 # --- who waits for what ----------------------------------------------------------------------------------------------
 LOOK, COUNT, TRIED = range(3)
 NESTED = 8  # charges of one task that may be under way at once: interrupts nest a few deep
+
+
+_Drain = namedtuple("_Drain", "line memcg pages")
 
 
 @dataclass
@@ -345,17 +269,17 @@ class _Charge:
     refused: bool = False  # then another attempt may come or not: that is for reclaim to decide
 
 
-class _Follower:
+class _Matcher:
     """Matches what the rules say with what the trace shows, charge by charge.
 
     Charges of one task nest, because an interrupt may charge in the middle of another charge; so each task has a stack
     of them. A task may go on on another CPU; the idle task is another one on each CPU.
     """
 
-    def __init__(self, rows, policy, verdict, followed):
-        self.rows, self.batch, self.verdict, self.followed = rows, policy.batch, verdict, followed
+    def __init__(self, batch, verdict, predicted):
+        self.batch, self.verdict, self.predicted = batch, verdict, predicted
         self.charges = {}  # task -> stack of charges
-        self.drains = {}  # cpu -> drains that must come next: (memcg, pages, line)
+        self.drains = {}  # cpu -> drains that must come next
 
     def see(self, k, row):
         handler = _HANDLERS.get(row.ev)
@@ -372,11 +296,11 @@ class _Follower:
         stack.append(charge)
 
     def consume(self, k, row):
-        if k not in self.followed:
+        if k not in self.predicted:
             return
         self.compare(k, row)
         charge = self.find(row, LOOK)
-        if self.followed[k][1]:
+        if self.predicted[k].hit:
             if charge is not None:
                 self.stack(row).remove(charge)
         elif charge is not None:
@@ -396,13 +320,13 @@ class _Follower:
                 self.stack(row).remove(charge)
                 if charge.batch - charge.nr != row.nr:
                     self.wrong(row, f"{row.nr} pages are left of a batch, not {charge.batch - charge.nr}")
-        if k in self.followed:
+        if k in self.predicted:
             self.expect_no_drain(row.cpu)
             self.compare(k, row)
             self.expect_drains(k, row)
 
     def drain(self, k, row):
-        if k in self.followed:
+        if k in self.predicted:
             self.expect_no_drain(row.cpu)
             self.compare(k, row)
             self.expect_drains(k, row)
@@ -440,12 +364,13 @@ class _Follower:
         if not waiting:
             self.find_extra(row, f"{row.nr} pages of memcg {row.memcg} are drained")
             return
-        memcg, pages, _ = waiting.popleft()
+        drain = waiting.popleft()
         self.verdict.events += 1
-        if (memcg, pages) == (row.memcg, row.nr):
+        if (drain.memcg, drain.pages) == (row.memcg, row.nr):
             self.verdict.predicted += 1
         else:
-            self.wrong(row, f"{row.nr} pages of memcg {row.memcg} are drained, not {pages} of memcg {memcg}")
+            shown = f"{row.nr} pages of memcg {row.memcg}"
+            self.wrong(row, f"{shown} are drained, not {drain.pages} of memcg {drain.memcg}")
 
     # --- helpers ------------------------------------------------------------------------------------------------------
     def stack(self, row):
@@ -457,29 +382,27 @@ class _Follower:
         return next(same, None)
 
     def compare(self, k, row):
-        memcg, pages = (int(value) for value in self.followed[k][0])
-        if memcg == -2:
+        stock = self.predicted[k].stock
+        if stock is None:
             return
         self.verdict.events += 1
-        said = (max(memcg, 0), pages)
-        if said == (max(row.cached, 0), row.avail):
+        if stock == Stock(max(row.cached, 0), row.avail):
             self.verdict.predicted += 1
         else:
             shown = f"{row.avail} pages of memcg {row.cached}"
-            self.wrong(row, f"the stock of CPU {row.cpu} holds {shown}, not {said[1]} of memcg {said[0]}")
+            self.wrong(row, f"the stock of CPU {row.cpu} holds {shown}, not {stock.nr_pages} of memcg {stock.memcg}")
 
     def expect_drains(self, k, row):
         waiting = self.drains.setdefault(row.cpu, deque())
-        for memcg, pages in self.followed[k][2]:
-            if pages:
-                waiting.append((int(memcg), int(pages), row.line))
+        for drained in self.predicted[k].drained:
+            waiting.append(_Drain(row.line, drained.memcg, drained.nr_pages))
 
     def expect_no_drain(self, cpu):
         """A drain follows at once; what did not come before the stock is touched again is missing."""
         waiting = self.drains.get(cpu)
         while waiting:
-            memcg, pages, line = waiting.popleft()
-            self.missing(line, f"a drain of {pages} pages of memcg {memcg} on CPU {cpu}")
+            drain = waiting.popleft()
+            self.missing(drain.line, f"a drain of {drain.pages} pages of memcg {drain.memcg} on CPU {cpu}")
 
     def settle(self, stack):
         """Charges that must not go on, because they were served or gave up, leave the stack in the end."""
@@ -518,11 +441,11 @@ class _Follower:
 
 
 _HANDLERS = {
-    "try": _Follower.try_charge,
-    "cons": _Follower.consume,
-    "refill": _Follower.refill,
-    "drain": _Follower.drain,
-    "pctry": _Follower.page_counter_try_charge,
-    "pctryfail": _Follower.refused,
-    "pcunc": _Follower.page_counter_uncharge,
+    "try": _Matcher.try_charge,
+    "cons": _Matcher.consume,
+    "refill": _Matcher.refill,
+    "drain": _Matcher.drain,
+    "pctry": _Matcher.page_counter_try_charge,
+    "pctryfail": _Matcher.refused,
+    "pcunc": _Matcher.page_counter_uncharge,
 }

@@ -1,6 +1,5 @@
 """Trace files as rows: the csv of the kernel lab and of the bpftrace scripts, raw ftrace text, and perf script."""
 
-import collections
 import csv
 import gzip
 import io
@@ -9,32 +8,24 @@ import pathlib
 import re
 import zlib
 
-from ..kernel_lab.probes import Symbols
-from ..kernel_lab.recorder import COLUMNS, parsed_events, rows_of_events
+from ..mechanism.policy import SLOTS_MAX
+from ..mechanism.records import NR_PAGES_MAX
+from ..system import CPUS_MAX, MEMCGS_MAX
+from .ftrace import parsed_events, rows_of_events
+from .rows import COLUMNS, EVENTS, Row, SlotRow, with_progress
+from .symbols import Callers, Symbols
 
-Row = collections.namedtuple("Row", ("line", *COLUMNS))
-Row.__doc__ = """One event: ``line`` of its file, then the columns of the csv. Unknown numbers are -1.
-
-cpu, t_us, pid, softirq: int. ev: str. memcg, cached: small integers, 0 = none. nr, avail: pages. cause: str.
-"""
-
-EVENTS = {
-    "chg": "memcg nr",
-    "unc": "memcg nr",
-    "try": "memcg nr",
-    "cons": "memcg nr cached avail",
-    "refill": "memcg nr",
-    "drain": "cached avail",
-    "pctry": "memcg nr",
-    "pctryfail": "",
-    "pcunc": "memcg nr",
-    "pcchg": "memcg nr",
-    "dall": "",
-    "dloc": "",
+LIMITS = {
+    "cpu": CPUS_MAX - 1,
+    "softirq": 1,
+    "memcg": MEMCGS_MAX - 1,
+    "nr": NR_PAGES_MAX,
+    "cached": MEMCGS_MAX - 1,
+    "avail": NR_PAGES_MAX,
+    "slot": SLOTS_MAX - 1,
 }
-LIMITS = {"cpu": 65_535, "softirq": 1, "nr": 2**31 - 1, "avail": 2**31 - 1}
 LARGEST = 2**53
-PROGRESS = 200_000  # rows from which a progress bar is shown
+KINDS = {kind._fields[1:]: kind for kind in (Row, SlotRow)}  # by the header of the csv
 
 _PERF = re.compile(  # comm pid [cpu] (flags) seconds.micros: group:name: (address) arguments
     r"^\s*\S.*?\s+(-?\d+)(?:/\d+)?\s+\[(\d+)\]\s+(?:\S{4,6}\s+)?(\d+\.\d{6})\d*:\s+\w+:(\w+):\s+\(.*?\)\s*(.*)$"
@@ -47,15 +38,15 @@ def read_rows(path, symbols=None):
     Parameters
     ----------
     path : str or Path
-        ``.csv`` with the header of the kernel lab, also ``.gz`` or ``.xz``; text of tracefs ``trace`` or
-        ``trace_pipe``; or output of ``perf script``.
+        ``.csv`` with the header of the kernel lab (and ``slot``, for kernels with several), also ``.gz`` or ``.xz``;
+        text of tracefs ``trace`` or ``trace_pipe``; or output of ``perf script``.
     symbols : str or Path, optional
         ``/proc/kallsyms`` of the kernel that was traced, for the two latter. Without it callers are told apart by what
         they do, not by name.
 
     Returns
     -------
-    list of Row
+    list of Row or list of SlotRow
 
     Raises
     ------
@@ -106,24 +97,25 @@ def _text(path):
 
 def _csv_rows(path, text):
     lines = csv.reader(io.StringIO(text))
-    header = [name.strip().lstrip("\ufeff") for name in next(lines)]
-    if header != list(COLUMNS):
-        raise ValueError(f"{path}, line 1: the columns are {','.join(header)}; they must be {','.join(COLUMNS)}.")
-    reader, times = lines, {}
-    if text.count("\n") > PROGRESS:
-        from tqdm import tqdm
+    header = tuple(name.strip().lstrip("\ufeff") for name in next(lines))
+    if header not in KINDS:
+        told = f"the columns are {','.join(header)}; they must be {','.join(COLUMNS)}"
+        raise ValueError(f"{path}, line 1: {told}, and with several slots also slot.")
+    times = {}
+    try:
+        for words in with_progress(lines, text.count("\n"), " rows"):
+            if words:
+                yield _checked(path, _row(path, lines.line_num, words, KINDS[header]), times)
+    except csv.Error as error:  # such as a field of more than 131,072 characters
+        raise ValueError(f"{path}, line {lines.line_num}: {error}.") from None
 
-        lines = tqdm(lines, total=text.count("\n"), unit=" rows", disable=None)
-    for words in lines:
-        if words:
-            yield _checked(path, _row(path, reader.line_num, words), times)
 
-
-def _row(path, number, words):
-    if len(words) != len(COLUMNS):
-        raise ValueError(f"{path}, line {number}: {len(words)} columns; there must be {len(COLUMNS)}.")
+def _row(path, number, words, kind):
+    columns = kind._fields[1:]
+    if len(words) != len(columns):
+        raise ValueError(f"{path}, line {number}: {len(words)} columns; there must be {len(columns)}.")
     values = [number]
-    for name, word in zip(COLUMNS, words):
+    for name, word in zip(columns, words):
         if name in ("ev", "cause"):
             values.append(word)
         elif word == "":
@@ -135,7 +127,7 @@ def _row(path, number, words):
                 f'{path}, line {number}: {name} is "{word[:40]}"; it must be a whole number from 0 to '
                 f"{LIMITS.get(name, LARGEST):,}, or empty."
             )
-    return Row(*values)
+    return kind(*values)
 
 
 def _checked(path, row, times):
@@ -171,16 +163,8 @@ def _kernel_text(path, text, symbols):
             f"{path}, line {first}: neither the csv of the kernel lab nor an event of its probes in ftrace text or "
             "perf script output; see data/kernel_traces/README.md for the probes."
         )
-    numbers = [event.line for event in events]
     times = {}
-    made = zip(numbers, found) if len(numbers) == len(found) else ((k, row) for k, row in enumerate(found, 1))
-    return [_checked(path, _filled(line, row), times) for line, row in made]
-
-
-def _filled(line, row):
-    """A row of the recorder with -1 for numbers that are not known."""
-    words = zip(COLUMNS, row)
-    return Row(line, *(-1 if value == "" and name not in ("ev", "cause") else value for name, value in words))
+    return [_checked(path, row, times) for row in found]
 
 
 def _as_ftrace(line):
@@ -190,35 +174,3 @@ def _as_ftrace(line):
         return line
     pid, cpu, time, name, arguments = match.groups()
     return f" task-{max(int(pid), 0)} [{cpu}] ..... {time}: {name}: (probe) {arguments}"
-
-
-class Callers:
-    """Names for callers without ``/proc/kallsyms``: told apart by what they do.
-
-    Who refills right after the same task charged a counter keeps the rest of a batch. Who uncharges right after the
-    stock of this CPU was touched drains it. The most frequent such caller gets the kernel's name. Who enters a refill
-    or a drain in the middle of a refill is that refill itself. All others are "other".
-    """
-
-    def __init__(self, events):
-        surplus, drains = collections.Counter(), collections.Counter()
-        self._names = {}
-        of_task, of_cpu = {}, {}
-        for event in events:
-            caller = event.fields.get("caller")
-            if event.name == "refill" and of_task.get(event.pid) in ("pctry", "pctryr"):
-                surplus[caller] += 1
-            elif event.name == "pcunc" and of_cpu.get(event.cpu) in ("refill", "refe", "refin", "drain"):
-                drains[caller] += 1
-            elif event.name == "refe" and of_cpu.get(event.cpu) == "refill":
-                self._names[caller] = "refill_stock"
-            elif event.name == "drain" and of_cpu.get(event.cpu) in ("refe", "refin"):
-                self._names.setdefault(caller, "__refill_stock")
-            of_task[event.pid] = of_cpu[event.cpu] = event.name
-        for counted, name in ((surplus, "try_charge_memcg"), (drains, "drain_stock")):
-            for caller, _ in counted.most_common(1):
-                self._names[caller] = name
-
-    def name(self, address):
-        """The kernel's name of a caller, or "other"."""
-        return self._names.get(address, "other")

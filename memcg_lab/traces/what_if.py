@@ -1,5 +1,6 @@
 """What if: the charges and give-backs of a recorded trace, replayed under other policies."""
 
+from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from .text import read_rows
 POINTS = 20_000  # looks at the slack; a shorter trace is looked at after every operation
 LEVELS = 3  # counters from the cgroup to the root: /a/b, as in the bundled recordings
 OURS = ("stock", "mem_cgroup_uncharge_skmem")  # give-backs that other rows of the trace name already
+
+WhatIf = namedtuple("WhatIf", "table slack")
+WhatIf.__doc__ = "What :func:`what_if` found: a table with one row a policy, and pages in stocks over time."
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,14 @@ def what_if(rows, policies, *, levels=LEVELS):
 
     Returns
     -------
-    table : DataFrame
-        One row a policy: batch; stock_hits (percent of the charges); charges and drains at the counters (calls of
-        ``page_counter_try_charge`` and of ``page_counter_uncharge``); atomics (calls times levels); atomics_per_op;
-        slack_mean and slack_max (pages in stocks, over the operations; of a trace with more than 20,000 of them that
-        many are looked at, evenly spread).
-    slack : DataFrame
-        Pages in stocks over time: index ``t_ms``, a column a policy.
+    WhatIf
+        table : DataFrame
+            One row a policy: batch; stock_hits (percent of the charges); charges and drains at the counters (calls of
+            ``page_counter_try_charge`` and of ``page_counter_uncharge``); atomics (calls times levels);
+            atomics_per_op; slack_mean and slack_max (pages in stocks, all slots of all CPUs, over the operations; of
+            a trace with more than 20,000 of them that many are looked at, evenly spread).
+        slack : DataFrame
+            Pages in stocks over time: index ``t_ms``, a column a policy.
 
     Raises
     ------
@@ -135,7 +140,7 @@ def what_if(rows, policies, *, levels=LEVELS):
         pages = [0]
         for begin, end in zip(cuts[:-1], cuts[1:]):
             system.replay(ops[begin:end])
-            pages.append(sum(stock.nr_pages for stock in _stocks(system)))
+            pages.append(int(system.mechanism_state().stock["nr_pages"].sum()))
         work = system.work()
         charges, drains = work.add // 2, work.sub // 2
         asked = int((ops["op"] == CHARGE_SKMEM).sum() + (ops["op"] == TRY_CHARGE).sum())
@@ -148,11 +153,27 @@ def what_if(rows, policies, *, levels=LEVELS):
     columns = ["policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op"]
     table = pd.DataFrame(table, columns=[*columns, "slack_mean", "slack_max"])
     index = pd.Index([0.0, *users.t_us[cuts[1:] - 1] / 1000], name="t_ms")
-    return table, pd.DataFrame(slack, index=index)
+    return WhatIf(table, pd.DataFrame(slack, index=index))
 
 
 def chosen_policies(names, batches=()):
     """The policies of a command line: each name with each batch.
+
+    Parameters
+    ----------
+    names : str
+        Names of ``memcg_lab.POLICIES``, separated by commas.
+    batches : sequence of int, optional
+        Pages.
+
+    Returns
+    -------
+    list of Policy
+
+    Raises
+    ------
+    ValueError
+        If no policy is named, one does not exist, or a batch is out of range.
 
     Examples
     --------
@@ -168,19 +189,34 @@ def chosen_policies(names, batches=()):
 
 
 def print_what_if(path, names, batches=(), levels=LEVELS, kallsyms=None):
-    """Print the table of a what-if; returns what :func:`what_if` does."""
+    """Read a trace, replay it under several policies and print the table.
+
+    Parameters
+    ----------
+    path : path
+    names, batches
+        For :func:`chosen_policies`.
+    levels : int
+    kallsyms : path, optional
+        Names of callers, for raw text.
+
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    ValueError
+        If the file is no trace, or an argument is out of range.
+    """
     rows = read_rows(path, kallsyms)
     users = trace_ops(rows)
-    table, slack = what_if(rows, chosen_policies(names, batches), levels=levels)
+    found = what_if(rows, chosen_policies(names, batches), levels=levels)
     told = ", ".join(f"{who} {count:,}" for who, count in users.counts.items())
     print(f"{len(users.ops):,} operations on {int(users.ops['cpu'].max()) + 1} CPUs ({told})")
-    shown = table.rename(columns={"stock_hits": "hits_%"})
+    shown = found.table.rename(columns={"stock_hits": "hits_%"})
     print(shown.round({"hits_%": 1, "atomics_per_op": 3, "slack_mean": 1}).to_string(index=False))
     print(
         f"Atomics: {levels} levels. Slack: pages in stocks. What a trace cannot tell: how policies change the timing."
     )
-    return table, slack
-
-
-def _stocks(system):
-    return [slot for cpu in system.stock for slot in (cpu if isinstance(cpu, list) else [cpu])]
+    return found

@@ -1,17 +1,11 @@
-"""Puts the tools and the sample notebooks within reach of the notebook tests."""
-
-import pathlib
-import sys
+"""A sample notebook for every test of the notebook tools."""
 
 import pytest
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1] / "tools"), str(HERE)]
+import notebook_samples
 
 
 @pytest.fixture
 def good():
     """Return a notebook with every part of the anatomy and nothing wrong."""
-    import notebook_samples
-
     return notebook_samples.good_notebook()

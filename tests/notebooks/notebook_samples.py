@@ -2,13 +2,10 @@
 
 import base64
 import io
-import pathlib
 
 import nbformat
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+from tools.notebooks import WIDGET_VIEW, normalise
 
 
 def png(bar=20):
@@ -37,6 +34,10 @@ def lab(sentence="A lab: 12 pages in a batch.", bar=30):
     return {"text/plain": sentence, "image/png": png(bar), WIDGET_VIEW: {"model_id": "0" * 32}}
 
 
+def notebook(*cells):
+    return nbformat.v4.new_notebook(cells=list(cells))
+
+
 def result(data, count=1):
     return nbformat.v4.new_output("execute_result", data=dict(data), execution_count=count)
 
@@ -61,12 +62,10 @@ TIMING = ("timing", "nbval-ignore-output")
 
 def good_notebook():
     """A notebook with every part of the anatomy and nothing wrong; file name 01_a_start.ipynb."""
-    from notebooks import normalise
-
     cells = [
         markdown("# 01 · A start\n\n[Contents](01_a_start.ipynb)"),
         markdown(
-            "**You will be able to**\n\n- count atomics\n- say why\n\n"
+            "**You will be able to**\n\n- count atomics;\n- say why\n\n"
             "**Before you start:** nothing.\n\n**Time:** 25 min"
         ),
         code("import math\n\nBATCH = 32"),
@@ -84,4 +83,4 @@ def good_notebook():
             "## Next\n\nThe rest.\n\n## References\n\n- a book"
         ),
     ]
-    return normalise(nbformat.v4.new_notebook(cells=cells))
+    return normalise(notebook(*cells))

@@ -8,13 +8,11 @@ import re
 import nbformat
 import pytest
 
-import links
 import notebook_samples as sample
-import notebooks as tools
+from tools import links, navigation, notebooks
+from tools.faults import faults
+from tools.notebooks import ROOT
 
-pytestmark = pytest.mark.once
-
-ROOT = sample.ROOT
 MAX_FUNCTION_LINES = 12
 # What a reader takes; a question is a prediction or an exercise. It gives 58 minutes for a notebook that took 60.
 WORDS_A_MINUTE, MINUTES_A_CELL, MINUTES_A_QUESTION = 100, 0.75, 1.5
@@ -127,7 +125,7 @@ def checkpoint(nb, path, line):
     ]
     if not asked:
         yield "no checkpoint question with a folded answer (<details><summary>…)"
-    prose = links.without_code(prose_of(nb))
+    prose = links.prose(prose_of(nb))
     if prose.count("<details") != prose.count("</details>"):
         yield "a <details> is not closed"
 
@@ -143,7 +141,7 @@ def prediction_before_run(nb, path, line):
 
 
 def exercise_with_check(nb, path, line):
-    exercises = [cell for _, cell in code_cells(nb) if "exercise" in tools.tags_of(cell)]
+    exercises = [cell for _, cell in code_cells(nb) if "exercise" in notebooks.tags_of(cell)]
     if not any(calls_a("check", cell.source) for cell in exercises):
         yield "no cell tagged exercise that calls check"
 
@@ -190,16 +188,15 @@ def nothing_nbval_cannot_follow(nb, path, line):
 def calm_prose(nb, path, line):
     for i, cell in enumerate(nb.cells):
         if cell.cell_type == "markdown":
-            words = re.sub(r"!\[", "[", links.without_code(cell.source))
-            if "!" in re.sub(r"\$[^$]*\$", "", words):
+            if "!" in re.sub(r"\$[^$]*\$", "", links.prose(cell.source)):
                 yield f"cell {i}: an exclamation mark"
 
 
 def pictures_have_alt(nb, path, line):
-    prose = links.without_code(prose_of(nb))
-    if re.search(r"!\[\s*\]", prose):
+    prose = prose_of(nb)
+    if any(token.type == "image" and not token.content.strip() for token in links.tokens(prose)):
         yield "a picture without alt text"
-    for tag in re.findall(r"<img\b[^>]*>", prose):
+    for tag in re.findall(r"<img\b[^>]*>", "".join(links.html(prose))):
         if not re.search(r"\balt\s*=\s*[\"'][^\"']", tag):
             yield f"a picture without alt text: {tag}"
 
@@ -214,7 +211,7 @@ def headings_in_steps(nb, path, line):
 
 
 def executed(nb, path, line):
-    run = [(i, cell) for i, cell in code_cells(nb) if "skip-execution" not in tools.tags_of(cell)]
+    run = [(i, cell) for i, cell in code_cells(nb) if "skip-execution" not in notebooks.tags_of(cell)]
     for i, cell in run:
         if cell.execution_count is None:
             yield f"cell {i}: not executed"
@@ -226,7 +223,7 @@ def executed(nb, path, line):
 def form_of_file(nb, path, line):
     if (nb.nbformat, nb.nbformat_minor) < (4, 5):
         yield f"format {nb.nbformat}.{nb.nbformat_minor}, older than 4.5"
-    if nb.metadata != {"kernelspec": tools.KERNELSPEC, "language_info": tools.LANGUAGE_INFO}:
+    if nb.metadata != {"kernelspec": notebooks.KERNELSPEC, "language_info": notebooks.LANGUAGE_INFO}:
         yield "metadata are not as refresh writes them"
     ids = [cell.get("id") for cell in nb.cells]
     if None in ids or len(set(ids)) != len(ids):
@@ -234,8 +231,8 @@ def form_of_file(nb, path, line):
 
 
 def sound_file(nb, path, line):
-    """Errors, stderr, tags, reasons, traces of a machine, size: the rules of tools/notebooks.py."""
-    yield from tools.faults(nb, json.dumps(nb, ensure_ascii=False))
+    """Errors, stderr, tags, reasons, traces of a machine, size: the rules of tools/faults.py."""
+    yield from faults(nb, json.dumps(nb, ensure_ascii=False))
 
 
 RULES = (
@@ -265,7 +262,7 @@ def faults_of(nb, path, line, rules=RULES):
 
 
 def course():
-    return tools.roster(ROOT)
+    return notebooks.roster(ROOT)
 
 
 def test_the_course_has_notebooks():
@@ -281,9 +278,9 @@ def test_every_notebook_is_named_with_two_digits_and_its_own_number():
 
 @pytest.mark.parametrize("path", course(), ids=lambda path: path.stem)
 def test_a_notebook_has_the_anatomy(path):
-    loaded = {p: nbformat.v4.reads_json(tools.read_raw(p)) for p in course()}  # ids not mended
-    names = [(p, tools.title_of(nb, p)) for p, nb in loaded.items()]
-    line = tools.nav_line(course().index(path), names)
+    loaded = {p: nbformat.v4.reads_json(notebooks.read_raw(p)) for p in course()}  # ids not mended
+    names = [(p, navigation.title_of(nb, p)) for p, nb in loaded.items()]
+    line = navigation.nav_line(course().index(path), names)
     assert faults_of(loaded[path], path, line) == []
 
 
@@ -308,7 +305,7 @@ def replace(old, new):
 def with_code(source, *outputs, **options):
     def change(nb):
         nb.cells.insert(6, sample.code(source, *outputs, **options))
-        tools.normalise(nb)
+        notebooks.normalise(nb)
 
     return change
 

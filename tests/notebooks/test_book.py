@@ -1,0 +1,99 @@
+"""The book is readable, stands alone, and what would spoil it is seen."""
+
+import shutil
+
+import pytest
+
+import notebook_samples as sample
+from tools import book
+
+HARMLESS_SCRIPT = "data:text/javascript,planted"
+
+
+def bound(root, *cells, builder="html"):
+    """Build a book of one notebook, already executed, in ``root``."""
+    nb = sample.good_notebook()
+    nb.cells += cells
+    return book.build(root, {root / "notebooks" / "01_a_start.ipynb": nb}, builder)
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """Return a project whose book was built without a complaint."""
+    root = tmp_path_factory.mktemp("shelf")
+    for name, text in (
+        ("data/README.md", "# Data\n\n## Where it is from\n\nHere.\n"),
+        ("README.md", "# lab\n\nA lead.\n\n## More\n\n[data](data/README.md) [folder](data/) [gone](gone.md)\n"),
+    ):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    more = sample.markdown("See [data](../data/README.md#Where-it-is-from) and $$\\frac{n}{32}$$")
+    script = sample.result({"text/plain": "x", "text/html": f'<script src="{HARMLESS_SCRIPT}"></script>'})
+    assert bound(root, more, sample.code("f()", script)) == 0
+    return root
+
+
+def test_the_book_is_readable_and_stands_alone(shelf):
+    built = shelf / "build" / "book"
+    page = (built / "notebooks" / "01_a_start.html").read_text(encoding="utf-8")
+    assert 'alt="Bar chart: the root takes 621."' in page
+    assert 'alt="A lab: 12 pages in a batch."' in page  # the lab shows its static picture
+    assert "<summary>Answer</summary>" in page
+    assert "<mfrac>" in page  # formulas without a script
+    assert "data/README.html#where-it-is-from" in page
+    index = (built / "index.html").read_text(encoding="utf-8")
+    for words in ("A lead.", "count atomics; say why", "25"):
+        assert words in index
+
+
+def test_a_foreign_request_in_the_book_is_caught(shelf, tmp_path, capfd):
+    built = shutil.copytree(shelf / "build" / "book", tmp_path / "book")
+    page = built / "notebooks" / "01_a_start.html"
+    text = page.read_text(encoding="utf-8")
+    assert HARMLESS_SCRIPT in text
+    page.write_text(text.replace(HARMLESS_SCRIPT, "https://cdn.example.org/a.js"), encoding="utf-8")
+    assert book.judged(built) == 1
+    assert "01_a_start.html: loads https://cdn.example.org/a.js" in capfd.readouterr().err
+
+
+def test_a_warning_stops_the_book(tmp_path, capfd):
+    assert bound(tmp_path, sample.markdown("```{no-such-directive}\n```"), builder="dummy") != 0
+    assert "no-such-directive" in capfd.readouterr().err
+
+
+FOREIGN = [
+    '<script src="https://cdn.example.org/a.js"></script>',
+    '<link rel="stylesheet" href="//fonts.example.org/f.css">',
+    '<link rel="preconnect" href="https://fonts.example.org">',
+    '<img alt="x" src="http://example.org/a.png">',
+    '<img alt="x" src="data:," srcset="https://example.org/a.png 2x">',
+    '<iframe src="https://example.org"></iframe>',
+    '<p style="background: url(https://example.org/a.png)">x</p>',
+    '<style>@import "https://example.org/a.css";</style>',
+]
+HARMLESS = [
+    '<a href="https://example.org">a link is followed by a reader only</a>',
+    '<link rel="canonical" href="https://example.org/page">',
+    '<img alt="" src="data:image/png;base64,AAAA">',
+    '<svg xmlns="http://www.w3.org/2000/svg"></svg>',
+]
+
+
+@pytest.mark.parametrize(("markup", "clean"), [(m, False) for m in FOREIGN] + [(m, True) for m in HARMLESS])
+def test_what_a_page_loads_is_seen(tmp_path, markup, clean):
+    (tmp_path / "page.html").write_text(markup, encoding="utf-8")
+    assert (book.page_faults(tmp_path) == []) is clean
+
+
+@pytest.mark.parametrize(
+    "markup",
+    ['<a href="gone.html">x</a>', '<img alt="x" src="gone.png">', '<img src="data:,">', '<a href="../x">x</a>'],
+)
+def test_a_dead_link_or_a_picture_without_alt_is_seen(tmp_path, markup):
+    (tmp_path / "page.html").write_text(markup, encoding="utf-8")
+    assert len(book.page_faults(tmp_path)) == 1
+
+
+def test_a_foreign_font_in_a_style_sheet_is_seen(tmp_path):
+    (tmp_path / "a.css").write_text("@font-face { src: url('https://example.org/f.woff2') }", encoding="utf-8")
+    assert book.page_faults(tmp_path) == ["a.css: loads https://example.org/f.woff2"]

@@ -1,0 +1,191 @@
+"""The contention lab follows every control, answers in time, and its short runs agree with long ones."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+
+from memcg_lab import V4_13, V4_14, ContentionLab
+from memcg_lab.labs import contention
+from memcg_lab.machine.cache_lines import OTHER
+
+TURNS = "every CPU charges and gives back in turn"
+RANDOM = "every CPU charges and gives back in random order"
+HALVES = "every second CPU charges, the others give back"
+TWO = "two cgroups take turns on every CPU"
+LINE = "v4.13: all words of a counter on one line"
+APART = "v6.1, and no counter that all sockets share"
+
+
+@pytest.fixture
+def lab():
+    return ContentionLab()
+
+
+def share(point, function):
+    return dict(point.shares).get(function, 0.0)
+
+
+# --- what it shows
+
+
+def test_sentence_table_and_simulation_agree(lab):
+    for name, policy in (("before", V4_13), ("after", V4_14)):
+        here = contention.point(policy, 64, 3, HALVES, LINE, 10_000)
+        assert getattr(lab.result, name) == here
+        table = lab.table()[name]
+        assert table["operations in a microsecond"] == here.throughput
+        assert table["page_counter_cancel, percent"] == share(here, "page_counter_cancel")
+        assert lab.result.curve[name][6] == here  # the curve has a point at 64 CPUs
+    assert lab.message.startswith("64 CPUs, depth 3: ")
+    assert lab.message in lab.status.value
+
+
+def test_the_picture_and_the_sketch_show_the_same_curve(lab):
+    table = lab.figure().table
+    assert table.index.tolist() == list(contention.CURVE)
+    for name in ("before", "after"):
+        assert table[name].tolist() == [here.throughput for here in lab.result.curve[name]]
+    assert f'aria-label="{lab.figure().sentence}"' in lab.picture.value
+
+
+def test_the_upright_line_stands_at_the_chosen_number(lab):
+    def left():
+        return float(re.search(r'<line x1="([\d.]+)"[^>]*stroke="#111111"', lab.picture.value)[1])
+
+    ticks = {
+        int(n): float(x)
+        for x, n in re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle"[^>]*>(\d+)<', lab.picture.value)
+    }
+    for cpus in (1, 16, 256):
+        lab.cpus.value = cpus
+        assert left() == pytest.approx(ticks[cpus], abs=0.2)
+    lab.cpus.value = 3
+    assert ticks[2] < left() < ticks[4]
+
+
+def test_the_profiles_stand_side_by_side(lab):
+    assert '<th scope="col">before</th><th scope="col">after</th>' in lab.screen.value
+    row = re.search(r'<th scope="row">page_counter_cancel</th><td class="before">.*?([\d.]+)</td>', lab.screen.value)
+    assert float(row[1]) == pytest.approx(share(lab.result.before, "page_counter_cancel"), abs=0.005)
+    assert f'<th scope="row">{OTHER}</th>' in lab.screen.value
+    heights = set()
+    for cpus in (1, 256):
+        lab.cpus.value = cpus
+        heights.add(lab.screen.value.count("<tr>"))
+    assert len(heights) == 1
+
+
+def test_a_line_that_nobody_meets_is_said_to_be_none():
+    lab = ContentionLab(cpus=1, traffic=TURNS, counter_layout=APART)
+    assert lab.message.endswith("; after: none.")
+
+
+# --- what it claims
+
+
+def test_giving_back_in_turn_costs_no_counter_after_the_patch():
+    after = contention.point(V4_14, 32, 3, TURNS, LINE, 10_000)
+    before = contention.point(V4_13, 32, 3, TURNS, LINE, 10_000)
+    assert share(after, "page_counter_cancel") == 0
+    assert share(before, "page_counter_cancel") > 1
+
+
+def test_two_cgroups_in_turn_drain_the_stock_each_time():
+    after = contention.point(V4_14, 32, 3, TWO, LINE, 10_000)
+    assert share(after, "page_counter_cancel") > 1
+    assert share(after, "drain_stock") > 0
+
+
+def test_halves_visit_the_counters_once_in_33_uncharges():
+    run = contention.point(V4_14, 64, 3, HALVES, APART, 100_000)
+    old = contention.point(V4_13, 64, 3, HALVES, APART, 100_000)
+    ratio = share(old, "page_counter_cancel") / share(run, "page_counter_cancel")
+    assert 33 * 0.6 < ratio < 33 * 2  # before the patch each visit also waits longer
+
+
+@pytest.mark.parametrize("traffic", contention.TRAFFIC)
+@pytest.mark.parametrize("policy", [V4_13, V4_14], ids=["before", "after"])
+@pytest.mark.parametrize("cpus", [2, 64, 256])
+def test_a_short_run_agrees_with_one_six_times_as_long(monkeypatch, traffic, policy, cpus):
+    short = contention.point(policy, cpus, 3, traffic, LINE, 10_000)
+    monkeypatch.setattr(contention, "ROUNDS", 6 * contention.ROUNDS)
+    monkeypatch.setattr(contention, "OPS_WANTED", 6 * contention.OPS_WANTED)
+    long = contention.point.__wrapped__(policy, cpus, 3, traffic, LINE, 10_000)
+    assert short.throughput == pytest.approx(long.throughput, rel=0.1)
+
+
+def test_stocks_are_not_all_empty_when_a_run_begins():
+    system, _ = contention._aged(V4_14, 64, 3, HALVES)
+    held = [stock.nr_pages for stock in system.stock]
+    assert len(set(held[0::2])) > 5  # those that charge
+    assert len(set(held[1::2])) > 5  # those that give back
+    assert all(rule.holds for rule in system.invariants())
+
+
+# --- controls
+
+
+@pytest.mark.parametrize("traffic", ContentionLab.traffics)
+@pytest.mark.parametrize("layout", ContentionLab.layouts)
+def test_the_extremes_of_every_control_work(traffic, layout):
+    lab = ContentionLab(traffic=traffic, counter_layout=layout)
+    for cpus, depth, think_ns in ((1, 1, 500), (256, 8, 500), (1, 8, 100_000), (256, 1, 100_000)):
+        lab.set(cpus=cpus, depth=depth, think_ns=think_ns)
+        assert "That did not work" not in lab.message
+        assert lab.settings() == {
+            "cpus": cpus,
+            "depth": depth,
+            "think_ns": think_ns,
+            "traffic": traffic,
+            "counter_layout": layout,
+        }
+        assert lab.result.before.throughput > 0
+        assert lab.figure().sentence.startswith("Line chart")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"cpus": 0}, "1 to 256"),
+        ({"cpus": 257}, "1 to 256"),
+        ({"cpus": True}, "whole number"),
+        ({"depth": 9}, "1 to 8"),
+        ({"think_ns": 499}, "500 to 100,000"),
+        ({"think_ns": 1000.0}, "whole number"),
+        ({"traffic": "none"}, "it must be one of: every CPU charges"),
+        ({"counter_layout": "none"}, "it must be one of: v4.13"),
+    ],
+)
+def test_wrong_settings_are_refused_in_a_sentence(settings, why):
+    with pytest.raises(ValueError, match=re.escape(why)):
+        ContentionLab(**settings)
+
+
+def test_what_was_simulated_once_is_kept(lab):
+    lab.depth.value = 4
+    before = contention.point.cache_info().misses
+    lab.depth.value = 3
+    lab.depth.value = 4
+    assert contention.point.cache_info().misses == before
+
+
+def test_a_move_answers_in_50_ms_of_cpu(lab):
+    contention.point.cache_clear()
+    contention._aged.cache_clear()
+    taken = []
+    for think_ns in range(9_990, 10_000):
+        start = time.process_time()
+        lab.think_ns.value = think_ns
+        taken.append(time.process_time() - start)
+    for depth in range(1, 9):
+        start = time.process_time()
+        lab.depth.value = depth
+        taken.append(time.process_time() - start)
+    assert np.median(taken) < 0.05
+
+
+def test_random_order_is_the_same_each_time():
+    first = contention.point.__wrapped__(V4_14, 8, 2, RANDOM, LINE, 5_000)
+    assert first == contention.point.__wrapped__(V4_14, 8, 2, RANDOM, LINE, 5_000)

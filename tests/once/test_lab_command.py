@@ -1,0 +1,259 @@
+"""lab.py does what it says, also when something is missing; all of it without a network."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = "Scripts" if os.name == "nt" else "bin"
+
+# A project that needs nothing from an index: it brings its own build backend.
+OFFLINE_PYPROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+OFFLINE_BACKEND = """
+import zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
+        wheel.writestr("tiny_dummy.py", "")
+        info = "tiny-1.0.dist-info/"
+        wheel.writestr(
+            info + "METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\nProvides-Extra: test\\n"
+        )
+        wheel.writestr(
+            info + "WHEEL", "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        )
+        wheel.writestr(info + "RECORD", "")
+    return name
+
+build_editable = build_wheel
+"""
+DEAD_INDEX = "http://127.0.0.1:9/index"  # the discard port: nobody listens there
+
+
+def lab(folder, *args, **env):
+    """Run lab.py of a folder; return its exit status and everything it wrote."""
+    done = subprocess.run(
+        [sys.executable, str(folder / "lab.py"), *args],
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def load(folder):
+    """Return a folder's lab.py as a module."""
+    spec = importlib.util.spec_from_file_location("lab_of_a_copy", folder / "lab.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Return a copy of what the set-up reads, with a library that has nothing to warm up."""
+    folder = tmp_path / "a copy"
+    (folder / "memcg_lab").mkdir(parents=True)
+    for name in ("lab.py", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "memcg_lab" / "__init__.py").touch()
+    (folder / "memcg_lab" / "__main__.py").write_text("import sys\nprint('asked:', *sys.argv[1:])\n")
+    return folder
+
+
+def fake_finished_venv(folder):
+    """Put a .venv there that looks finished."""
+    module = load(folder)
+    (folder / ".venv" / BIN).mkdir(parents=True)
+    pathlib.Path(module.PY).symlink_to(sys.executable)
+    pathlib.Path(module.STAMP).write_text(module.fingerprint())
+
+
+@pytest.mark.parametrize("old", [(2, 7, 18), (3, 6, 15), (3, 10, 13)])
+def test_an_old_python_is_told_which_one_is_needed(old):
+    code = (
+        f"import runpy, sys; sys.version_info = {old + ('final', 0)!r}; sys.argv = ['lab.py', 'test'];"
+        f"runpy.run_path({str(ROOT / 'lab.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    needed = f"memcg-lab needs Python 3.11 or newer; this is {old[0]}.{old[1]} "
+    assert done.stderr.startswith(needed)
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["python2.7", "python3.6", "python3.8", "python3.10"])
+def test_a_real_old_python_can_read_the_file(name):
+    python = shutil.which(name)
+    # A version manager's stand-in may exist without the Python behind it.
+    if not python or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        pytest.skip(f"no {name} here")
+    done = subprocess.run([python, str(ROOT / "lab.py")], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("memcg-lab needs Python 3.11 or newer; this is ")
+
+
+def test_the_file_is_plain_enough_for_an_old_python():
+    source = (ROOT / "lab.py").read_text(encoding="utf-8")
+    assert source.isascii()
+    assert not re.search(r"\b[fF][\"']|:=|\bnonlocal\b|->|\byield from\b|\*\*\w+,\n", source)
+
+
+@pytest.mark.parametrize("args", [["-h"], ["--help"], ["test", "-h"]])
+def test_help_names_every_command(copy, args):
+    status, output = lab(copy, *args)
+    assert status == 0
+    for command in ("setup", "test", "book", "refresh", "bench", "lab --port"):
+        assert f"lab.py {command}" in output
+    assert not (copy / ".venv").exists()
+
+
+def test_an_unknown_command_is_named(copy):
+    status, output = lab(copy, "tset")
+    assert status == 2
+    assert output.startswith("lab.py: there is no command 'tset'. Commands: lab, test,")
+    assert not (copy / ".venv").exists()
+
+
+def test_nothing_is_done_when_nothing_changed_but_to_ask_the_library(copy, monkeypatch, capfd):
+    fake_finished_venv(copy)
+    assert lab(copy, "setup") == (0, "asked: warmup\n")
+    module = load(copy)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: started.append("an installer"))
+    monkeypatch.setattr(subprocess, "call", lambda command, **options: started.append(command) or 0)
+    assert module.main(["setup"]) == 0
+    assert started == [[module.PY, "-m", "memcg_lab", "warmup"]]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_a_change_is_noticed(copy, changed):
+    fake_finished_venv(copy)
+    module = load(copy)
+    before = module.fingerprint()
+    with (copy / changed).open("a") as file:
+        file.write("\n# changed\n")
+    assert module.fingerprint() != before
+
+
+def test_a_warm_up_that_fails_stops_nothing(copy):
+    fake_finished_venv(copy)
+    (copy / "memcg_lab" / "__main__.py").write_text("raise SystemExit('no room')\n")
+    status, output = lab(copy, "setup")
+    assert status == 0
+    assert output.splitlines()[0] == "no room"
+    assert "The warm-up failed, see above. Going on" in output
+
+
+# JupyterLab stands for a reader who leaves as soon as the warm-up has begun; the warm-up has a child, and would go on.
+FAKE_JUPYTERLAB = """
+import pathlib, sys, time
+print("JupyterLab:", *[word for word in sys.argv if word.endswith(".ipynb")])
+while not pathlib.Path("begun").exists():
+    time.sleep(0.01)
+raise SystemExit(7)
+"""
+FAKE_WARM_UP = """
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1); open('survived', 'w')"])
+pathlib.Path("begun.new").write_text(" ".join(sys.argv[1:]))
+pathlib.Path("begun.new").rename("begun")
+child.wait()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there the child of the warm-up ends by itself")
+def test_jupyterlab_opens_at_once_and_the_warm_up_beside_it_ends_with_it(copy):
+    fake_finished_venv(copy)
+    (copy / "jupyterlab").mkdir()
+    (copy / "jupyterlab" / "__main__.py").write_text(FAKE_JUPYTERLAB)
+    (copy / "memcg_lab" / "__main__.py").write_text(FAKE_WARM_UP)
+    status, output = lab(copy)
+    assert status == 7
+    assert output.splitlines() == [
+        "lab.py: Opening JupyterLab. Ctrl-C twice ends it.",
+        "JupyterLab: notebooks/00_start_here.ipynb",
+    ]
+    assert (copy / "begun").read_text() == "warmup --background"
+    time.sleep(1.5)
+    assert not (copy / "survived").exists()
+
+
+@pytest.mark.parametrize("present", ["half-made", "finished"])
+def test_a_dead_network_is_named_and_leaves_nothing_half_made(copy, present):
+    fake_finished_venv(copy)
+    with (copy / "constraints.txt").open("a") as file:
+        file.write("# changed\n")
+    stamp = copy / ".venv" / "lab.stamp"
+    old = stamp.read_text()
+    if present == "half-made":
+        stamp.unlink()
+    status, output = lab(
+        copy,
+        "setup",
+        PIP_INDEX_URL=DEAD_INDEX,
+        PIP_EXTRA_INDEX_URL="",
+        PIP_NO_CACHE_DIR="1",
+        UV_INDEX_URL=DEAD_INDEX,
+        UV_HTTP_RETRIES="0",
+        UV_NO_CACHE="1",
+        PATH=str(pathlib.Path(sys.executable).parent) if os.name == "nt" else "/usr/bin:/bin",
+    )
+    assert status == 1
+    *_, last = output.splitlines()
+    assert last.startswith("lab.py: The network is down, or the package index cannot be reached: could not fetch ")
+    if present == "half-made":
+        assert not (copy / ".venv").exists()
+    else:  # put back as it was, and its stamp still says that it is out of date
+        assert stamp.read_text() == old
+        assert "The earlier .venv was put back." in output
+    assert not (copy / ".venv.old").exists()
+
+
+@pytest.mark.parametrize("module", ["venv", "ensurepip"])
+def test_a_python_without_venv_is_told_the_package(copy, tmp_path, module):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / f"{module}.py").write_text("raise ModuleNotFoundError(__name__)\n")
+    status, output = lab(copy, "setup", PYTHONPATH=str(broken), MEMCG_LAB_INSTALLER="pip")
+    assert status == 1
+    *_, last = output.splitlines()
+    assert f"no working {module} module" in last
+    version = ".".join(map(str, sys.version_info[:2]))
+    assert f"sudo apt install python{version}-venv" in last
+    assert not (copy / ".venv").exists()
+
+
+def test_a_half_made_venv_is_made_anew(copy):
+    (copy / "pyproject.toml").write_text(OFFLINE_PYPROJECT)
+    (copy / "backend.py").write_text(OFFLINE_BACKEND)
+    junk = copy / ".venv" / BIN / "junk"
+    junk.parent.mkdir(parents=True)
+    junk.touch()
+    status, output = lab(copy, "setup", MEMCG_LAB_INSTALLER="pip", PIP_INDEX_URL=DEAD_INDEX)
+    assert status == 0, output
+    assert "Setting up .venv once" in output
+    assert output.endswith("asked: warmup\n")
+    assert not junk.exists()
+    # Finished: the second start does nothing.
+    assert lab(copy, "setup") == (0, "asked: warmup\n")
