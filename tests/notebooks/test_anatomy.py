@@ -16,6 +16,8 @@ from tools.notebooks import ROOT
 MAX_FUNCTION_LINES = 12
 # What a reader takes; a question is a prediction or an exercise. It gives 58 minutes for a notebook that took 60.
 WORDS_A_MINUTE, MINUTES_A_CELL, MINUTES_A_QUESTION = 100, 0.75, 1.5
+RETIRED = re.compile(r"\b(slack|lags?|lagging|parks|parked|hidden)\b", re.IGNORECASE)
+TO_GLOSSARY = re.compile(r"\[(?P<word>[^\]]+)\]\(\.\./docs/glossary\.md(?:#(?P<term>[\w-]+))?\)")
 PARTS = (
     "You will be able to",
     "Before you start",
@@ -130,6 +132,25 @@ def checkpoint(nb, path, line):
         yield "a <details> is not closed"
 
 
+def one_vocabulary(nb, path, line):
+    for word in RETIRED.findall(links.prose(prose_of(nb))):
+        yield f"'{word}' is not a word of docs/glossary.md; say drift, or pages in a stock"
+
+
+def glossary(nb, path, line):
+    """A word is linked to the glossary where it first stands: after the title's cell, headings aside."""
+    told = re.sub(r"^#.*$", "", prose_of(nb).removeprefix(nb.cells[0].source), flags=re.MULTILINE)
+    found = list(TO_GLOSSARY.finditer(told))
+    if not any(match["term"] for match in found):
+        yield "no word is linked to docs/glossary.md"
+    terms = [match["term"] for match in found if match["term"]]
+    for term in sorted({term for term in terms if terms.count(term) > 1}):
+        yield f"{term} is linked to the glossary twice"
+    for match in found:
+        if match["term"] and re.search(rf"\b{re.escape(match['word'])}\b", told[: match.start()], re.IGNORECASE):
+            yield f"'{match['word']}' stands before its link to the glossary"
+
+
 def prediction_before_run(nb, path, line):
     cells = code_cells(nb)
     predictions = [n for n, (_, cell) in enumerate(cells) if calls_a("predict", cell.source)]
@@ -241,6 +262,8 @@ RULES = (
     minutes,
     three_things,
     checkpoint,
+    one_vocabulary,
+    glossary,
     prediction_before_run,
     exercise_with_check,
     no_algorithms,
@@ -356,6 +379,10 @@ DEFECTS = [
     (replace("Checkpoint", "Pause"), "no checkpoint"),
     (replace("<summary>Answer</summary>", ""), "no checkpoint"),
     (replace("</details>", ""), "not closed"),
+    (with_prose("The pages are parked."), "'parked' is not a word of docs/glossary.md"),
+    (replace("[batch](../docs/glossary.md#batch)", "batch"), "no word is linked to docs/glossary.md"),
+    (with_prose("Again a [stock](../docs/glossary.md#batch)."), "batch is linked to the glossary twice"),
+    (with_prose("A batch."), "'batch' stands before its link"),
     (replace("predict(", "guess("), "no predict"),
     (prediction_last, "nothing is run after"),
     (replace("check('01.1', None)", "answer"), "calls check"),
