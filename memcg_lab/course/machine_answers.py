@@ -9,7 +9,7 @@ from ..machine import read_measurement
 from ..machine.topology import DEFAULT
 from ..mechanism.policy import V4_13
 from ..system import System
-from ..traces.check import check_trace, trace_policy
+from ..traces.check import trace_policy
 from ..traces.text import read_rows
 from ..traces.what_if import what_if
 from ..words import kind, number
@@ -119,8 +119,8 @@ PAIRS = 20_010  # of 10.2; not a multiple of the batch
 NEAR["10.2"] = Near(
     right=lambda: _left_in_stocks(2),
     within=0,
-    why="Charging took 626 batches on each CPU, and of the last one 10 pages were used: 22 lie in each stock. What came "
-    "back went to the counters at once.",
+    why="Charging took 626 batches on each CPU, and of the last one 10 pages were used: 22 lie in each stock. What "
+    "came back went to the counters at once.",
     wrong=(
         (22, "22 is one stock. The root's counter sees the pages of both CPUs' stocks."),
         (0, "Nothing is in use, but pages in stocks are charged as well, and 20,010 is no multiple of 32."),

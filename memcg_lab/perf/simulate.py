@@ -359,9 +359,9 @@ def sensitivity(hosts, *, measured=2.13, ops_wanted=10_000, progress=None):
     return pd.DataFrame(rows, columns=columns)
 
 
-def one_socket(topology):
-    """One socket of a machine; a listing may come from it or from the whole machine."""
-    return replace(topology, name=f"one socket of {topology.name}", sockets=1)
+def one_package(topology):
+    """One package of a machine; a listing may come from it or from the whole machine."""
+    return replace(topology, name=f"one package of {topology.name}", sockets=1)
 
 
 def _limits(published, floor):

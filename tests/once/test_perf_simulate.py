@@ -11,7 +11,7 @@ from memcg_lab.files import data_path
 from memcg_lab.machine import TOPOLOGIES, V4_13_LAYOUT, Topology
 from memcg_lab.machine.cache_lines import FUNCTIONS, OTHER
 from memcg_lab.mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
-from memcg_lab.perf import Host, compare, explain, one_socket, read_perf, sensitivity, simulate_top
+from memcg_lab.perf import Host, compare, explain, one_package, read_perf, sensitivity, simulate_top
 from memcg_lab.perf.simulate import FITTED, MEETING, _fits, _reading
 
 REDUCE, TIMER = "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"
@@ -202,7 +202,7 @@ def test_a_map_of_hosts_judges_each_alike():
     assert table["agrees"].tolist() == [False, False, True, False]
     assert table["levels"].tolist() == [3, 3, 6, 6]
     assert table["misses"].tolist() == ["reduce_after", "reduce_after", "", "reduce_after"]
-    assert one_socket(TOPOLOGIES["2x E5-2680 v4"]).cpus == 28
+    assert one_package(TOPOLOGIES["2x E5-2680 v4"]).cpus == 28
 
 
 def test_other_policies_can_be_put_beside_each_other():
