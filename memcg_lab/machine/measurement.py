@@ -239,7 +239,7 @@ def _lines(data):
     for entry in data["contended"]:
         if entry["threads"] > 1:
             yield row(f"add, {entry['threads']} threads, one word, atomic", entry["ns"])
-    names = {"smt": "two threads of a core", "same": "two cores of a socket", "cross": "two sockets"}
+    names = {"smt": "two threads of a core", "same": "two cores of a package", "cross": "two packages"}
     for kind, name in names.items():
         if data["transfer"][kind]:
             yield row(f"a line, one way, {name}", data["transfer"][kind])

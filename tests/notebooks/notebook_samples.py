@@ -69,9 +69,9 @@ def good_notebook():
             "**Before you start:** nothing.\n\n**Time:** 25 min"
         ),
         code("import math\n\nBATCH = 32"),
-        markdown("## Predict\n\nHow many? With $n = 2$, `x != y`."),
+        markdown("## Predict\n\nHow many in a [batch](../docs/glossary.md#batch)? With $n = 2$, `x != y`."),
         code("predict('01.atomics', before=None)", printed("No prediction yet.\n"), tags=["predict"]),
-        markdown("## Run"),
+        markdown("## Run\n\n" + "word " * 1500),
         code("show(621)", result(figure())),
         code("Lab(12)", result(lab())),
         code("measure()", printed("0.12 s\n"), tags=TIMING, reason="a measured time"),
