@@ -25,6 +25,7 @@ MEMCG_LAB_INSTALLER=pip keeps uv out. Delete .venv to start anew.
 # can say which one is needed: no f-strings, no annotations, no keyword-only arguments, plain ASCII.
 from __future__ import print_function
 
+import errno
 import os
 import sys
 
@@ -38,7 +39,7 @@ if os.name == "nt":
 else:
     PY = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "lab.stamp")  # written last: a .venv without it is not finished
-WARM = os.path.join(VENV, "lab.warm")
+WARM_UP = [PY, "-m", "memcg_lab", "warmup"]
 FIRST = "notebooks/00_start_here.ipynb"
 INSTALL = ["-c", "constraints.txt", "-e", ".[test]"]
 
@@ -91,7 +92,8 @@ def main(argv):
         )
         return 2
     set_up()
-    warm_up()
+    if command != "lab":  # JupyterLab opens at once, and the kernels are compiled beside it
+        warm_up()
     return commands[command](rest)
 
 
@@ -123,10 +125,11 @@ def set_up():
         else:
             remove(VENV)
     except OSError as error:
-        fail(
-            "The present .venv cannot be replaced (%s). Close every program that uses it, and start "
-            "lab.py with a Python outside it." % error
-        )
+        if error.errno in (errno.EROFS, errno.EPERM) or os.name != "nt" and error.errno == errno.EACCES:
+            advice = "This folder may not be written to; copy the collection to one that may."
+        else:
+            advice = "Close every program that uses it, and start lab.py with a Python outside it."
+        fail("The present .venv cannot be replaced (%s). %s" % (error, advice))
     try:
         make_venv()
         install()
@@ -237,29 +240,34 @@ def no_calls_home():
     )
 
 
-def warm_key():
-    """Say in one string what the kernels were compiled from."""
-    import hashlib
-
-    digest = hashlib.sha256(read(STAMP))
-    for folder, folders, files in os.walk(os.path.join(ROOT, "memcg_lab")):
-        folders.sort()
-        for name in sorted(files):
-            if name.endswith(".py"):
-                digest.update(name.encode("utf-8") + read(os.path.join(folder, name)))
-    return digest.hexdigest()
-
-
 def warm_up():
-    """Compile the kernels once, so that no notebook waits for the compiler."""
-    key = warm_key()
-    if read(WARM) == key.encode("ascii"):
-        return
-    say("Compiling the kernels once; later starts find them in the cache.")
-    if run([PY, "-m", "memcg_lab", "warmup"], clean_env()) == 0:
-        write(WARM, key)
-    else:
+    """Compile the kernels that are not compiled yet; the library knows which."""
+    if run(WARM_UP, clean_env()) != 0:
         say("The warm-up failed, see above. Going on: the first run compiles instead.")
+
+
+def warm_up_beside():
+    """Start the same for as long as something else runs, behind it; return what ends it."""
+    import signal
+    import subprocess
+
+    if os.name == "nt":
+        options = {"creationflags": 0x4000}  # BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        options = {"start_new_session": True}  # Ctrl-C is meant for the other
+    process = subprocess.Popen(WARM_UP + ["--background"], cwd=ROOT, env=clean_env(), **options)
+
+    def end():
+        try:
+            if os.name == "nt":
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
+        except OSError:  # it has ended
+            pass
+        process.wait()
+
+    return end
 
 
 # --- JupyterLab -----------------------------------------------------------------------------------
@@ -286,11 +294,15 @@ def lab(rest):
         command.append("--allow-root")  # in a container root is the usual user
     say("Opening JupyterLab. Ctrl-C twice ends it.")
     process = subprocess.Popen(command + rest, cwd=ROOT, env=child_env())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            pass  # JupyterLab got it too, and asks its own question
+    end_warm_up = warm_up_beside()
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                pass  # JupyterLab got it too, and asks its own question
+    finally:
+        end_warm_up()
 
 
 # --- helpers --------------------------------------------------------------------------------------
@@ -325,9 +337,42 @@ def quiet(command):
     env = dict(child_env(), VIRTUAL_ENV=VENV)
     if "PIP_INDEX_URL" in env:  # uv does not read pip's settings
         env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = process.communicate()[0].decode("utf-8", "replace").strip()
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_us()
+    )
+    try:
+        output = process.communicate()[0].decode("utf-8", "replace").strip()
+    except BaseException:  # it must not go on writing into a .venv that is being removed
+        process.kill()
+        process.wait()
+        raise
     return process.returncode, output
+
+
+def die_with_us():
+    """Return what a child does first so that it ends when we are killed; None where no system call does that."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+    import signal
+
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    return lambda: prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG, linux/prctl.h
+
+
+def end_in_order():
+    """Turn a request to end into an exit, so that children are ended and what was begun is undone."""
+    import signal
+
+    def leave(number, frame):
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:  # nohup says otherwise
+            signal.signal(getattr(signal, name), leave)
 
 
 def last_line(output):
@@ -375,6 +420,7 @@ def fail(text):
 
 
 if __name__ == "__main__":
+    end_in_order()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

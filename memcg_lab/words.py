@@ -117,3 +117,33 @@ def operation(name, cpu, memcg, nr):
     if name in _VERBS:
         return _VERBS[name].format(cpu=cpu, memcg=memcg, pages=pages)
     return f"CPU {cpu}: {name} of {count(nr, 'byte')}, socket {memcg}"
+
+
+# --- text from elsewhere ---------------------------------------------------------------------------------------------
+def printable(text):
+    r"""Text from a file as it may be printed: what a terminal would obey is escaped.
+
+    Control characters (C0 with line breaks, C1, ESC and so OSC), marks that turn the direction of writing, lone
+    surrogates and everything else that does not show become ``\x..``, ``\u....`` or ``\U........``.
+
+    Parameters
+    ----------
+    text : object
+        Made a text first.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(printable("tcp_ack"), printable("\x1b]0;owned\x07"), printable("naïve…"))
+    tcp_ack \x1b]0;owned\x07 naïve…
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for letter in text
+    )

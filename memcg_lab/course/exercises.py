@@ -504,9 +504,9 @@ _JUDGES = {
 }
 
 
-# --- 07 --------------------------------------------------------------------------------------------------------------
+# --- 06 to 08 --------------------------------------------------------------------------------------------------------
 _NUMBERS |= {
-    "07.1": Number(
+    "06.2": Number(
         right=lambda: full_at(V4_13),
         why="A round takes 1,050 ns, and each CPU takes the line for 50 of them: 21 CPUs fill it.",
         wrong={
@@ -521,7 +521,7 @@ _NUMBERS |= {
         low="With so few CPUs the line is free at times.",
         high="With fewer CPUs than that the line is taken all the time already.",
     ),
-    "07.2": Number(
+    "08.1": Number(
         right=lambda: full_at(V4_14),
         why="33 rounds and one visit take 33,050 ns, of which the line is taken for 50. Batching moved the wall, "
         "from 21 CPUs to 661. It did not remove it.",

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from ..checks import whole_number
+from ..files import path_of, writing
 from ..words import number
 
 STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
@@ -85,17 +86,15 @@ class Figure:
         """The picture as PNG; the same bytes for the same figure and library versions."""
         return png(self.figure)
 
-    def save(self, path):
-        """Write the picture as .png or .svg; ValueError if that cannot be done."""
-        path = pathlib.Path(path)
-        try:
+    def save(self, path, *, replace=False):
+        """Write the picture as .png or .svg; ValueError if it cannot be, or is there already and not to be replaced."""
+        path = path_of(path)
+        with writing(path, replace=replace) as scratch:
             if path.suffix == ".svg":
                 with style.context(STYLE):
-                    self.figure.savefig(path, metadata={"Date": None, "Title": self.sentence})
+                    self.figure.savefig(scratch, format="svg", metadata={"Date": None, "Title": self.sentence})
             else:
-                path.write_bytes(self.png())
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be written ({error.strerror}).") from None
+                scratch.write_bytes(self.png())
 
     def to_html(self):
         """The picture with alternative text, its caption and the folded table."""
@@ -233,7 +232,7 @@ def label_ends(axes, ends, room=0.0):
         _, _, text, color = ends[i]
         axes.annotate(
             text,
-            (1.012, y),
+            (1.02, y),  # clear of a mark at the line's end
             xycoords="axes fraction",
             color=color,
             va="center",

@@ -11,7 +11,7 @@ from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import choice, whole_number
+from ..checks import one_of, whole_number
 from ..traces.ftrace import PROBES, rows_of
 from ..traces.rows import write_rows
 from ..traces.symbols import Symbols
@@ -63,7 +63,7 @@ class Traffic:
     chunk: int = 65_536
 
     def __post_init__(self):
-        choice("traffic", self.mode, MODES)
+        one_of("traffic", self.mode, MODES)
         for name, highest in (("pairs", PAIRS_MAX), ("mib", MIB_MAX), ("chunk", CHUNK_MAX)):
             whole_number(name, getattr(self, name), 1, highest)
 
@@ -136,7 +136,7 @@ def convert(folder, out):
     folder : path
         With ``kallsyms.txt`` and ``trace.txt``.
     out : path
-        ``.csv`` or ``.csv.xz``.
+        ``.csv`` or ``.csv.xz``; that of an earlier recording is replaced.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def convert(folder, out):
         rows = rows_of(trace, symbols)
     if not rows:
         raise ValueError("the trace holds no event of the probes: nothing was charged while the workload ran.")
-    write_rows(out, rows)
+    write_rows(out, rows, replace=True)
     return rows
 
 

@@ -93,11 +93,21 @@ _TOUCHES = {
     steps.STEP_LIMIT: ((RMW, LIMIT),),
 }
 
+
+def _elsewhere(step):
+    """True for a step on what no machine has: kernel pages, objects and protection."""
+    return step.field.split(".")[0] in ("kmem", "obj_stock", "objcg", "upward")
+
+
 # Who is booked: the functions of the step log, and those around them.
 OTHER = "everything else"
 FUNCTIONS = tuple(
     dict.fromkeys(
-        [step.function for step in STEPS if step.function not in ("return", "sk_forward_alloc")]
+        [
+            step.function
+            for step in STEPS
+            if step.function not in ("return", "sk_forward_alloc") and not _elsewhere(step)
+        ]
         + ["tcp_delack_timer_handler", OTHER]
     )
 )

@@ -14,7 +14,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .._jit import inline, kernel, symbol
+from .._jit import inline, kernel
 from ..mechanism.operations import bind_operations
 from ..mechanism.policy import bind_rules
 from ..mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
@@ -293,8 +293,7 @@ def price(m, me, todo, memcg):
 @functools.lru_cache(maxsize=64)
 def bind_machine(policy):
     """Compile the simulation for one policy: ``run(machine, until)`` goes on until a time in ps."""
-    memcontrol, key = bind_rules(policy)
-    page_op = bind_operations(memcontrol).page_op
+    page_op = bind_operations(bind_rules(policy), sockets=False).page_op
 
     @inline
     def begin(m, me, c):
@@ -353,4 +352,4 @@ def bind_machine(policy):
                 t = NEVER
             replace_top(m.tree, n, me, (t << CPU_BITS) | me)
 
-    return kernel("machine_" + symbol(policy.name, key), None if key is None else "machine " + key)(run)
+    return kernel(f"the machine for {policy.name}")(run)

@@ -19,8 +19,8 @@ from ..mechanism.records import (
     PAGE_COUNTER_MAX,
     UNCHARGE_SKMEM,
 )
-from ..system import System, check_stream, complaint
-from ..workload import splitmix
+from ..system import System, complaint
+from ..workload import check_stream, splitmix
 from . import coherence
 from .cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout, step_tables
 from .coherence import (
@@ -44,8 +44,6 @@ PENDING_ROWS = 64  # touches of one operation, and 64 more for each level of the
 PENDING_MAX = 4096
 
 THINK = ("exponential", "uniform", "fixed")
-
-_compiled = set()  # what was called before in this process
 
 
 def spread(kind):
@@ -421,12 +419,7 @@ def _put_in_flight(state, parents, ops):
 
 def _go_on(kernel, machine, until, twin, record):
     """Simulate until a time, or raise what stopped it."""
-    arguments = (machine, until)
-    form = (kernel, machine.events is None)  # with a record and without it are compiled apart
-    if form not in _compiled:
-        _jit.announce(kernel, f"the machine for {twin.policy.name}", arguments)
-        _compiled.add(form)
-    reason, cpu = kernel(*arguments)
+    reason, cpu = kernel(machine, until)
     if reason:
         row = machine.cpu[int(cpu)]
         k = int(row["first"] + row["at"])

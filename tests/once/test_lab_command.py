@@ -1,12 +1,15 @@
 """lab.py does what it says, also when something is missing; all of it without a network."""
 
+import errno
 import importlib.util
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -68,13 +71,13 @@ def load(folder):
 
 @pytest.fixture
 def copy(tmp_path):
-    """Return a copy of what the set-up reads, with a library that warms up at once."""
+    """Return a copy of what the set-up reads, with a library that has nothing to warm up."""
     folder = tmp_path / "a copy"
     (folder / "memcg_lab").mkdir(parents=True)
     for name in ("lab.py", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
     (folder / "memcg_lab" / "__init__.py").touch()
-    (folder / "memcg_lab" / "__main__.py").write_text("print('warm')\n")
+    (folder / "memcg_lab" / "__main__.py").write_text("import sys\nprint('asked:', *sys.argv[1:])\n")
     return folder
 
 
@@ -82,9 +85,8 @@ def fake_finished_venv(folder):
     """Put a .venv there that looks finished."""
     module = load(folder)
     (folder / ".venv" / BIN).mkdir(parents=True)
-    pathlib.Path(module.PY).touch()
+    pathlib.Path(module.PY).symlink_to(sys.executable)
     pathlib.Path(module.STAMP).write_text(module.fingerprint())
-    pathlib.Path(module.WARM).write_text(module.warm_key())
 
 
 @pytest.mark.parametrize("old", [(2, 7, 18), (3, 6, 15), (3, 10, 13)])
@@ -134,33 +136,69 @@ def test_an_unknown_command_is_named(copy):
     assert not (copy / ".venv").exists()
 
 
-def test_nothing_is_done_when_nothing_changed(copy, monkeypatch, capfd):
+def test_nothing_is_done_when_nothing_changed_but_to_ask_the_library(copy, monkeypatch, capfd):
     fake_finished_venv(copy)
-    assert lab(copy, "setup") == (0, "")
+    assert lab(copy, "setup") == (0, "asked: warmup\n")
     module = load(copy)
-
-    def no_process(command, *args, **options):
-        raise AssertionError(f"started {command}")
-
-    monkeypatch.setattr(subprocess, "Popen", no_process)
-    monkeypatch.setattr(subprocess, "call", no_process)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: started.append("an installer"))
+    monkeypatch.setattr(subprocess, "call", lambda command, **options: started.append(command) or 0)
     assert module.main(["setup"]) == 0
+    assert started == [[module.PY, "-m", "memcg_lab", "warmup"]]
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt", "library"])
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
 def test_a_change_is_noticed(copy, changed):
     fake_finished_venv(copy)
     module = load(copy)
-    before = module.fingerprint(), module.warm_key()
-    if changed == "library":
-        (copy / "memcg_lab" / "new.py").write_text("X = 1\n")
-        assert module.fingerprint() == before[0]
-        assert module.warm_key() != before[1]
-    else:
-        with (copy / changed).open("a") as file:
-            file.write("\n# changed\n")
-        assert module.fingerprint() != before[0]
+    before = module.fingerprint()
+    with (copy / changed).open("a") as file:
+        file.write("\n# changed\n")
+    assert module.fingerprint() != before
+
+
+def test_a_warm_up_that_fails_stops_nothing(copy):
+    fake_finished_venv(copy)
+    (copy / "memcg_lab" / "__main__.py").write_text("raise SystemExit('no room')\n")
+    status, output = lab(copy, "setup")
+    assert status == 0
+    assert output.splitlines()[0] == "no room"
+    assert "The warm-up failed, see above. Going on" in output
+
+
+# JupyterLab stands for a reader who leaves as soon as the warm-up has begun; the warm-up has a child, and would go on.
+FAKE_JUPYTERLAB = """
+import pathlib, sys, time
+print("JupyterLab:", *[word for word in sys.argv if word.endswith(".ipynb")])
+while not pathlib.Path("begun").exists():
+    time.sleep(0.01)
+raise SystemExit(7)
+"""
+FAKE_WARM_UP = """
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1); open('survived', 'w')"])
+pathlib.Path("begun.new").write_text(" ".join(sys.argv[1:]))
+pathlib.Path("begun.new").rename("begun")
+child.wait()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there the child of the warm-up ends by itself")
+def test_jupyterlab_opens_at_once_and_the_warm_up_beside_it_ends_with_it(copy):
+    fake_finished_venv(copy)
+    (copy / "jupyterlab").mkdir()
+    (copy / "jupyterlab" / "__main__.py").write_text(FAKE_JUPYTERLAB)
+    (copy / "memcg_lab" / "__main__.py").write_text(FAKE_WARM_UP)
+    status, output = lab(copy)
+    assert status == 7
+    assert output.splitlines() == [
+        "lab.py: Opening JupyterLab. Ctrl-C twice ends it.",
+        "JupyterLab: notebooks/00_start_here.ipynb",
+    ]
+    assert (copy / "begun").read_text() == "warmup --background"
+    time.sleep(1.5)
+    assert not (copy / "survived").exists()
 
 
 @pytest.mark.parametrize("present", ["half-made", "finished"])
@@ -217,7 +255,74 @@ def test_a_half_made_venv_is_made_anew(copy):
     status, output = lab(copy, "setup", MEMCG_LAB_INSTALLER="pip", PIP_INDEX_URL=DEAD_INDEX)
     assert status == 0, output
     assert "Setting up .venv once" in output
-    assert "Compiling the kernels once" in output
+    assert output.endswith("asked: warmup\n")
     assert not junk.exists()
     # Finished: the second start does nothing.
-    assert lab(copy, "setup") == (0, "")
+    assert lab(copy, "setup") == (0, "asked: warmup\n")
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+def fake_uv(folder, script):
+    """Put a program named uv into a folder; return a PATH that has it first."""
+    folder.mkdir(exist_ok=True)
+    program = folder / "uv"
+    program.write_text(f"#!{sys.executable}\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def runs(pid):
+    """True while a process is there and no zombie."""
+    try:
+        return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere no system call ends a child with its parent"
+)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_killed_alone_it_leaves_no_installer_running_and_the_next_set_up_works(copy, tmp_path, how):
+    said = tmp_path / "pid"
+    slow = f"import os, time; open({str(said)!r} + '_', 'w').write(str(os.getpid())); " + (
+        f"os.rename({str(said)!r} + '_', {str(said)!r}); time.sleep(50)"
+    )
+    env = {**os.environ, "PATH": fake_uv(tmp_path / "bin", slow)}
+    with subprocess.Popen(
+        [sys.executable, str(copy / "lab.py"), "setup"], env=env, stdout=subprocess.DEVNULL
+    ) as process:
+        end = time.monotonic() + 30
+        while not said.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        installer = int(said.read_text())
+        assert runs(installer)
+        process.send_signal(how)
+        process.wait(10)
+    end = time.monotonic() + 10
+    while runs(installer) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not runs(installer)
+    if how != signal.SIGKILL:
+        assert process.returncode == 128 + how
+        assert not (copy / ".venv").exists()
+    status, said = lab(copy, "setup", PATH=fake_uv(tmp_path / "bin", ""))
+    assert (status, said.splitlines()[-1]) == (0, "warm")
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EROFS, "This folder may not be written to; copy the collection to one that may."),
+        (errno.ENOTEMPTY, "Close every program that uses it"),
+    ],
+)
+def test_a_venv_that_cannot_be_replaced_is_told_with_what_helps(copy, monkeypatch, number, says):
+    module = load(copy)
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, "remove", refuse)
+    with pytest.raises(SystemExit, match=says):
+        module.set_up()
