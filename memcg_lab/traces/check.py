@@ -17,7 +17,7 @@ from ..words import printable
 from .gaps import Gaps, without_try
 from .predict import CELLS_MAX, RULES, Follower, Numbers, predictions
 from .rows import CODES, Spool, Trace, row_dtype
-from .text import open_trace
+from .text import notes_printed, open_trace
 
 # Bundled recordings that a right model gets wrong somewhere, by the first digits of the file's sha256.
 KNOWN = {
@@ -153,7 +153,9 @@ def check_trace(rows, policy):
             shown += int((np.isin(block["ev"], list(RULES)) & (block["avail"] >= 0)).sum())
             spool.append(block)
         if not shown:
-            raise ValueError("this trace shows no stock (no cons, refill or drain with avail); trace what-if can use it.")
+            raise ValueError(
+                "this trace shows no stock (no cons, refill or drain with avail); trace what-if can use it."
+            )
         follower, matcher = Follower(policy, numbers), _Matcher(policy.batch, verdict)
         for block in with_progress(spool):
             matcher.see(trace, block, follower.follow(block))
@@ -205,7 +207,8 @@ def check_files(paths, policy, batch=None, cap=True, kallsyms=None):
     for path in paths:
         name = printable(path)
         try:
-            verdict = check_trace(open_trace(path, kallsyms), chosen)
+            with notes_printed():
+                verdict = check_trace(open_trace(path, kallsyms), chosen)
         except ValueError as error:
             raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
         for finding in verdict.findings:
