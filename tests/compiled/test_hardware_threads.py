@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lab_helpers import MODE, OWN, python
-from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, V6_1, System, pingpong, producer_consumer
+from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, V6_1, System, _jit, pingpong, producer_consumer
 from memcg_lab.hardware import Run, run_threads
 from memcg_lab.hardware.counters import bind, make_state, rules_of
 from memcg_lab.hardware.host import usable_cpus
@@ -272,4 +272,4 @@ def test_a_second_process_loads_the_loops_without_compiling(tmp_path):
 @compiled_only
 def test_each_form_is_a_loop_of_its_own():
     forms = [(*rules_of(policy), atomic, "pingpong") for policy in POLICIES for atomic in (True, False)]
-    assert len({id(bind(*form)) for form in forms}) == len({bind(*form).__name__ for form in forms}) == 8
+    assert len({id(bind(*form)) for form in forms}) == len({_jit.content(bind(*form)) for form in forms}) == 8
