@@ -1,8 +1,13 @@
-"""Files that come with the library: where a notebook finds them, whatever folder it was started in."""
+"""Files: where those of the library lie, and how one of the reader's is written, whole or not at all."""
 
+import contextlib
+import errno
+import os
 import pathlib
+import secrets
 
-from .words import kind, listing
+from .checks import flag, shown
+from .words import kind, listing, printable
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"
@@ -77,3 +82,74 @@ def _inside(folder, shown, name, suffix=""):
             "repository."
         )
     return path
+
+
+# --- a reader's files ------------------------------------------------------------------------------------------------
+def path_of(path, suffix=""):
+    """A reader's path; with the suffix, if it has another or none.
+
+    Raises
+    ------
+    ValueError
+        If it is no path: a number would be taken for a file that is open already.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or "\0" in os.fspath(path):
+        raise ValueError(f"the path is {shown(path)}; give a text or a pathlib.Path.")
+    path = pathlib.Path(path)
+    return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+
+
+@contextlib.contextmanager
+def writing(path, *, replace=False):
+    """A place to write a file to, which then becomes ``path``, whole; after an error there is nothing of it.
+
+    Parameters
+    ----------
+    path : str or Path
+    replace : bool
+        Replace a file that is there; else it is refused.
+
+    Yields
+    ------
+    pathlib.Path
+        In the same folder.
+
+    Raises
+    ------
+    ValueError
+        If the file is there, or cannot be written; the message names it.
+    """
+    path, replace = path_of(path), flag("replace", replace)
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a terminal
+            yield path
+            return
+        if path.exists() and not path.is_dir() and not replace:
+            raise ValueError(f"{printable(path)}: this file exists; choose another name, or say that it is replaced.")
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "this is a folder")
+        path = pathlib.Path(os.path.realpath(path))  # a link stays a link
+        scratch = path.parent / f".memcg-lab-{secrets.token_hex(8)}.tmp"
+        try:
+            yield scratch
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        why = "there is no such folder" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise ValueError(f"{printable(path)}: cannot be written ({why}).") from None
+
+
+def try_place(path, *, replace=False):
+    """Try whether a file could be written, before the work that is to go into it; ValueError if not."""
+    try:
+        with writing(path, replace=replace) as scratch:
+            if scratch != path_of(path):
+                scratch.touch()
+            raise _Tried
+    except _Tried:
+        pass
+
+
+class _Tried(Exception):
+    """The place is good; nothing is written."""

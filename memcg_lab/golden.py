@@ -12,6 +12,7 @@ from .checks import whole_number
 from .mechanism.policy import POLICIES
 from .mechanism.records import ATOMIC, CONTEXTS, NOFAIL, NORETRY, NOWAIT, OPS, RETRY_MAYFAIL, op_dtype, slab_nr
 from .system import System
+from .words import printable
 from .workload import stream
 
 Scenario = namedtuple("Scenario", "config state ops expected")
@@ -77,7 +78,7 @@ def check_files(paths, policy_name):
         except ValueError as error:
             raise ValueError(f"{path}, scenario {scenario.config['name']}: {error}") from None
         for m in mismatches:
-            print(f"{m.scenario}, op {m.op}, {m.field}: expected {m.expected}, got {m.got}")
+            print(printable(f"{m.scenario}, op {m.op}, {m.field}: expected {m.expected}, got {m.got}"))
         tally = Tally(
             tally.scenarios + 1,
             tally.ops + len(scenario.ops),

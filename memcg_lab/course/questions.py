@@ -5,7 +5,6 @@ NUMBER = "number"  # near is enough
 YES_NO = ("yes", "no")
 
 _BEFORE_AFTER = {"before": COUNT, "after": COUNT}
-_TRAFFIC = ("frames", "large", "turns", "mixed")
 
 QUESTIONS = {
     "00.atomics": _BEFORE_AFTER,
@@ -15,10 +14,11 @@ QUESTIONS = {
     "02.charge": {"atomics": COUNT},
     "02.depth": {"atomics": COUNT},
     "02.refused": {"atomics": COUNT},
+    "02.tries": {"softirq": COUNT, "task": COUNT},
     "02.limit": {"old_way_refuses": YES_NO, "new_way_limit": COUNT},
     "03.trips": {"trips": COUNT},
     "03.partly": {"takes_the_five": YES_NO},
-    "03.traffic": {"most": _TRAFFIC, "none": _TRAFFIC},
+    "03.traffic": {"most": ("frames", "large", "turns", "mixed"), "without_hits": COUNT},
     "03.batch": {"misses_become": NUMBER, "most_in_stock": COUNT},
     "04.one_page": _BEFORE_AFTER,
     "04.stock": {"uncharge_hunk_alone": COUNT, "both": COUNT},
@@ -30,7 +30,7 @@ QUESTIONS = {
     "05.no_cap": {"drift": NUMBER},
     "05.early": {"softirq": YES_NO, "task": YES_NO},
     "05.refused": _BEFORE_AFTER,
-    "05.kept": _BEFORE_AFTER,
+    "05.kept": {"udp_dropped": COUNT, "tcp_dropped": COUNT, "tcp_usage": COUNT},
     "06.way": {"already_here": NUMBER, "other_package": NUMBER},
     "06.sharing": {"percent": NUMBER},
     "06.queue": {"cpus_10": NUMBER, "cpus_40": NUMBER},

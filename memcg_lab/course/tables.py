@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..figures.base import cell, is_number, table_html
+from ..figures.base import cells, is_number, table_html
 from ..words import kind
 
 
@@ -22,10 +22,10 @@ class Table:
         frame = self.frame.reset_index()
         columns = []
         for name, values in frame.items():
-            cells = [str(name), *(cell(value) for value in values)]
-            width = max(map(len, cells))
-            right = len(values) and all(is_number(value) for value in values)
-            columns.append([text.rjust(width) if right else text.ljust(width) for text in cells])
+            texts = [str(name), *cells(values)]
+            width = max(map(len, texts))
+            right = len(values) and all(map(is_number, values))
+            columns.append([text.rjust(width) if right else text.ljust(width) for text in texts])
         return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
     def _repr_mimebundle_(self, include=None, exclude=None, **options):

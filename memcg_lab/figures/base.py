@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from ..checks import whole_number
+from ..files import path_of, writing
 from ..words import number
 
 STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
@@ -85,17 +86,15 @@ class Figure:
         """The picture as PNG; the same bytes for the same figure and library versions."""
         return png(self.figure)
 
-    def save(self, path):
-        """Write the picture as .png or .svg; ValueError if that cannot be done."""
-        path = pathlib.Path(path)
-        try:
+    def save(self, path, *, replace=False):
+        """Write the picture as .png or .svg; ValueError if it cannot be, or is there already and not to be replaced."""
+        path = path_of(path)
+        with writing(path, replace=replace) as scratch:
             if path.suffix == ".svg":
                 with style.context(STYLE):
-                    self.figure.savefig(path, metadata={"Date": None, "Title": self.sentence})
+                    self.figure.savefig(scratch, format="svg", metadata={"Date": None, "Title": self.sentence})
             else:
-                path.write_bytes(self.png())
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be written ({error.strerror}).") from None
+                scratch.write_bytes(self.png())
 
     def to_html(self):
         """The picture with alternative text, its caption and the folded table."""
@@ -138,21 +137,27 @@ def folded(table, summary="The numbers", caption=""):
 
 def table_html(table, caption=""):
     """A DataFrame as a table whose headers say what they head: text to the left, numbers to the right."""
-    head = [table.index.name or "", *table.columns]
+    names = [table.index.name or "", *table.columns]
     columns = [table.index, *(values for _, values in table.items())]
     sides = [f' style="text-align:{"right" if all(map(is_number, values)) else "left"}"' for values in columns]
-    rows = [
-        "".join(f'<th scope="col"{side}>{html.escape(str(name))}</th>' for name, side in zip(head, sides, strict=True))
-    ]
-    for label, values in zip(table.index, table.itertuples(index=False), strict=True):
-        cells = "".join(
-            f"<td{side}>{html.escape(cell(value))}</td>" for value, side in zip(values, sides[1:], strict=True)
-        )
-        rows.append(f'<th scope="row"{sides[0]}>{html.escape(cell(label))}</th>{cells}')
+    head = [f'<th scope="col"{side}>{html.escape(str(name))}</th>' for name, side in zip(names, sides, strict=True)]
+    rows = ["".join(head)]
+    for label, *values in zip(*map(cells, columns), strict=True):
+        row = [f"<td{side}>{html.escape(value)}</td>" for value, side in zip(values, sides[1:], strict=True)]
+        rows.append(f'<th scope="row"{sides[0]}>{html.escape(label)}</th>{"".join(row)}')
     caption = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
         "".join(f"<tr>{row}</tr>" for row in rows[1:]) + "</tbody></table>"
     )
+
+
+def cells(values):
+    """A column of a table as texts; where numbers need one or two digits after the point, all have as many."""
+    texts = [cell(value) for value in values]
+    places = max((len(text.partition(".")[2]) for text in texts), default=0)
+    if places in (1, 2) and all(is_number(value) and np.isfinite(value) for value in values):
+        texts = [text + ("" if "." in text else ".") + "0" * (places - len(text.partition(".")[2])) for text in texts]
+    return texts
 
 
 def cell(value):

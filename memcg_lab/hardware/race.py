@@ -4,6 +4,7 @@ Loops are made by ``timed_loop``. Each thread takes the time itself, from the CP
 """
 
 import functools
+import mmap
 import os
 import platform
 import threading
@@ -122,6 +123,24 @@ def aligned(count, dtype):
     raw = np.zeros(count * dtype.itemsize + 2 * LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+def fresh_page(cpu):
+    """A page of zeroed int64 that nobody has touched but a thread on this CPU, so that it lies in that CPU's memory.
+
+    Where a page lies is settled when it is first written to. A line whose home is another socket costs a way more, and
+    two CPUs that hand over such a line would show it as their own distance.
+    """
+    words = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.int64)  # nothing is written yet
+
+    def touch():
+        pin(cpu)
+        words[:] = 0
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    thread.join()
+    return words
 
 
 def need_hardware():

@@ -293,7 +293,7 @@ def price(m, me, todo, memcg):
 @functools.lru_cache(maxsize=64)
 def bind_machine(policy):
     """Compile the simulation for one policy: ``run(machine, until)`` goes on until a time in ps."""
-    page_op = bind_operations(bind_rules(policy)).page_op
+    page_op = bind_operations(bind_rules(policy), sockets=False).page_op
 
     @inline
     def begin(m, me, c):

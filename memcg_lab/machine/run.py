@@ -19,8 +19,8 @@ from ..mechanism.records import (
     PAGE_COUNTER_MAX,
     UNCHARGE_SKMEM,
 )
-from ..system import System, check_stream, complaint
-from ..workload import splitmix
+from ..system import System, complaint
+from ..workload import check_stream, splitmix
 from . import coherence
 from .cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout, step_tables
 from .coherence import (

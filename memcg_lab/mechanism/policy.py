@@ -197,7 +197,7 @@ def bind(policy, sockets=False):
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
     memcontrol = bind_rules(policy)
-    operations = bind_operations(memcontrol)
+    operations = bind_operations(memcontrol, sockets)
     return bind_replay(policy.name, memcontrol, operations, bind_sock(operations) if sockets else None)
 
 

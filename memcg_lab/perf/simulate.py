@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import one_of, whole_number
 from ..machine.cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout
 from ..machine.calibration import fit
 from ..machine.run import Run, simulate
@@ -76,8 +76,7 @@ class Host:
         object.__setattr__(self, "cpus", whole_number("cpus", self.cpus or self.topology.cpus, 2, CPUS_MAX))
         whole_number("depth", self.depth, 1, 32)
         whole_number("charge_pages", self.charge_pages, 1, 32)
-        if self.meeting not in MEETING:
-            raise ValueError(f'meeting is "{self.meeting}"; it must be one of {", ".join(MEETING)}.')
+        one_of("meeting", self.meeting, MEETING)
 
     @property
     def levels(self):

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 import notebook_samples as sample
+from memcg_lab.course.questions import QUESTIONS
 from tools import links, navigation, notebooks
 from tools.faults import faults
 from tools.notebooks import ROOT
@@ -161,6 +162,26 @@ def prediction_before_run(nb, path, line):
             yield f"cell {cells[n][0]}: nothing is run after the prediction"
 
 
+def asked(nb):
+    """(cell, function, question, names) of every call of predict and reveal that names what it asks."""
+    for i, cell in code_cells(nb):
+        for node in ast.walk(tree_of(cell.source)):
+            name = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
+            if name in ("predict", "reveal") and node.args and isinstance(node.args[0], ast.Constant):
+                yield i, name, node.args[0].value, [word.arg for word in node.keywords]
+
+
+def questions_known(nb, path, line):
+    revealed = {question for _, function, question, _ in asked(nb) if function == "reveal"}
+    for i, function, question, names in asked(nb):
+        if question not in QUESTIONS:
+            yield f"cell {i}: {question} is not in memcg_lab/course/questions.py"
+        elif None not in names and names != list(QUESTIONS[question]):
+            yield f"cell {i}: {function} names {', '.join(names)}; {question} asks {', '.join(QUESTIONS[question])}"
+        if function == "predict" and question not in revealed:
+            yield f"cell {i}: {question} is never revealed"
+
+
 def exercise_with_check(nb, path, line):
     exercises = [cell for _, cell in code_cells(nb) if "exercise" in notebooks.tags_of(cell)]
     if not any(calls_a("check", cell.source) for cell in exercises):
@@ -265,6 +286,7 @@ RULES = (
     one_vocabulary,
     glossary,
     prediction_before_run,
+    questions_known,
     exercise_with_check,
     no_algorithms,
     nothing_nbval_cannot_follow,
@@ -297,6 +319,21 @@ def test_every_notebook_is_named_with_two_digits_and_its_own_number():
     names = [path.name for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert [name for name in names if not re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", name)] == []
     assert len({name[:2] for name in names}) == len(names)
+
+
+def test_every_question_is_asked():
+    everything = [nbformat.v4.reads_json(notebooks.read_raw(path)) for path in course()]
+    assert set(QUESTIONS) == {question for nb in everything for _, _, question, _ in asked(nb)}
+
+
+def test_the_readme_states_the_minutes_that_the_notebooks_state():
+    rows = re.findall(
+        r"\| \[\d\d [^\]]*\]\(notebooks/(\w+\.ipynb)\) \|.*\| (\d+) \|", (ROOT / "README.md").read_text("utf-8")
+    )
+    stated = [
+        re.search(r"Time\W+(\d+) min", prose_of(nbformat.v4.reads_json(notebooks.read_raw(p))))[1] for p in course()
+    ]
+    assert dict(rows) == dict(zip([path.name for path in course()], stated, strict=True))
 
 
 @pytest.mark.parametrize("path", course(), ids=lambda path: path.stem)
@@ -385,6 +422,9 @@ DEFECTS = [
     (with_prose("A batch."), "'batch' stands before its link"),
     (replace("predict(", "guess("), "no predict"),
     (prediction_last, "nothing is run after"),
+    (replace("reveal('01.rows', rows=3)", "3"), "01.rows is never revealed"),
+    (replace("predict('01.rows'", "predict('01.row'"), "01.row is not in memcg_lab/course/questions.py"),
+    (replace("predict('01.rows', rows", "predict('01.rows', row"), "predict names row; 01.rows asks rows"),
     (replace("check('01.1', None)", "answer"), "calls check"),
     (with_code("while True:\n    break"), "a while loop"),
     (with_code("for a in x:\n    for b in a:\n        f(b)"), "a loop in a loop"),

@@ -15,6 +15,11 @@ def test_plain_text_has_text_to_the_left_and_numbers_to_the_right():
     ]
 
 
+def test_numbers_of_a_column_have_as_many_digits_after_the_point():
+    shown = repr(show_table({"who": ["a", "b", "c"], "percent": [0.6, 1.0, 2.13], "wide": [0.0909, 1.0, 2.0]}))
+    assert [line.split()[1:] for line in shown.splitlines()[1:]] == [["0.60", "0.0909"], ["1.00", "1"], ["2.13", "2"]]
+
+
 def test_a_page_has_headers_that_say_what_they_head_and_the_same_sides():
     made = show_table({"who": ["<a>"], "pages": [5], "held": [True]})._repr_mimebundle_()["text/html"]
     assert '<th scope="row" style="text-align:left">&lt;a&gt;</th>' in made

@@ -443,7 +443,7 @@ def test_a_wrong_call_of_the_workload_is_refused(workload, words, says):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"mode": "up"}, "traffic is 'up'; it must be one of cross, same, rr"),
+        ({"mode": "up"}, "traffic is 'up'; it must be one of: cross; same; rr"),
         ({"pairs": "2"}, "pairs is '2'; it must be a whole number"),
         ({"pairs": 0}, "pairs is 0; it must be a whole number from 1 to 64"),
         ({"mib": 513}, "mib is 513; it must be a whole number from 1 to 512"),

@@ -44,7 +44,7 @@ def test_as_many_pages_are_charged_as_given_back(meeting, charge_pages):
     [
         ({"cpus": 1}, "cpus is 1; it must be a whole number from 2"),
         ({"depth": 0}, "depth is 0"),
-        ({"meeting": "never"}, 'meeting is "never"; it must be one of in turn, mixed, apart'),
+        ({"meeting": "never"}, "meeting is 'never'; it must be one of: in turn; mixed; apart"),
         ({"charge_pages": 0}, "charge_pages is 0"),
     ],
 )
