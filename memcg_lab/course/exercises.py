@@ -9,6 +9,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..checks import shown
 from ..figures.series import giving_back
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
@@ -51,8 +52,8 @@ def check(exercise, answer=None):
     >>> check("00.1", 3)
     00.1: right. Leaf, middle, root: a charge adds to each of them, one atomic a level.
     """
-    if exercise not in EXERCISES:
-        raise ValueError(f"exercise {exercise!r} does not exist; there are {', '.join(EXERCISES)}.")
+    if not isinstance(exercise, str) or exercise not in EXERCISES:
+        raise ValueError(f"exercise {shown(exercise)} does not exist; there are {', '.join(EXERCISES)}.")
     if answer is None or answer is ...:
         print(f"{exercise}: not answered yet. Replace None by your answer and run this cell again.")
         return

@@ -2,9 +2,11 @@
 
 import base64
 import html
+import inspect
 
 import ipywidgets as W
 
+from ..checks import shown
 from ..figures.base import folded, image_html, table_html
 
 LIVE = "Run this cell to make it live."
@@ -38,6 +40,16 @@ class Lab(W.VBox):
     """
 
     picture_height = 300  # pixels, so that nothing jumps
+
+    def __new__(cls, *positional, **settings):
+        """A lab, unless a setting is none of its own."""
+        known = inspect.signature(cls.__init__)
+        try:
+            known.bind(None, *positional, **settings)
+        except TypeError as error:
+            names = ", ".join(list(known.parameters)[1:])
+            raise ValueError(f"{cls.__name__}: {error}; its settings are {names}, given by name.") from None
+        return super().__new__(cls, *positional, **settings)
 
     def __init__(self, **settings):
         self.controls = self.make_controls(**settings)
@@ -146,7 +158,7 @@ class Lab(W.VBox):
         """
         for name in values:
             if name not in self.controls:
-                raise ValueError(f"{name!r} is no setting of this lab; there are {', '.join(self.controls)}.")
+                raise ValueError(f"{shown(name)} is no setting of this lab; there are {', '.join(self.controls)}.")
         self._quiet = True
         try:
             for name in self.controls:  # in their order: one may set the range of a later one
@@ -232,7 +244,7 @@ def _quoted(value):
 def whole_number_box(name, value, low, high, description, width="22em"):
     """A box for a whole number with its full description; ValueError if the value is not in the range."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
+        raise ValueError(f"{name} is {shown(value)}; it must be a whole number from {low:,} to {high:,}.")
     return W.BoundedIntText(
         value=value, min=low, max=high, description=description, style=WIDE, layout=W.Layout(width=width)
     )
@@ -241,7 +253,7 @@ def whole_number_box(name, value, low, high, description, width="22em"):
 def choice(name, value, options, description, width="42em"):
     """A list to choose from with its full description; ValueError if the value is not in it."""
     if value not in options:
-        raise ValueError(f"{name} is {value!r}; it must be one of: {'; '.join(options)}.")
+        raise ValueError(f"{name} is {shown(value)}; it must be one of: {'; '.join(options)}.")
     return W.Dropdown(
         value=value, options=list(options), description=description, style=WIDE, layout=W.Layout(width=width)
     )

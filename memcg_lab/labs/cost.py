@@ -7,6 +7,7 @@ from collections import namedtuple
 import ipywidgets as W
 
 from .. import figures
+from ..checks import shown
 from ..figures.profile_model import MODELLED
 from ..files import data_path
 from ..machine.cache_lines import V4_13_LAYOUT
@@ -171,7 +172,7 @@ def cost_words(top, explained):
 def slider(name, value, low, high, description):
     """A slider for whole numbers; ValueError if the value is not in the range."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}; it must be a whole number from {low:,} to {high:,}.")
+        raise ValueError(f"{name} is {shown(value)}; it must be a whole number from {low:,} to {high:,}.")
     return W.IntSlider(
         value=value,
         min=low,
