@@ -6,8 +6,7 @@ import json
 import pathlib
 import re
 
-from ..files import path_of, writing
-from ..words import printable
+from ..files import writing
 
 SCHEMA = pathlib.Path(__file__).with_name("measurement_schema.json")
 FORMAT = "memcg-lab measurement 1"
@@ -96,13 +95,12 @@ def read_measurement(path):
     ...
     ValueError: none.json: no such file.
     """
-    path = path_of(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = pathlib.Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ValueError(f"{printable(path)}: no such file.") from None
+        raise ValueError(f"{path}: no such file.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{printable(path)}: cannot be read ({printable(error)}).") from None
+        raise ValueError(f"{path}: cannot be read ({error}).") from None
     try:
         return Measurement(json.loads(text, parse_constant=_no_constant))
     except json.JSONDecodeError as error:
