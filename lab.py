@@ -39,7 +39,7 @@ if os.name == "nt":
 else:
     PY = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "lab.stamp")  # written last: a .venv without it is not finished
-WARM = os.path.join(VENV, "lab.warm")
+WARM_UP = [PY, "-m", "memcg_lab", "warmup"]
 FIRST = "notebooks/00_start_here.ipynb"
 INSTALL = ["-c", "constraints.txt", "-e", ".[test]"]
 
@@ -92,7 +92,8 @@ def main(argv):
         )
         return 2
     set_up()
-    warm_up()
+    if command not in ("lab", "test"):  # these two see to the kernels themselves: beside JupyterLab, and step by step
+        warm_up()
     return commands[command](rest)
 
 
@@ -239,29 +240,34 @@ def no_calls_home():
     )
 
 
-def warm_key():
-    """Say in one string what the kernels were compiled from."""
-    import hashlib
-
-    digest = hashlib.sha256(read(STAMP))
-    for folder, folders, files in os.walk(os.path.join(ROOT, "memcg_lab")):
-        folders.sort()
-        for name in sorted(files):
-            if name.endswith(".py"):
-                digest.update(name.encode("utf-8") + read(os.path.join(folder, name)))
-    return digest.hexdigest()
-
-
 def warm_up():
-    """Compile the kernels once, so that no notebook waits for the compiler."""
-    key = warm_key()
-    if read(WARM) == key.encode("ascii"):
-        return
-    say("Compiling the kernels once; later starts find them in the cache.")
-    if run([PY, "-m", "memcg_lab", "warmup"], clean_env()) == 0:
-        write(WARM, key)
-    else:
+    """Compile the kernels that are not compiled yet; the library knows which."""
+    if run(WARM_UP, clean_env()) != 0:
         say("The warm-up failed, see above. Going on: the first run compiles instead.")
+
+
+def warm_up_beside():
+    """Start the same for as long as something else runs, behind it; return what ends it."""
+    import signal
+    import subprocess
+
+    if os.name == "nt":
+        options = {"creationflags": 0x4000}  # BELOW_NORMAL_PRIORITY_CLASS
+    else:
+        options = {"start_new_session": True}  # Ctrl-C is meant for the other
+    process = subprocess.Popen(WARM_UP + ["--background"], cwd=ROOT, env=clean_env(), **options)
+
+    def end():
+        try:
+            if os.name == "nt":
+                process.terminate()
+            else:
+                os.killpg(process.pid, signal.SIGTERM)
+        except OSError:  # it has ended
+            pass
+        process.wait()
+
+    return end
 
 
 # --- JupyterLab -----------------------------------------------------------------------------------
@@ -288,11 +294,15 @@ def lab(rest):
         command.append("--allow-root")  # in a container root is the usual user
     say("Opening JupyterLab. Ctrl-C twice ends it.")
     process = subprocess.Popen(command + rest, cwd=ROOT, env=child_env())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            pass  # JupyterLab got it too, and asks its own question
+    end_warm_up = warm_up_beside()
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                pass  # JupyterLab got it too, and asks its own question
+    finally:
+        end_warm_up()
 
 
 # --- helpers --------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent))
 import compilers  # noqa: E402
 import numpy as np  # noqa: E402
 
-from memcg_lab import V4_13, V4_14, System, _jit, mixed  # noqa: E402
+from memcg_lab import V4_13, V4_14, System, mixed  # noqa: E402
 from memcg_lab.machine import FUNCTIONS, LAYOUTS, TOPOLOGIES, Layout, run  # noqa: E402
 from memcg_lab.machine.coherence import bind_machine  # noqa: E402
 from memcg_lab.mechanism import steps  # noqa: E402
@@ -96,7 +96,7 @@ class Compiled:
         return reason
 
     def result(self):
-        return self.machine.cpu["finished"], self.machine.booked, self.machine.traffic
+        return run.counted(self.machine)
 
 
 class C:
@@ -128,7 +128,7 @@ class C:
         return self.run(self.given.ctypes.data, until)
 
     def result(self):
-        return self.machine.cpu["finished"], self.machine.booked, self.machine.traffic
+        return run.counted(self.machine)
 
 
 class Python:
@@ -264,8 +264,6 @@ def table(folder, quick=False):
     """Print the whole table, or quickly 64 CPUs of it; true if all sides ended the same in every row."""
     rounds = PYTHON_ROUNDS if quick else ROUNDS
     built = build(folder)
-    for policy in (V4_13, V4_14):
-        _jit.announce(bind_machine(policy), f"the machine for {policy.name}", (Case(policy, 2).arrays(), 0))
     print(
         f"\nthe machine: {DEPTH} levels below the root, one leaf for all CPUs, think {THINK_NS / 1000:.0f} µs\n"
         f"micro-events: visits to lines that are not free, and operations finished; about {EVENTS / 1e6:.0f} M a run, "

@@ -1,26 +1,57 @@
-"""The one place that knows numba: how kernels are compiled, cached and warmed up."""
+"""The one place that knows numba: how kernels are compiled, kept on disk and found again."""
 
+import contextlib
+import contextvars
+import dis
 import functools
 import hashlib
 import inspect
+import os
 import pathlib
+import pickle
 import sys
 import threading
+import time
 import types
+import uuid
 
+import llvmlite.ir
+import numba
 import numpy as np
 from numba import config, njit
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.bytecode import FunctionIdentity
+from numba.core.caching import CompileResultCacheImpl, NullCache
 from numba.core.dispatcher import Dispatcher
+from numba.core.serialize import dumps
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+
+    def _lock(file):
+        flock(file, LOCK_EX | LOCK_NB)
+
+except ImportError:  # Windows
+    from msvcrt import LK_NBLCK, locking
+
+    def _lock(file):
+        locking(file.fileno(), LK_NBLCK, 1)
+
 
 JIT = not config.DISABLE_JIT
 
 # `_nrt=False` switches reference counting off: each call otherwise counts on its array arguments, which costs
 # 2 to 6 times (numba 0.66 and later no longer remove it). The price is that a kernel may not allocate or return an
-# array; numba refuses to compile one that allocates. The option is private, so tests/test_jit.py notices its end.
+# array; numba refuses to compile one that allocates. The option is private, so a test notices its end.
 _OPTIONS = {"nogil": True, "_nrt": False}
 
+# numba numbers the functions it compiles from 1 in each process, and the linker takes the first of two equal names.
+# Two kernels that were compiled in different processes and loaded into one would share their helpers, whatever those
+# do. With numbers that never come twice they cannot.
+FunctionIdentity._unique_ids = iter(lambda: uuid.uuid4().int >> 64, None)
+
 PACKAGE = pathlib.Path(__file__).resolve().parent
+PATIENCE = 120  # seconds to wait for another process that compiles the same
+KEEP = 128  # files in one folder; those not used for the longest time go first
 
 
 def inline(rule):
@@ -35,28 +66,22 @@ def function(rule):
     return njit(**_OPTIONS)(rule)
 
 
-def kernel(name, key=None):
-    """Compile an entry point called from Python.
+def kernel(name):
+    """Compile an entry point called from Python; ``name`` is what a reader who waits for the compiler is told.
 
-    Parameters
-    ----------
-    name : str
-        Unique name of what was bound in; it becomes part of the symbol, so two kernels made by one factory never clash.
-    key : str, optional
-        What the kernel depends on beside the package's own files. With a key the machine code is kept on disk; without
-        one (a reader's own rule) it lives as long as the process.
+    Its machine code is kept on disk if this package wrote all of it. A reader's own rule in it, even one, and the code
+    lives as long as the process.
     """
 
     def compiled(python):
-        python.__qualname__ = python.__name__ = f"{python.__name__}_{name}"
-        if key is None and JIT:
-            return checked(njit(**_OPTIONS)(python), {})
         dispatcher = njit(**_OPTIONS)(python)
-        if key is not None and JIT:
+        if JIT:
             try:
-                dispatcher._cache = _PackageCache(python, key)
-            except RuntimeError:  # numba found no writable folder: compile anew in each process
-                pass
+                content(dispatcher)
+            except Foreign:
+                dispatcher = checked(dispatcher, {})
+            dispatcher._cache = _Cache(name, dispatcher)
+            dispatcher.compile = functools.partial(_compile, dispatcher)
         return dispatcher
 
     return compiled
@@ -152,56 +177,9 @@ def is_packaged(rule):
     return (getattr(rule, "__module__", None) or getattr(rule, "__name__", "")).split(".")[0] == __package__
 
 
-def is_cached(dispatcher, arguments):
-    """True if a call with such arguments loads or has already loaded machine code instead of compiling it."""
-    if not JIT:
-        return True
-    types = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
-    cache = dispatcher._cache
-    return types in dispatcher.signatures or (isinstance(cache, _PackageCache) and cache.holds(types))
-
-
-def say(message):
-    """Tell about a compilation; on standard error, so that no notebook output and no pipe holds it."""
-    if "ipykernel" not in sys.modules:
-        print(message, file=sys.stderr, flush=True)
-
-
-@functools.cache
-def package_stamp():
-    """Hash of every source file of the package.
-
-    numba looks only at the file a cached function stands in, so a change in a helper of another file would go
-    unnoticed. With this stamp any change of the package invalidates every cached kernel.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(path.relative_to(PACKAGE).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-class _PackageCache(FunctionCache):
-    """numba's cache, keyed by the whole package, the bound policy and the bounds check flag."""
-
-    def __init__(self, python, key):
-        super().__init__(python)
-        self._key = (key, bool(config.BOUNDSCHECK))
-        self._cache_file = IndexDataCacheFile(
-            cache_path=self._cache_path,
-            filename_base=self._impl.filename_base,
-            source_stamp=package_stamp(),
-        )
-
-    def _index_key(self, sig, codegen):
-        # numba hashes the pickled closure here. Ours holds compiled rules, whose pickles differ in every process.
-        return (sig, codegen.magic_tuple(), self._key)
-
-    def holds(self, types):
-        try:
-            return any(key[0] == types and key[-1] == self._key for key in self._cache_file._load_index())
-        except OSError:
-            return False
+def is_kept(kernel):
+    """True if the machine code of a kernel is kept on disk, or nothing is compiled at all."""
+    return not JIT or kernel._cache.path((), kernel.targetctx.codegen()) is not None
 
 
 def source(rule):
@@ -209,14 +187,249 @@ def source(rule):
     return inspect.getsource(getattr(rule, "py_func", rule))
 
 
-def symbol(name, key):
-    """A short name that two different policies never share, fit for a symbol and a file name."""
-    digest = hashlib.sha256(repr((name, key, None if key else object())).encode()).hexdigest()[:12]
-    letters = "".join(c if c.isalnum() else "_" for c in name)
-    return f"{letters}_{digest}"
+# --- what a kernel is made of ----------------------------------------------------------------------------------------
+class Foreign(Exception):
+    """Something in a kernel is not of this package, or of a kind that cannot be compared."""
 
 
-def announce(dispatcher, name, arguments):
-    """Say so before a call that has to compile; the message is gone from a notebook's output, the pause is not."""
-    if not is_cached(dispatcher, arguments):
-        say(f"memcg-lab: compiling {name} for the first time, about 10 seconds; later runs load it")
+_LIBRARIES = {"numba", "llvmlite", "numpy", *sys.stdlib_module_names}  # their versions are part of each key
+_VERSIONS = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
+
+
+def content(rule):
+    """All that the machine code of a function is made of, down to the last function and constant it reaches.
+
+    Bytecode and values, no names and no docstrings: what is not compiled does not count.
+
+    Raises
+    ------
+    Foreign
+        If part of it is a reader's own, or something that is not known to stay the same.
+    """
+    return hashlib.sha256(repr(_made_of(rule, {})).encode()).hexdigest()
+
+
+def _made_of(value, seen):
+    if isinstance(value, Dispatcher):
+        return "compiled", sorted(value.targetoptions.items()), _made_of(value.py_func, seen)
+    if hasattr(value, "_defn"):  # numba's intrinsic
+        return "intrinsic", value._prefer_literal, _made_of(value._defn, seen)
+    if isinstance(value, (tuple, list)):
+        fields = getattr(value, "_fields", None)
+        return type(value).__name__, fields, [_made_of(item, seen) for item in value]
+    if isinstance(value, dict):
+        return "dict", [(_made_of(key, seen), _made_of(item, seen)) for key, item in value.items()]
+    if isinstance(value, (set, frozenset)):
+        return "set", sorted(repr(_made_of(item, seen)) for item in value)
+    if value is None or value is ... or isinstance(value, (bool, int, float, complex, str, bytes)):
+        return type(value).__name__, repr(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return "numpy", str(value.dtype), value.shape, value.tobytes()
+    if isinstance(value, types.CodeType):
+        return _code(value, None, seen)
+    if isinstance(value, types.FunctionType) and is_packaged(value):
+        if value in seen:
+            return seen[value]
+        seen[value] = len(seen)
+        cells = [_made_of(cell.cell_contents, seen) for cell in value.__closure__ or ()]
+        named = {name: value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__}
+        return (
+            _code(value.__code__, value.__doc__, seen),
+            _made_of((value.__defaults__, value.__kwdefaults__, named), seen),
+            cells,
+        )
+    if isinstance(value, type) and is_packaged(value) and issubclass(value, tuple):
+        return value.__name__, value._fields
+    if isinstance(value, (np.dtype, numba.types.Type, llvmlite.ir.Type)):
+        return type(value).__name__, str(value)
+    home = getattr(value, "__module__", None) or getattr(value, "__name__", "")
+    if hasattr(value, "__name__") and home.split(".")[0] in _LIBRARIES:
+        return home, getattr(value, "__qualname__", value.__name__)
+    raise Foreign(f"{value!r} in a kernel")
+
+
+def _code(code, docstring, seen):
+    constants = [None if constant is docstring else constant for constant in code.co_consts]
+    names = code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars
+    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
+    return code.co_code, code.co_exceptiontable, names, counts, _made_of(constants, seen)
+
+
+@functools.cache
+def _names(code):
+    """Names that a function looks up in its module."""
+    found = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+    return sorted(found.union(*(_names(inner) for inner in code.co_consts if isinstance(inner, types.CodeType))))
+
+
+# --- kept on disk ----------------------------------------------------------------------------------------------------
+# What a call may do when its machine code is not there: compile it, wait for another process that does, and say so.
+_may = contextvars.ContextVar("may", default=frozenset({"compile", "wait", "tell"}))
+
+
+class NotCompiled(Exception):
+    """A call would have to compile, or to wait, and may not."""
+
+
+def attempt(call, *may):
+    """Call something that may ``"compile"`` and ``"wait"`` for another process, or neither; false if it would have to.
+
+    Nothing is said of it.
+    """
+    token = _may.set(frozenset(may))
+    try:
+        call()
+    except NotCompiled:
+        return False
+    finally:
+        _may.reset(token)
+    return True
+
+
+class _Cache(NullCache):
+    """Machine code on disk: one file for each kernel, signature and CPU, named by all that it was made of.
+
+    There is no index that could disagree with the files, and a file is never changed. Any failure to look, load or keep
+    means: compile, and do not keep.
+    """
+
+    def __init__(self, name, dispatcher):
+        self._name, self._dispatcher = name, dispatcher
+        self.turn = contextlib.ExitStack()  # what is held while numba compiles: a lock, a line on the screen
+
+    def path(self, signature, codegen):
+        """The file for a signature, or None if it cannot be kept."""
+        try:
+            made_of = self._content, str(signature), codegen.magic_tuple(), _VERSIONS, bool(config.BOUNDSCHECK)
+            digest = hashlib.sha256(repr(made_of).encode()).hexdigest()
+            name = self._dispatcher.__name__.strip("<>")  # of a lambda
+            return pathlib.Path(self._impl.locator.get_cache_path(), f"{name}-{digest[:32]}.nbc")
+        except Exception:  # a reader's own rule, no folder that can be written to, or what nobody thought of
+            return None
+
+    @functools.cached_property
+    def _content(self):
+        return content(self._dispatcher)
+
+    @functools.cached_property
+    def _impl(self):
+        return CompileResultCacheImpl(self._dispatcher.py_func)
+
+    def load_overload(self, signature, context):
+        """Load machine code; None, which makes numba compile, if there is none."""
+        path = self.path(signature, context.codegen())
+        found = self._read(path, context)
+        if found is None and "compile" not in _may.get():
+            raise NotCompiled(self._name)
+        if found is None and path is not None:
+            self._take_turn(path.with_suffix(".lock"))
+            found = self._read(path, context)
+        if found is None and "tell" in _may.get():
+            later = "; later runs load it" if path else ""
+            self.turn.enter_context(told(f"compiling {self._name}, about 10 seconds{later}"))
+        return found
+
+    def save_overload(self, signature, result):
+        """Keep machine code."""
+        path = self.path(signature, result.codegen)
+        with contextlib.suppress(Exception):
+            if path is not None and self._impl.check_cachable(result):
+                code = dumps(self._impl.reduce(result))
+                new = path.with_suffix(f".{uuid.uuid4().hex}.nbc")
+                try:
+                    new.write_bytes(hashlib.sha256(code).digest() + code)
+                    new.replace(path)
+                finally:
+                    new.unlink(missing_ok=True)
+                for old in sorted(path.parent.glob("*.nbc"), key=os.path.getmtime)[:-KEEP]:
+                    old.unlink()
+
+    def _read(self, path, context):
+        with contextlib.suppress(Exception):
+            data = path.read_bytes()
+            if hashlib.sha256(data[32:]).digest() == data[:32]:
+                context.refresh()
+                found = self._impl.rebuild(context, pickle.loads(data[32:]))
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+                return found
+        return None
+
+    def _take_turn(self, path):
+        """Return when no other process compiles the same; also after a while, or where nobody can know."""
+        give_up, said = time.monotonic() + PATIENCE, False
+        with contextlib.ExitStack() as waiting, contextlib.suppress(OSError):
+            file = self.turn.enter_context(path.open("w"))
+            while time.monotonic() < give_up:
+                try:
+                    _lock(file)  # the system gives it back when this process ends, however it ends
+                    return self.turn.callback(_remove, path)
+                except (BlockingIOError, PermissionError):
+                    if "wait" not in _may.get():
+                        raise NotCompiled(self._name) from None
+                if "tell" in _may.get() and not said:
+                    waiting.enter_context(told(f"waiting for {self._name}, which another process compiles"))
+                    said = True
+                time.sleep(0.1)
+
+
+def _compile(dispatcher, signature):
+    with dispatcher._cache.turn:
+        return type(dispatcher).compile(dispatcher, signature)
+
+
+def _remove(path):
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+# --- said to who waits -----------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def told(message):
+    """Say that a call waits, for as long as it waits.
+
+    On standard error the line stays. In a notebook it is taken away again, and it is said only if somebody looks on
+    and the cell has no other output that would go with it. So no notebook ever keeps it.
+    """
+    message = f"memcg-lab: {message}"
+    shell = _notebook()
+    if shell is None:
+        print(message, file=sys.stderr, flush=True)
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not _somebody_looks_on(shell) or shell.kernel.session.message_count != _begun:
+        yield
+        return
+    from IPython.display import clear_output, display
+
+    display({"text/plain": message}, raw=True)
+    try:
+        yield
+    finally:
+        clear_output()
+        _begin_cell()
+
+
+def _notebook():
+    """The IPython of a notebook, or None."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell if hasattr(shell, "kernel") else None
+
+
+def _somebody_looks_on(shell):
+    """Programs that execute notebooks say that they could not answer a question."""
+    return shell.kernel.get_parent().get("content", {}).get("allow_stdin", False)
+
+
+def _begin_cell(*_):
+    """Note how many messages the kernel had sent when the cell began; one more is an output."""
+    global _begun
+    _begun = _notebook().kernel.session.message_count
+
+
+if _notebook():
+    _begin_cell()
+    _notebook().events.register("pre_run_cell", _begin_cell)

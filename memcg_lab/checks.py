@@ -62,10 +62,10 @@ def nanoseconds(what, value):
     return number
 
 
-def choice(what, value, allowed):
-    """One of a few words, or a ValueError that lists them."""
+def one_of(what, value, allowed):
+    """One of a few names, or a ValueError that lists them."""
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{what} is {shown(value)}; it must be one of {', '.join(allowed)}.")
+        raise ValueError(f"{what} is {shown(value)}; it must be one of: {'; '.join(allowed)}.")
     return value
 
 

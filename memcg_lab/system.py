@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import _jit, words
-from .checks import choice, flag, several, shown, unmasked, whole_number
+from .checks import flag, one_of, several, shown, whole_number
 from .history import StepLog
 from .mechanism import records, steps
 from .mechanism.policy import V4_14, Policy, bind
@@ -25,6 +25,7 @@ from .mechanism.records import (
     OPS,
     PAGE_COUNTER_MAX,
 )
+from .workload import check_stream
 
 CPUS_MAX = 65_536
 MEMCGS_MAX = 65_536
@@ -32,8 +33,6 @@ STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so
 LOG_ROWS = 1 << 12
 LOG_OPS_MAX = 100_000
 SLICE = 1 << 20  # operations; compiled code hears an interrupt only between two slices
-
-_compiled = set()  # what was called before in this process, so that nobody looks for it in the cache again
 
 Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
@@ -216,7 +215,7 @@ class System:
         parents, sockets = _parents(parents), several("sockets", sockets)
         cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
         _check_policy(policy)
-        choice("underflow", underflow, ("refuse", "record"))
+        one_of("underflow", underflow, ("refuse", "record"))
         legacy, memsw = flag("legacy", legacy), flag("memsw", memsw)
         if memsw and not legacy:
             raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
@@ -1094,7 +1093,7 @@ class System:
         self._arrays["total"][records.HALT] = 1
 
     def _backup(self):
-        return {name: array.copy() for name, array in self._arrays.items()}
+        return {name: _copied(array) for name, array in self._arrays.items()}
 
     def _restore(self, backup):
         if backup is None:
@@ -1116,10 +1115,6 @@ class System:
         state = self.mechanism_state(log)
         refuse = self.underflow == "refuse"
         arguments = (state, _jit.records(np.ascontiguousarray(ops[:SLICE])), refuse)
-        form = (run, log is None)  # with a log and without it are compiled apart
-        if form not in _compiled:
-            _jit.announce(run, self.policy.name, arguments)
-            _compiled.add(form)
         start = 0
         try:
             while True:
@@ -1149,14 +1144,6 @@ class System:
             owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
             raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
-
-
-def check_stream(ops):
-    """Refuse what is not a stream of operations."""
-    if not isinstance(ops, np.ndarray) or ops.dtype != records.op_dtype or ops.ndim != 1:
-        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
-        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
-    unmasked("the stream", ops)
 
 
 def complaint(ops, number, reason, allowed, owned=0):
@@ -1198,6 +1185,15 @@ def _among(name, first, last, what):
     names = OPS[OPS.index(first) : OPS.index(last) + 1]
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"{shown(name)} is no operation on {what}; those are {', '.join(names)}.")
+
+
+def _copied(array):
+    """A copy; of a large table by CPU, memory is taken for the rows that hold something alone."""
+    if array.ndim < 2 or array.dtype.names or array.nbytes < 1 << 20:
+        return array.copy()
+    twin, used = np.zeros(array.shape, array.dtype), array.any(axis=1)
+    twin[used] = array[used]
+    return twin
 
 
 def _check_policy(policy):

@@ -6,10 +6,9 @@ integer generator, so a seed gives the same stream on every machine and with eve
 
 import numpy as np
 
-from .checks import shown, whole_number, whole_numbers
+from .checks import shown, unmasked, whole_number, whole_numbers
 from .files import path_of, writing
 from .mechanism.records import CHARGE_SKMEM, NR_PAGES_MAX, SOFTIRQ, TASK, UNCHARGE_SKMEM, op_dtype
-from .system import check_stream
 from .words import count, printable
 
 FORMAT = "memcg-lab ops 1"
@@ -86,6 +85,14 @@ def sizes(seed, n, mix):
         raise ValueError("the size mix is empty; give at least one {pages: weight}.")
     upper = np.cumsum(weights)
     return pages[np.searchsorted(upper, draws(seed, n, int(upper[-1])), side="right")]
+
+
+def check_stream(ops):
+    """Refuse what is not a stream of operations."""
+    if not isinstance(ops, np.ndarray) or ops.dtype != op_dtype or ops.ndim != 1:
+        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
+        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
+    unmasked("the stream", ops)
 
 
 def stream(n):
@@ -370,6 +377,91 @@ def mixed(n, *, cpus, memcgs, mix="web", same_cpu_percent=25, in_flight=64, seed
     free["cpu"] = np.where(away, draws(seed + 5, n, cpus), cpu)
     middle = pairs(charge[in_flight:], free[: n - in_flight])
     return np.concatenate([charge[:in_flight], middle, free[n - in_flight :]])
+
+
+# --- callers of the socket layer, one packet at a time ---------------------------------------------------------------
+def udp_enqueue(system, *, cpu, sk, nr_bytes):
+    """A datagram arrives in softirq: the socket charges once, and drops it if that is refused.
+
+    Parameters
+    ----------
+    system : System
+        Made with ``sockets``.
+    cpu, sk : int
+        The CPU and the socket.
+    nr_bytes : int
+
+    Returns
+    -------
+    bool
+        True if the datagram is queued, False if it is dropped.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Kernel: ``__udp_enqueue_schedule_skb`` in ``net/ipv4/udp.c``, v4.13, as far as it charges. The limit of the receive
+    buffer is left out, and giving back is the caller's.
+
+    Examples
+    --------
+    >>> from memcg_lab import System
+    >>> full = System.chain(depth=1, cpus=1, sockets=[1], limits=[-1, 4])
+    >>> [udp_enqueue(full, cpu=0, sk=0, nr_bytes=12288) for _ in range(3)]
+    [True, False, True]
+    """
+    taken = system.socket_op("sk_rmem_schedule", cpu=cpu, sk=sk, nr_bytes=nr_bytes) == 1
+    if taken:
+        system.socket_op("sk_queue_receive", cpu=cpu, sk=sk, nr_bytes=nr_bytes)
+    return taken
+
+
+def tcp_data_queue(system, *, cpu, sk, nr_bytes):
+    """A segment arrives in order and in softirq: an empty queue takes it in any case, else TCP tries twice.
+
+    Parameters
+    ----------
+    system : System
+        Made with ``sockets``.
+    cpu, sk : int
+        The CPU and the socket.
+    nr_bytes : int
+
+    Returns
+    -------
+    bool
+        True if the segment is queued, False if it is dropped.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Kernel: ``tcp_data_queue`` and ``tcp_try_rmem_schedule`` in ``net/ipv4/tcp_input.c``, v4.14: try; if refused, prune,
+    then try again in the same call. Pruning frees nothing here: no segment is out of order, and the receive buffer has
+    no limit of its own.
+
+    Examples
+    --------
+    >>> from memcg_lab import System
+    >>> full = System.chain(depth=1, cpus=1, sockets=[1], limits=[-1, 4])
+    >>> [tcp_data_queue(full, cpu=0, sk=0, nr_bytes=12288) for _ in range(3)]
+    [True, True, True]
+    """
+    if system.socket(sk)["rmem_alloc"] == 0:
+        system.socket_op("sk_forced_mem_schedule", cpu=cpu, sk=sk, nr_bytes=nr_bytes)
+        taken = True
+    else:
+        tries = (system.socket_op("sk_rmem_schedule", cpu=cpu, sk=sk, nr_bytes=nr_bytes) for _ in range(2))
+        taken = any(tries)  # the second try is made only if the first was refused
+    if taken:
+        system.socket_op("sk_queue_receive", cpu=cpu, sk=sk, nr_bytes=nr_bytes)
+    return taken
 
 
 def save_ops(path, ops, *, replace=False):

@@ -7,8 +7,9 @@ import sys
 from .. import _jit
 from ..checks import shown
 from ..files import DATA
-from ..mechanism.policy import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, bind
+from ..mechanism.policy import V4_13, V4_14, bind
 from ..system import System
+from ..warmup import kernels, not_ready
 from ..words import count
 from ..workload import pingpong
 
@@ -16,7 +17,7 @@ PYTHON = (3, 11)
 
 
 def setup(notebook="00"):
-    """Make a notebook ready: load what it runs, compiling it at the very first time, and say so in one line.
+    """Make a notebook ready: load the rule before and after the patch, compiling it at the very first time.
 
     Parameters
     ----------
@@ -36,10 +37,6 @@ def setup(notebook="00"):
     if not isinstance(notebook, str) or not re.fullmatch(r"\d\d", notebook):
         raise ValueError(f'notebook is {shown(notebook)}; it must be two digits, such as "04".')
     for policy in (V4_13, V4_14):
-        system = System.chain(depth=1, cpus=1, policy=policy)
-        system.replay(pingpong(1))
-        system.step_through(pingpong(1))
-    for policy in (CAP_ONLY, UNCHARGE_ONLY):
         System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
     # Asked at run time: a room does not import the vocabulary it is part of.
     version = sys.modules[__name__.partition(".")[0]].__version__
@@ -55,15 +52,23 @@ def check_environment():
     ok    Python is 3.11 or newer
     ok    numba compiles
     """
-    mends = 0
+    lines, mends = [], 0
     for claim, look in CHECKS.items():
         try:
             mend = look()
+        except _Later as error:
+            lines.append(f"wait  {claim}: {error}.")
+            continue
         except Exception as error:
             mend = f"{type(error).__name__} came up; set the environment up anew with lab.py setup"
         mends += bool(mend)
-        print(f"mend  {claim}: {mend}." if mend else f"ok    {claim}")
-    print(f"{count(mends, 'thing')} to mend." if mends else "All is in place.")
+        lines.append(f"mend  {claim}: {mend}." if mend else f"ok    {claim}")
+    lines.append(f"{count(mends, 'thing')} to mend." if mends else "All is in place.")
+    print("\n".join(lines))  # at the end, because a cell that has an output cannot say that it waits
+
+
+class _Later(Exception):
+    """Nothing to mend, but not in place yet."""
 
 
 def _python():
@@ -87,9 +92,16 @@ def _agrees():
 
 
 def _on_disk():
-    if isinstance(bind(V4_14)._cache, _jit._PackageCache):
+    if _jit.is_kept(bind(V4_14)):
         return ""
     return "no folder can be written; set NUMBA_CACHE_DIR to one that can, or wait 10 seconds at each start"
+
+
+def _compiled():
+    missing, total = len(not_ready()) if _jit.JIT else 0, len(kernels())
+    if missing:
+        raise _Later(f"{total - missing} of {total}; a cell that needs another one waits for it")
+    return ""
 
 
 def _installed(package):
@@ -110,6 +122,7 @@ CHECKS = {
     "numba compiles": _compiles,
     "a first run keeps every page counted": _agrees,
     "kernels can be kept on disk": _on_disk,
+    "kernels of the notebooks are compiled": _compiled,
     "pandas is installed": _installed("pandas"),
     "matplotlib is installed": _installed("matplotlib"),
     "ipywidgets is installed": _installed("ipywidgets"),

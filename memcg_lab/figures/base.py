@@ -136,27 +136,40 @@ def folded(table, summary="The numbers", caption=""):
 
 
 def table_html(table, caption=""):
-    """A DataFrame as a table whose headers say what they head."""
-    head = [table.index.name or "", *table.columns]
-    rows = ["".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in head)]
-    for label, values in zip(table.index, table.itertuples(index=False), strict=True):
-        cells = "".join(f'<td style="text-align:right">{html.escape(cell(value))}</td>' for value in values)
-        rows.append(f'<th scope="row">{html.escape(cell(label))}</th>{cells}')
+    """A DataFrame as a table whose headers say what they head: text to the left, numbers to the right."""
+    names = [table.index.name or "", *table.columns]
+    columns = [table.index, *(values for _, values in table.items())]
+    sides = [f' style="text-align:{"right" if all(map(is_number, values)) else "left"}"' for values in columns]
+    head = [f'<th scope="col"{side}>{html.escape(str(name))}</th>' for name, side in zip(names, sides, strict=True)]
+    rows = ["".join(head)]
+    for label, *values in zip(*map(cells, columns), strict=True):
+        row = [f"<td{side}>{html.escape(value)}</td>" for value, side in zip(values, sides[1:], strict=True)]
+        rows.append(f'<th scope="row"{sides[0]}>{html.escape(label)}</th>{"".join(row)}')
     caption = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
         "".join(f"<tr>{row}</tr>" for row in rows[1:]) + "</tbody></table>"
     )
 
 
+def cells(values):
+    """A column of a table as texts; where numbers need one or two digits after the point, all have as many."""
+    texts = [cell(value) for value in values]
+    places = max((len(text.partition(".")[2]) for text in texts), default=0)
+    if places in (1, 2) and all(is_number(value) and np.isfinite(value) for value in values):
+        texts = [text + ("" if "." in text else ".") + "0" * (places - len(text.partition(".")[2])) for text in texts]
+    return texts
+
+
 def cell(value):
     """One entry of a table as text."""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
-    return number(value.item() if isinstance(value, np.generic) else value) if _is_number(value) else str(value)
+    return number(value.item() if isinstance(value, np.generic) else value) if is_number(value) else str(value)
 
 
-def _is_number(value):
-    return isinstance(value, (int, float, np.integer, np.floating))
+def is_number(value):
+    """True if a table sets this value to the right."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def styled(draw):
@@ -219,7 +232,7 @@ def label_ends(axes, ends, room=0.0):
         _, _, text, color = ends[i]
         axes.annotate(
             text,
-            (1.012, y),
+            (1.02, y),  # clear of a mark at the line's end
             xycoords="axes fraction",
             color=color,
             va="center",

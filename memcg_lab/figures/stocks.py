@@ -11,7 +11,7 @@ from .over_ops import draw_lines, last_operation, over_ops_words, rows_of, serie
 
 @styled
 def stocks_over_ops(runs, bound=None):
-    """Lines: pages parked in the CPUs' stocks, operation by operation, for several runs of one stream.
+    """Lines: pages in the CPUs' stocks, operation by operation, for several runs of one stream.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def counter_and_stat_words(gap_before, gap_after, peak_before, peak_after, opera
     """Caption and sentence of counter against statistic; gaps and peaks are the largest values, in pages."""
     caption = (
         f"memory.current holds up to {count(gap_after, 'page')} more than the sockets do after the patch, "
-        f"up to {number(gap_before)} before it: the pages parked in the stocks."
+        f"up to {number(gap_before)} before it: the pages in the stocks."
     )
     sentence = (
         f"Two line charts side by side, pages over {count(operations, 'operation')}, memory.current above MEMCG_SOCK: "

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _jit
-from ..checks import real_number, whole_number
-from ..mechanism.policy import Policy
+from ..checks import one_of, real_number, whole_number
+from ..mechanism.memcontrol import reclaim_nothing
+from ..mechanism.policy import PATH_V4_13, Policy
 from ..mechanism.stock_v4_13 import consume_stock, drain_stock, refill_stock, uncharge_to_counter
 from ..mechanism.stock_v4_14 import refill_stock_capped, uncharge_to_stock
 from .atomics import fetch_add, load, serialize, store
 from .host import ordered_cpus
-from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, is_compiled, need_hardware, race, timed_loop
+from .race import BLOCK, FOREVER, LINE, STOP, WORDS, aligned, need_hardware, race, timed_loop
 
 DEPTH_MAX = 64
 THINK_NS_MAX = 1_000_000  # so that a thread comes to its stop flag, once in 64 pairs, within a tenth of a second
@@ -72,8 +73,8 @@ def think(rounds, value):
     return value
 
 
-def bind_rules(add, capped, to_stock):
-    """The rules of one generation on one kind of counter: ``(charge, uncharge)``, both ``(state, me) -> a count``."""
+def bind_counter(add):
+    """Charging and giving back on a chain of one kind of counter: ``(try_charge, uncharge)``."""
 
     @_jit.inline
     def page_counter_try_charge(st, nr_pages):
@@ -94,6 +95,13 @@ def bind_rules(add, capped, to_stock):
             new = add(counter, -nr_pages)
             c = counter.parent
         return new
+
+    return page_counter_try_charge, page_counter_uncharge
+
+
+def bind_rules(add, capped, to_stock):
+    """The rules of one generation on one kind of counter: ``(charge, uncharge)``, both ``(state, me) -> a count``."""
+    page_counter_try_charge, page_counter_uncharge = bind_counter(add)
 
     @_jit.inline
     def refill_stock(st, at, nr_pages):
@@ -251,7 +259,7 @@ def run_threads(
     Parameters
     ----------
     policy : Policy
-        ``V4_13``, ``V4_14``, ``CAP_ONLY``, ``UNCHARGE_ONLY``, or one of them with another batch.
+        ``V4_13``, ``V4_14``, ``CAP_ONLY``, ``UNCHARGE_ONLY``, or one of them with another batch; one slot.
     depth : int
         Levels below the root, 1 to 64; a charge that the stock cannot serve meets ``depth + 1`` counters.
     threads : int
@@ -281,7 +289,8 @@ def run_threads(
     Raises
     ------
     ValueError
-        If an argument is out of range, or nothing is compiled (``NUMBA_DISABLE_JIT``).
+        If an argument is out of range, a rule of the policy has no twin with real atomics, or nothing is compiled
+        (``NUMBA_DISABLE_JIT``).
 
     Notes
     -----
@@ -295,43 +304,59 @@ def run_threads(
     ((32, 32, 32), 0, (32,), True)
     """
     need_hardware()
-    loop = bind(*rules_of(policy), bool(atomic), _workload(workload, threads))
+    switches = rules_of(policy)
+    asked = _check(depth, threads, think_ns, seconds, pairs, nr_pages, workload)
+    loop = bind(*switches, bool(atomic), asked.workload)
+    state = make_state(asked.depth, asked.threads, batch=policy.batch, nr_pages=asked.nr_pages, padded=padded)
+    if asked.think_ns:
+        state = state._replace(think=max(1, round(asked.think_ns * 1000 / measure_think(state, asked.cpus, 1000))))
+        asked = asked._replace(think_ns=measure_think(state, asked.cpus, state.think))
+    result = race(loop, state, asked.cpus, steps=asked.pairs, seconds=asked.seconds, stop=stop)
+    return _told(policy, asked, bool(padded), bool(atomic), state, result)
+
+
+Asked = namedtuple("Asked", "depth threads cpus think_ns seconds pairs nr_pages workload")
+Asked.__doc__ = """The checked arguments of :func:`run_threads`; ``cpus`` are those the threads take."""
+
+
+def _check(depth, threads, think_ns, seconds, pairs, nr_pages, workload):
+    """What is asked for, in range, or a ValueError that names what is not."""
+    one_of("workload", workload, WORKLOADS)
     depth = whole_number("depth", depth, 1, DEPTH_MAX)
     cpus = ordered_cpus()
     threads = whole_number("threads", threads, 1, len(cpus))
+    if workload == "producer_consumer" and threads % 2:
+        raise ValueError(f"threads is {threads}; a producer_consumer needs an even number.")
     nr_pages = whole_number("nr_pages", nr_pages, 1, 2**20)
     think_ns = real_number("think_ns", think_ns, 0, THINK_NS_MAX)
     if pairs is None:
         seconds = real_number("seconds", seconds, 0.001, 3600)
     else:
         pairs = whole_number("pairs", pairs, 0, FOREVER // 2**30)
-    cpus = cpus[:threads]
+    return Asked(depth, threads, cpus[:threads], think_ns, seconds, pairs, nr_pages, workload)
 
-    state = make_state(depth, threads, batch=policy.batch, nr_pages=nr_pages, padded=padded)
-    if not is_compiled(loop, state):
-        _jit.say("memcg-lab: compiling a loop for real threads for the first time; later runs load it")
-    if think_ns:
-        state = state._replace(think=max(1, round(think_ns * 1000 / measure_think(state, cpus, 1000))))
-        think_ns = measure_think(state, cpus, state.think)
-    result = race(loop, state, cpus, steps=pairs, seconds=seconds, stop=stop)
+
+def _told(policy, asked, padded, atomic, state, result):
+    """The run that the threads report."""
     done = result.done
-    charged = int(done.sum()) if workload == "pingpong" else int(done[0::2].sum())
-    given_back = int(done.sum()) if workload == "pingpong" else int(done[1::2].sum())
+    both = asked.workload == "pingpong"
+    charged = int((done if both else done[0::2]).sum())
+    given_back = int((done if both else done[1::2]).sum())
     return Run(
         policy=policy.name,
-        depth=depth,
-        threads=threads,
-        workload=workload,
-        padded=bool(padded),
-        atomic=bool(atomic),
-        think_ns=float(think_ns),
+        depth=asked.depth,
+        threads=asked.threads,
+        workload=asked.workload,
+        padded=padded,
+        atomic=atomic,
+        think_ns=float(asked.think_ns),
         pairs=tuple(done.tolist()),
         pairs_per_us=float(np.mean(1000 * done / result.ns)),
         overlap=result.overlap,
         pinned=result.pinned,
         usage=tuple(state.counter["count"].tolist()),
-        in_use=(charged - given_back) * nr_pages,
-        stock=tuple(state.stock[: threads * state.stride : state.stride].tolist()),
+        in_use=(charged - given_back) * asked.nr_pages,
+        stock=tuple(state.stock[: asked.threads * state.stride : state.stride].tolist()),
     )
 
 
@@ -350,27 +375,55 @@ def measure_think(state, cpus, rounds):
     return min(race(think_loop, state, cpus, seconds=0.002).ns_per_step for _ in range(5))
 
 
+Switches = namedtuple("Switches", "capped to_stock")
+Switches.__doc__ = """Which twins of a policy's rules run: a refill with the cap; giving back into the stock."""
+
+# Each rule that has a twin with real atomics, and the switch that chooses it. Rules that have one twin only have none.
+TWINS = {
+    "consume": {consume_stock: None},
+    "refill": {refill_stock: False, refill_stock_capped: True},
+    "drain": {drain_stock: None},
+    "uncharge": {uncharge_to_counter: False, uncharge_to_stock: True},
+    "reclaim": {reclaim_nothing: None},
+}
+
+
 def rules_of(policy):
-    """Which hunks of the patch a policy has: ``(the cap, uncharging into the stock)``.
+    """Which hunks of the patch a policy has, as switches of the twins of its rules.
+
+    Parameters
+    ----------
+    policy : Policy
+
+    Returns
+    -------
+    Switches
 
     Raises
     ------
     ValueError
-        If it is no policy, has other rules, or more than one slot.
+        If it is no policy, a stock has more than one slot, or a rule has no twin with real atomics.
+
+    Examples
+    --------
+    >>> from memcg_lab import CAP_ONLY
+    >>> rules_of(CAP_ONLY)
+    Switches(capped=True, to_stock=False)
     """
-    known = isinstance(policy, Policy) and policy.slots == 1
-    known = known and policy.consume is consume_stock and policy.drain is drain_stock
-    known = known and policy.refill in (refill_stock, refill_stock_capped)
-    if not known or policy.uncharge not in (uncharge_to_counter, uncharge_to_stock):
+    if not isinstance(policy, Policy):
+        raise ValueError(f"policy is {policy!r}; it must be a Policy, such as V4_13 or V4_14.")
+    if policy.slots != 1:
         raise ValueError(
-            f"policy is {policy!r}; real threads know V4_13, V4_14, CAP_ONLY and UNCHARGE_ONLY, with any batch."
+            f"{policy.name} has {policy.slots} slots; the stock of a real thread holds pages of one cgroup, in 1 slot."
         )
-    return policy.refill is refill_stock_capped, policy.uncharge is uncharge_to_stock
-
-
-def _workload(workload, threads):
-    if workload not in WORKLOADS:
-        raise ValueError(f"workload is {workload!r}; it must be one of {', '.join(WORKLOADS)}.")
-    if workload == "producer_consumer" and threads % 2:
-        raise ValueError(f"threads is {threads}; a producer_consumer needs an even number.")
-    return workload
+    if policy.path is not PATH_V4_13:
+        raise ValueError(f"{policy.name} charges as {policy.path.name} does; real threads charge as v4.13 does.")
+    for kind, twins in TWINS.items():
+        rule = getattr(policy, kind)
+        if not any(rule is twin for twin in twins):
+            allowed = ", ".join(twin.__name__ for twin in twins)
+            raise ValueError(
+                f"{kind} of {policy.name} is {getattr(rule, '__name__', repr(rule))}, which has no twin with real "
+                f"atomics; there are: {allowed}."
+            )
+    return Switches(TWINS["refill"][policy.refill], TWINS["uncharge"][policy.uncharge])

@@ -9,17 +9,17 @@ import numpy as np
 from .. import _jit
 from ..checks import real_number
 from ..machine.measurement import FORMAT, Measurement
+from ..machine.topology import SMT_NS
 from ..mechanism.policy import V4_13, V4_14
 from .atomics import compare_exchange, fetch_add, load, store
 from .counters import bind, make_state, rules_of, run_threads
 from .host import describe, load_average, ordered_cpus, pairs_by_distance, places
-from .race import STOP, WORDS, aligned, compile_loop, is_compiled, need_hardware, race, timed_loop
+from .race import STOP, WORDS, aligned, compile_loop, fresh_page, need_hardware, race, timed_loop
 
 ROUNDS, ROUNDS_MIN = 9, 3
 RUN_SECONDS_MIN = 0.005
 OVERLAP = 0.9  # a run whose threads overlapped less is discarded
 DEPTHS = (1, 2, 3, 4)
-SMT_NS = 15  # one way between threads of one core: 6 to 13 ns in data/hardware/published.csv; between cores 20 or more
 BUSY_LOAD = 0.5
 DISCARDED_SHARE = 0.2
 
@@ -82,6 +82,8 @@ def measure(*, seconds=10, progress=None, stop=None):
 
     Notes
     -----
+    Two CPUs hand over a line of a page that one of the two touched first, a fresh page each time.
+
     For the rules, each thread charges a page and gives it back at once. That is the best case for the patch: the stock
     serves both, and no counter is touched. :func:`run_threads` runs other cases.
 
@@ -126,12 +128,20 @@ def _plan(cpus, pairs):
     """Everything to run in one round."""
     threads = sorted({1, *(2**k for k in range(1, 17) if 2**k < len(cpus)), len(cpus)})
 
-    def words(loop, stride, choices, parts=1):
+    def words(loop, stride, chosen):
         def run(number, seconds, stop):
-            chosen = choices[number % len(choices)]
             state = Words(aligned(WORDS * len(chosen), np.int64), stride)
             done = race(loop, state, chosen, seconds=seconds, stop=stop)
-            return done.ns_per_step / parts, done.overlap, done.pinned
+            return done.ns_per_step, done.overlap, done.pinned
+
+        return run
+
+    def transfer(choices):
+        def run(number, seconds, stop):
+            chosen = choices[number % len(choices)]
+            first = chosen[number // len(choices) % 2]  # one of the two, in turn
+            done = race(hand_over, Words(fresh_page(first), 0), chosen, seconds=seconds, stop=stop)
+            return done.ns_per_step / 2, done.overlap, done.pinned  # a step is a round trip
 
         return run
 
@@ -144,9 +154,9 @@ def _plan(cpus, pairs):
 
         return run
 
-    tasks = [Task(("local", "plain_add"), words(plain_add, WORDS, [cpus[:1]]))]
-    tasks += [Task(("contended", n), words(atomic_add, 0, [cpus[:n]])) for n in threads]
-    tasks += [Task(("transfer", kind), words(hand_over, 0, found, 2)) for kind, found in pairs.items() if found]
+    tasks = [Task(("local", "plain_add"), words(plain_add, WORDS, cpus[:1]))]
+    tasks += [Task(("contended", n), words(atomic_add, 0, cpus[:n])) for n in threads]
+    tasks += [Task(("transfer", kind), transfer(found)) for kind, found in pairs.items() if found]
     combinations = [(depth, n, True) for depth in DEPTHS for n in sorted({1, min(2, len(cpus)), len(cpus)})]
     combinations += [(1, n, False) for n in sorted({min(2, len(cpus)), len(cpus)} - {1})]
     for depth, n, padded in combinations:
@@ -156,14 +166,12 @@ def _plan(cpus, pairs):
 
 
 def _compile():
-    """Compile or load every loop, so that no run waits for it; said aloud if it takes long."""
+    """Compile or load every loop, so that no run waits for it."""
     word = Words(aligned(WORDS, np.int64), 0)
     loops = [(loop, word) for loop in (plain_add, atomic_add, hand_over)]
     loops += [
         (bind(*rules_of(policy), True, "pingpong"), make_state(1, 1, batch=policy.batch)) for policy in (V4_13, V4_14)
     ]
-    if not all(is_compiled(loop, state) for loop, state in loops):
-        _jit.say("memcg-lab: compiling the measuring loops for the first time, a few seconds; later runs load them")
     for loop, state in loops:
         compile_loop(loop, state)
 

@@ -1,8 +1,11 @@
 """Real threads: what the simulation says of a run on this CPU, and what the run then says."""
 
+import itertools
+from collections import namedtuple
+
 import numpy as np
 
-from ..checks import nanoseconds, whole_number
+from ..checks import nanoseconds, real_number, whole_number
 from ..machine.cache_lines import Layout
 from ..machine.run import simulate
 from ..machine.topology import CPUS_MAX, Topology
@@ -10,8 +13,10 @@ from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_SKMEM, SOFTIRQ, UNCHARGE_SKMEM
 from ..system import System
 from ..workload import pairs, skmem
-from . import run_threads
+from .counters import DEPTH_MAX, THINK_NS_MAX, rules_of, run_threads
+from .host import usable_cpus
 from .measure import OVERLAP
+from .race import need_hardware
 
 CPU_PAIRS = 64
 PAIRS_WANTED = 20_000  # that a simulation finishes
@@ -43,6 +48,10 @@ def predict_threads(topology, policy, *, depth, threads, think_ns):
     ------
     ValueError
         If an argument is out of range.
+
+    Notes
+    -----
+    Kernel: ``mem_cgroup_charge_skmem`` and ``mem_cgroup_uncharge_skmem``, v4.13 and 475d048, from many CPUs at once.
 
     Examples
     --------
@@ -110,41 +119,95 @@ def run_grid(
     ------
     ValueError
         If an argument is out of range, or nothing is compiled.
+
+    Notes
+    -----
+    Kernel: ``mem_cgroup_charge_skmem`` and ``mem_cgroup_uncharge_skmem``, v4.13 and 475d048, from many CPUs at once.
+
+    Examples
+    --------
+    >>> topology = Topology.uniform(2, transfer_ns=30, local_ns=5, own_ns=0.25)
+    >>> grid = run_grid(topology, policies=(V4_14,), depths=(1,), thinks_ns=(300,), threads=(1,), seconds=0.005)
+    >>> list(grid.columns[:4]), len(grid)
+    (['policy', 'depth', 'threads', 'think_ns'], 1)
     """
     import pandas as pd
 
-    if not isinstance(topology, Topology):
-        raise ValueError(f"topology is {topology!r}; it must be a Topology, from a measurement.")
-    repeats = whole_number("repeats", repeats, 1, 1000)
-    points = [(p, d, n, z) for p in policies for d in depths for n in threads for z in thinks_ns]
+    _check(topology, seconds, repeats)
+    points = _points(policies, depths, threads, thinks_ns)
     rows = []
-    for done, (policy, depth, number, think_ns) in enumerate(points):
+    for done, point in enumerate(points):
         if stop is not None and stop.is_set():
             break
         runs = [
-            run_threads(policy, depth=depth, threads=number, think_ns=think_ns, seconds=seconds, stop=stop)
+            run_threads(
+                point.policy,
+                depth=point.depth,
+                threads=point.threads,
+                think_ns=point.think_ns,
+                seconds=seconds,
+                stop=stop,
+            )
             for _ in range(repeats)
         ]
-        kept = [run for run in runs if run.overlap >= OVERLAP and run.pairs_per_us > 0]
-        best = min(kept, key=lambda run: run.ns_per_pair, default=None)
-        predicted = predict_threads(
-            topology, policy, depth=depth, threads=number, think_ns=best.think_ns if best else think_ns
-        )
-        measured = best.ns_per_pair if best else np.nan
-        rows.append(
-            (
-                policy.name,
-                depth,
-                number,
-                best.think_ns if best else np.nan,
-                measured,
-                predicted,
-                100 * (predicted / measured - 1),
-                len(kept),
-                repeats - len(kept),
-            )
-        )
+        rows.append(_row(topology, point, runs))
         if progress is not None:
             progress(done + 1, len(points))
-    columns = ["policy", "depth", "threads", "think_ns", "measured_ns", "predicted_ns", "error_percent"]
-    return pd.DataFrame(rows, columns=[*columns, "kept", "discarded"])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+Point = namedtuple("Point", "policy depth threads think_ns")  # of a grid
+COLUMNS = [
+    "policy",
+    "depth",
+    "threads",
+    "think_ns",
+    "measured_ns",
+    "predicted_ns",
+    "error_percent",
+    "kept",
+    "discarded",
+]
+
+
+def _check(topology, seconds, repeats):
+    """ValueError if the arguments that all points share are not what a run needs."""
+    if not isinstance(topology, Topology):
+        raise ValueError(f"topology is {topology!r}; it must be a Topology, from a measurement.")
+    real_number("seconds", seconds, 0.001, 3600)
+    whole_number("repeats", repeats, 1, 1000)
+    need_hardware()
+
+
+def _points(policies, depths, threads, thinks_ns):
+    """The points of a grid, each checked before the first one runs."""
+    given = {"policies": policies, "depths": depths, "threads": threads, "thinks_ns": thinks_ns}
+    for what, values in given.items():
+        if not isinstance(values, (list, tuple, range, np.ndarray)):
+            raise ValueError(f"{what} is {values!r}; it must be a list of values.")
+    for policy in policies:
+        rules_of(policy)
+    for depth in depths:
+        whole_number("depth", depth, 1, DEPTH_MAX)
+    for number in threads:
+        whole_number("threads", number, 1, len(usable_cpus()))
+    for think_ns in thinks_ns:
+        real_number("think_ns", think_ns, 0, THINK_NS_MAX)
+    return [Point(*point) for point in itertools.product(policies, depths, threads, thinks_ns)]
+
+
+def _row(topology, point, runs):
+    """One row of the table: the fastest run whose threads overlapped, and what was predicted for it."""
+    kept = [run for run in runs if run.overlap >= OVERLAP and run.pairs_per_us > 0]
+    best = min(kept, key=lambda run: run.ns_per_pair, default=None)
+    think_ns, measured = (best.think_ns, best.ns_per_pair) if best else (np.nan, np.nan)
+    predicted = predict_threads(
+        topology,
+        point.policy,
+        depth=point.depth,
+        threads=point.threads,
+        think_ns=think_ns if best else point.think_ns,
+    )
+    error = 100 * (predicted / measured - 1)
+    place = (point.policy.name, point.depth, point.threads)
+    return (*place, think_ns, measured, predicted, error, len(kept), len(runs) - len(kept))

@@ -4,6 +4,7 @@ Loops are made by ``timed_loop``. Each thread takes the time itself, from the CP
 """
 
 import functools
+import mmap
 import os
 import platform
 import threading
@@ -48,7 +49,7 @@ def timed_loop(name, step, ready=at_once):
     Parameters
     ----------
     name : str
-        Unique; all that the loop depends on beside the files of this package.
+        What a reader is told who waits for the compiler.
     step : compiled function
         ``step(state, gate, me, i, value) -> value``: what is repeated. ``value`` goes from step to step, so that one
         can depend on the one before.
@@ -61,7 +62,7 @@ def timed_loop(name, step, ready=at_once):
         ``loop(state, gate, report, me, steps)``; fills ``report[me]``. ``done`` there is up to date after each block.
     """
 
-    @_jit.kernel(name, key=f"hardware {name}")
+    @_jit.kernel(f"the loop {name}")
     def loop(state, gate, report, me, steps):
         enter(gate, report.size)
         mine = report[me]
@@ -82,7 +83,7 @@ def timed_loop(name, step, ready=at_once):
     return loop
 
 
-@_jit.kernel("ticks", key="hardware")
+@_jit.kernel("ticks")
 def _read_ticks():
     return ticks()
 
@@ -122,6 +123,24 @@ def aligned(count, dtype):
     raw = np.zeros(count * dtype.itemsize + 2 * LINE, np.uint8)
     start = -raw.ctypes.data % LINE
     return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+def fresh_page(cpu):
+    """A page of zeroed int64 that nobody has touched but a thread on this CPU, so that it lies in that CPU's memory.
+
+    Where a page lies is settled when it is first written to. A line whose home is another socket costs a way more, and
+    two CPUs that hand over such a line would show it as their own distance.
+    """
+    words = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.int64)  # nothing is written yet
+
+    def touch():
+        pin(cpu)
+        words[:] = 0
+
+    thread = threading.Thread(target=touch, daemon=True)
+    thread.start()
+    thread.join()
+    return words
 
 
 def need_hardware():
@@ -197,11 +216,6 @@ def race(loop, state, cpus, *, steps=None, seconds=None, stop=None):
 def compile_loop(loop, state):
     """Compile a loop for a state of this form, or load it; a race must not start with one thread still compiling."""
     loop(state, aligned(2 * WORDS, np.int64), aligned(1, report_dtype), 0, 0)
-
-
-def is_compiled(loop, state):
-    """True if :func:`compile_loop` would not have to wait for the compiler."""
-    return _jit.is_cached(loop, (state, aligned(2 * WORDS, np.int64), aligned(1, report_dtype), 0, 0))
 
 
 @functools.cache

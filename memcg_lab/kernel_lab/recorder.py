@@ -11,7 +11,7 @@ from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import choice, whole_number
+from ..checks import one_of, whole_number
 from ..traces.ftrace import PROBES, rows_of
 from ..traces.rows import write_rows
 from ..traces.symbols import Symbols
@@ -63,7 +63,7 @@ class Traffic:
     chunk: int = 65_536
 
     def __post_init__(self):
-        choice("traffic", self.mode, MODES)
+        one_of("traffic", self.mode, MODES)
         for name, highest in (("pairs", PAIRS_MAX), ("mib", MIB_MAX), ("chunk", CHUNK_MAX)):
             whole_number(name, getattr(self, name), 1, highest)
 

@@ -6,7 +6,7 @@ import inspect
 
 import ipywidgets as W
 
-from ..checks import shown
+from ..checks import one_of, shown, whole_number
 from ..figures.base import folded, image_html, table_html
 
 LIVE = "Run this cell to make it live."
@@ -243,17 +243,22 @@ def _quoted(value):
 
 def whole_number_box(name, value, low, high, description, width="22em"):
     """A box for a whole number with its full description; ValueError if the value is not in the range."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{name} is {shown(value)}; it must be a whole number from {low:,} to {high:,}.")
     return W.BoundedIntText(
-        value=value, min=low, max=high, description=description, style=WIDE, layout=W.Layout(width=width)
+        value=whole_number(name, value, low, high),
+        min=low,
+        max=high,
+        description=description,
+        style=WIDE,
+        layout=W.Layout(width=width),
     )
 
 
 def choice(name, value, options, description, width="42em"):
     """A list to choose from with its full description; ValueError if the value is not in it."""
-    if value not in options:
-        raise ValueError(f"{name} is {shown(value)}; it must be one of: {'; '.join(options)}.")
     return W.Dropdown(
-        value=value, options=list(options), description=description, style=WIDE, layout=W.Layout(width=width)
+        value=one_of(name, value, options),
+        options=list(options),
+        description=description,
+        style=WIDE,
+        layout=W.Layout(width=width),
     )

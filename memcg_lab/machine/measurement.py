@@ -3,22 +3,17 @@
 import datetime
 import functools
 import json
+import math
 import pathlib
-import re
 
 from ..files import writing
+from ..words import printable
 
 SCHEMA = pathlib.Path(__file__).with_name("measurement_schema.json")
 FORMAT = "memcg-lab measurement 1"
-TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "null": type(None),
-}
+NESTED_MAX = 50
+HALF = "it holds half a character (a lone surrogate)."
+DIGITS_MAX = 30  # of a whole number in a file; more is no count and no time
 
 
 class Measurement(dict):
@@ -46,7 +41,7 @@ class Measurement(dict):
     """
 
     def __init__(self, data):
-        validate(data, schema())
+        validate(data)
         try:
             datetime.date.fromisoformat(data["date"])
         except ValueError:
@@ -54,7 +49,8 @@ class Measurement(dict):
         super().__init__(data)
 
     def save(self, path, *, replace=False):
-        """Write it as JSON; ValueError if the file is there, unless ``replace``, or cannot be written."""
+        """Write it as JSON; ValueError if it was spoilt, or the file is there (unless ``replace``) or cannot be."""
+        validate(dict(self))
         text = json.dumps(self, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         with writing(path, replace=replace) as scratch:
             scratch.write_text(text, encoding="utf-8")
@@ -102,7 +98,7 @@ def read_measurement(path):
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error}).") from None
     try:
-        return Measurement(json.loads(text, parse_constant=_no_constant))
+        return Measurement(json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
     except RecursionError:
@@ -117,58 +113,123 @@ def schema():
     return json.loads(SCHEMA.read_text(encoding="utf-8"))
 
 
-def validate(value, rule, where=""):
-    """Hold a value against the words of JSON Schema that ours uses; ValueError naming the field if it does not fit.
+def validate(data):
+    """Hold plain data against the schema.
 
-    Those are ``$ref``, ``const``, ``enum``, ``type``, ``minimum``, ``pattern``, ``required``, ``properties`` and
-    ``items``.
+    Parameters
+    ----------
+    data : object
+        What ``json.loads`` gives; any other object is refused.
+
+    Raises
+    ------
+    ValueError
+        Naming the field and what is allowed there, if it does not fit or JSON cannot hold it.
+
+    Examples
+    --------
+    >>> validate({"schema": "memcg-lab measurement 2"})
+    Traceback (most recent call last):
+    ...
+    ValueError: date is missing.
     """
-    if "$ref" in rule:
-        rule = schema()["$defs"][rule["$ref"].rpartition("/")[2]]
-    what = where or "the measurement"
-    if "const" in rule and value != rule["const"]:
-        raise ValueError(f"{what} is {_shown(value)}; it must be {_shown(rule['const'])}.")
-    if "enum" in rule and value not in rule["enum"]:
-        raise ValueError(f"{what} is {_shown(value)}; it must be one of {', '.join(map(_shown, rule['enum']))}.")
-    if "type" in rule:
-        names = [rule["type"]] if isinstance(rule["type"], str) else rule["type"]
-        if not any(_is(value, name) for name in names):
-            raise ValueError(f"{what} is {_shown(value)}; it must be of type {' or '.join(names)}.")
-    if "minimum" in rule and value is not None and value < rule["minimum"]:
-        raise ValueError(f"{what} is {_shown(value)}; it must be {rule['minimum']} or more.")
-    if "pattern" in rule and not re.search(rule["pattern"], value):
-        raise ValueError(f"{what} is {_shown(value)}; it must look like {rule['pattern']}.")
-    if isinstance(value, dict):
-        for name in rule.get("required", ()):
-            if name not in value:
-                raise ValueError(f"{where + '.' if where else ''}{name} is missing.")
-        for name, inner in rule.get("properties", {}).items():
-            if name in value:
-                validate(value[name], inner, f"{where}.{name}" if where else name)
-    if isinstance(value, list) and "items" in rule:
-        for number, item in enumerate(value):
-            validate(item, rule["items"], f"{where}[{number}]")
+    _check_json(data)
+    for error in _validator().iter_errors(data):
+        if error.validator == "required":
+            missing = next(name for name in error.validator_value if name not in error.instance)
+            raise ValueError(f"{_path((*error.absolute_path, missing))} is missing.")
+        allowed = _ALLOWED[error.validator](error.validator_value)
+        raise ValueError(f"{_path(error.absolute_path)} is {_shown(error.instance)}; it must {allowed}.")
 
 
-def _is(value, name):
-    if isinstance(value, bool):  # Python would take True for 1
-        return name == "boolean"
-    return isinstance(value, TYPES[name])
+# What a word of the schema allows, in words.
+_ALLOWED = {
+    "const": lambda value: f"be {_shown(value)}",
+    "enum": lambda values: f"be one of: {'; '.join(map(_shown, values))}",
+    "type": lambda names: f"be of type {names if isinstance(names, str) else ' or '.join(names)}",
+    "minimum": lambda low: f"be {low} or more",
+    "pattern": lambda pattern: f"look like {pattern}",
+}
+
+
+@functools.cache
+def _validator():
+    """The schema, compiled. A whole number is one that is written as such: 2.0 is none."""
+    import jsonschema
+
+    draft = jsonschema.Draft202012Validator
+    types = draft.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    return jsonschema.validators.extend(draft, type_checker=types)(schema())
+
+
+def _check_json(data, path=()):
+    """ValueError if JSON cannot hold it: another type, a number that is not finite, half a character."""
+    if len(path) > NESTED_MAX:
+        raise ValueError(f"{_path(path[:3])}... is nested too deep.")
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if not isinstance(key, str):
+                raise ValueError(f"{_path(path)} has a field named {key!r}; names are texts.")
+            if _is_torn(key):
+                raise ValueError(f'a name in {_path(path)} is "{printable(key)[:60]}"; {HALF}')
+            _check_json(value, (*path, key))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            _check_json(value, (*path, number))
+    elif isinstance(data, str):
+        if _is_torn(data):
+            raise ValueError(f'{_path(path)} is "{printable(data)[:60]}"; {HALF}')
+    elif isinstance(data, float):
+        if not math.isfinite(data):
+            raise ValueError(f"{_path(path)} is {data!r}; it must be a finite number.")
+    elif isinstance(data, int):
+        if abs(data) >= 10**DIGITS_MAX:
+            raise ValueError(f"{_path(path)} is a number of more than {DIGITS_MAX} digits.")
+    elif data is not None:
+        raise ValueError(f"{_path(path)} is {printable(repr(data))[:60]}; JSON has no such type.")
+
+
+def _is_torn(text):
+    """True if a text holds a lone surrogate."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _path(parts):
+    """Names and numbers that lead to a field, as one name: ``rules[3].policy``."""
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in parts).lstrip(".")
+    return name or "the measurement"
 
 
 def _shown(value):
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = printable(json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _no_constant(name):
-    raise ValueError(f"{name} is no number that JSON knows.")
+def _no_number(text):
+    raise ValueError(f"{text} is no number that JSON knows.")
+
+
+def _finite(text):
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text[:40]} is beyond every number that can be saved again.")
+    return float(text)
+
+
+def _whole(text):
+    if len(text) > DIGITS_MAX:
+        raise ValueError(
+            f"{text[:20]}... is a number of {len(text.lstrip('-')):,} digits; at most {DIGITS_MAX} are read."
+        )
+    return int(text)
 
 
 def _lines(data):
     machine = data["machine"]
     kinds = {True: ", a virtual machine", False: "", None: ""}
-    yield f"{machine['model']}, {machine['cpus']} CPUs, {machine['os']}{kinds[machine['virtual']]}; {data['date']}"
+    model, system = printable(machine["model"]), printable(machine["os"])
+    yield f"{model}, {machine['cpus']} CPUs, {system}{kinds[machine['virtual']]}; {data['date']}"
     yield f"{'':44}{'median':>9}{'min':>9}{'spread':>9}  ns; runs kept (discarded)"
 
     def row(label, stat):
@@ -180,7 +241,7 @@ def _lines(data):
     for entry in data["contended"]:
         if entry["threads"] > 1:
             yield row(f"add, {entry['threads']} threads, one word, atomic", entry["ns"])
-    names = {"smt": "two threads of a core", "same": "two cores of a socket", "cross": "two sockets"}
+    names = {"smt": "two threads of a core", "same": "two cores of a package", "cross": "two packages"}
     for kind, name in names.items():
         if data["transfer"][kind]:
             yield row(f"a line, one way, {name}", data["transfer"][kind])
@@ -189,4 +250,4 @@ def _lines(data):
         threads = "1 thread" if entry["threads"] == 1 else f"{entry['threads']} threads"
         label = f"a pair {when}, depth {entry['depth']}, {threads}"
         yield row(label + ("" if entry["padded"] else ", unpadded"), entry["ns"])
-    yield from (f"Note: {warning}" for warning in data["warnings"])
+    yield from (f"Note: {printable(warning)}" for warning in data["warnings"])

@@ -63,12 +63,9 @@ def bind_follow(policy):
 
 @functools.lru_cache(maxsize=64)
 def _bind(*rules):
-    key = None
-    if all(map(_jit.is_packaged, rules)):
-        key = f"follow {' '.join(f'{rule.__module__}.{rule.__qualname__}' for rule in rules)}"
     consume, refill, drain = map(_jit.inline, rules)
 
-    @_jit.kernel(_jit.symbol("rules", key), key)
+    @_jit.kernel("the rules that follow a trace")
     def follow(st, batch, looks, predicted, drained):
         for k in range(looks.size):
             look = looks[k]

@@ -97,7 +97,7 @@ def cancel_charge(st, cpu, memcg, nr_pages):
 
 @inline
 def cancel_charge_counters(st, cpu, memcg, nr_pages):
-    """The same where pages hold no references of their own."""
+    """Give pages back past the stock, where they hold no references of their own."""
     if memcg != st.root:
         uncharge_counters(st, cpu, memcg, nr_pages)
 

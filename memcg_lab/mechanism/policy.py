@@ -198,25 +198,15 @@ def bind(policy, sockets=False):
 
 @functools.lru_cache(maxsize=64)
 def _bind(policy, sockets):
-    memcontrol, key = bind_rules(policy)
+    memcontrol = bind_rules(policy)
     operations = bind_operations(memcontrol, sockets)
-    sock = bind_sock(operations) if sockets else None
-    key = None if key is None else f"{key} sockets {sockets}"
-    return bind_replay(_jit.symbol(policy.name, key), key, memcontrol, operations, sock)
+    return bind_replay(policy.name, memcontrol, operations, bind_sock(operations) if sockets else None)
 
 
 def bind_rules(policy):
-    """The cgroup functions of a policy, to be compiled into a kernel, and the key its machine code is kept under.
-
-    The key is None if a rule is not part of this package; its code then lives as long as the process.
-    """
-    rules = {name: getattr(policy, name) for name in RULES}
-    key = None
-    if policy.packaged:
-        names = (f"{r.__module__}.{r.__qualname__}" for r in rules.values())
-        key = f"{policy.path.name} {policy.batch} {policy.slots} {policy.css_by_page} {' '.join(names)}"
-    rules = {name: _jit.inline(rule) for name, rule in rules.items()}
-    return policy.path.bind(policy.batch, **rules, css_by_page=policy.css_by_page), key
+    """The cgroup functions of a policy, to be compiled into a kernel."""
+    rules = {name: _jit.inline(getattr(policy, name)) for name in RULES}
+    return policy.path.bind(policy.batch, **rules, css_by_page=policy.css_by_page)
 
 
 # --- several slots ---------------------------------------------------------------------------------------------------
@@ -255,8 +245,9 @@ def _check_slots(policy):
         return filled, drained, found
 
     memcgs = 4 * policy.slots + 1
+    run = _jit.kernel(f"the slots of {policy.name}")(try_slots)
     try:
-        used = _jit.kernel(_jit.symbol("slots", None))(try_slots)(_one_cpu(memcgs, policy.slots), policy.batch, memcgs)
+        used = run(_one_cpu(memcgs, policy.slots), policy.batch, memcgs)
     except IndexError as error:
         raise ValueError(f"a rule of {policy.name} used an index that does not exist.") from error
     for what, number in zip(("refill fills", "drain empties", "consume finds pages in"), used):

@@ -115,7 +115,7 @@ def bind_socket_op(sock):
     return socket_op
 
 
-def bind_replay(name, key, memcontrol, operations, sock=None):
+def bind_replay(name, memcontrol, operations, sock=None):
     """Compile the replay loop for one policy, with the socket layer or, compiled sooner, without it.
 
     Returns ``replay(st, ops, refuse)``, which executes operations until the end or until one is not allowed, and
@@ -187,4 +187,4 @@ def bind_replay(name, key, memcontrol, operations, sock=None):
             st.total[RET] = ret
         return ops.size, 0, 0
 
-    return kernel(name, key)(replay)
+    return kernel(name)(replay)

@@ -1,46 +1,54 @@
 """Perf reading: what perf and its helpers print, as one table. Detected by its form, refused by line number."""
 
-import math
-import os
-import pathlib
 import re
 
 import pandas as pd
 
-COLUMNS = ["percent", "children", "comm", "dso", "symbol", "kind", "line"]
-KINDS = {"k": "kernel", ".": "user"}  # perf also marks guests [g] [u] and the hypervisor [H]: "other"
-SHARES = {"Overhead", "Children", "Self", "sys", "usr", "guest sys", "guest usr"}  # percent columns of perf report
-NAMES = re.compile(r"Overhead|Children|Self|Samples|Period|Command|Shared Object|Symbol")
-PSEUDO = {"[unknown]", "[vdso]", "[vsyscall]", "[stack]", "[heap]", "[anon]"}  # in brackets, but not the kernel
+from .listing import RULER, is_listing, listing
+from .robot import SIDES, is_robot, robot
+from .script import is_script, script
+from .source import opened, quote
+from .stacks import MAP, folded, is_folded, is_unnamed, stack_map
 
-NUMBER = r"[-+]?(?:[0-9][0-9.,]*|\.[0-9]+|nan|inf)"
-SHARE = re.compile(rf"\s*({NUMBER})\s?%(?=\s|$)", re.IGNORECASE)
-BARE_SHARE = re.compile(rf"\s*({NUMBER})(?=\s(?:.*\s)?\[[.kguH]\](?:\s|$))", re.IGNORECASE)
-MARK = re.compile(r"(?:^|\s)\[([.kguH])\](?:\s+|$)")
-HEADER = re.compile(r"#?\s*(Overhead|Children)\b.*(Command|Shared Object|Symbol)")
-SECTION = re.compile(r"#\s*Samples:.* of event '?([^']*)")
-SCREEN = re.compile(r"\s*(PerfTop:|Samples:|-{5,}\s*$|Mapped keys:|Enter selection|\[[a-zA-Z]{1,2}\]\s{2,}\S)")
-ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-FOLD = re.compile(r"^[+-](?=\s+[0-9.]+%)")  # what the interactive screen puts before a row with a call graph
-GAP = re.compile(r"\s{2,}")
+__all__ = ["COLUMNS", "is_unnamed", "read_perf", "read_sides"]
 
-STACK = re.compile(r"(.*\S)\s+([0-9]+(?:\.[0-9]+)?)")
-TWO_COUNTS = re.compile(r".*\S\s+[0-9]+\s+[0-9]+")
-SAMPLE = re.compile(
-    r"\s*(?P<comm>\S.*?)\s+-?[0-9]+(?:/[0-9]+)?\s+(?:\[[0-9]+\]\s+)?(?:(?P<time>[0-9]+\.[0-9]+):\s+)?"
-    r"(?:(?P<period>[0-9]+)\s+)?(?P<event>\S+?):(?:\s+(?P<rest>.*))?"
-)
-FRAME = re.compile(r"\s+([0-9a-f]{1,16})(?:\s+(.*?))?(?:\s+\(((?:[^()]|\([^()]*\))*)\))?\s*")
+COLUMNS = ["percent", "children", "comm", "dso", "symbol", "kind", "keys", "line"]
+
+# Output of perf that is no profile, and what it is.
+OTHERS = [
+    (
+        re.compile(r"\s*Percent\s*[|│]"),
+        "perf annotate: shares within one function, no profile; use perf report --stdio.",
+    ),
+    (
+        re.compile(r"={20,}\s*$|\s*(Trace Event Information|Shared Data Cache Line Table)"),
+        "perf c2c: cache lines, no profile of functions; use perf report --stdio.",
+    ),
+    (
+        re.compile(r"\s*Performance counter stats for"),
+        "perf stat: counts, no profile; use perf record and perf report.",
+    ),
+    (re.compile(r"\s*Task\s*\|\s*Runtime ms"), "perf sched: times of tasks, no profile; use perf report --stdio."),
+    (re.compile(r"\s*(contended +total wait|Name +acquired +contended)"), "perf lock: waiting by lock, no profile."),
+    (re.compile(r"#\s*Event '"), "perf diff; give the two profiles it was made of."),
+    (re.compile(r"(Error:|Selected --mem-mode)"), "a message of perf, no profile."),
+]
 
 
-def read_perf(source):
-    r"""Read a profile that perf printed: ``perf top``, ``perf report --stdio``, ``perf script`` or folded stacks.
+def read_perf(source, *, event=None, side=None, progress=None):
+    r"""Read a profile: ``perf top``, ``perf report --stdio``, ``perf script``, folded stacks, and what is alike.
 
     Parameters
     ----------
     source : str or Path
-        A path, or the text itself. A string with a line break, or with a percent sign and no file of that name, is
-        text; any other string is a path.
+        A path (plain, ``.gz``, ``.xz`` or ``.bz2``), or the text itself. A string with a line break, or with a percent
+        sign and no file of that name, is text; any other string is a path.
+    event : str, optional
+        Which event, if the source has several, such as ``"cycles"``; modifiers (``:P``) may be left out.
+    side : {"before", "after"}, optional
+        Which side of a comparison table of the kernel test robot.
+    progress : callable, optional
+        Called with the bytes read and the bytes in all, once a block of the file.
 
     Returns
     -------
@@ -50,11 +58,14 @@ def read_perf(source):
         percent : self time, percent of samples (of the period where ``perf script`` prints it).
         children : with everything called, percent of samples; NaN if not printed.
         comm, dso, symbol : empty if not printed. An address without a name stays a symbol, ``0x…``.
-        kind : ``"kernel"``, ``"user"``, or ``"other"`` where the file does not say.
+        kind : ``"kernel"``, ``"user"``, or ``"other"`` where the file does not say. In ``perf script`` the address
+        decides; in a listing the mark, ``[k]`` or ``[.]``.
+        keys : every other sort key of ``perf report``, as ``CPU 001; Cgroup /a``; empty if there is none.
         line : line of the source, from 1; for stacks the first that names the function.
 
         ``attrs`` has ``format``, ``lowest`` (the lowest listed percent: what is not listed has less; of the children
-        column if there is one, since perf sorts by it) and ``total`` (the sum of ``percent``).
+        column if there is one, since perf sorts by it), ``total`` (the sum of ``percent``), and, if there is something
+        to be told, ``notes`` (a list of sentences, such as of lost samples).
 
     Raises
     ------
@@ -63,8 +74,15 @@ def read_perf(source):
 
     Notes
     -----
-    Columns after the symbol, comments, blank lines and call graphs below a row are passed over. ``perf top --stdio``
-    prints its screen again and again; the last one counts.
+    Columns of a listing are cut by the dotted ruler under the header; without one, by the header and the gaps. Headers
+    may be cut short, as ``perf top`` does. A column that is not known is refused, and so is a second listing, a row
+    that is there twice in a copy of a screen, and a line that is not perf's. Comments, blank lines, call graphs and
+    perf's own warnings are passed over, and so is the ``>`` of a mail quote if it is in front of every line.
+    ``perf top --stdio`` prints its screen again and again; the last one counts.
+
+    ``perf script`` needs a line for each sample with at least its comm, or nothing but stacks (``-F ip,sym``). Of
+    folded stacks, a frame without a name is left out. A file is read block by block: memory goes with the number of
+    different functions, not with the length of the file.
 
     Examples
     --------
@@ -89,275 +107,119 @@ def read_perf(source):
         25.0     100.0   read
          0.0     100.0     sh
     """
-    name, text = _text(source)
-    lines = [FOLD.sub("", ESCAPE.sub("", line)) for line in re.split(r"\r\n?|\n", text.removeprefix("\ufeff"))]
-    said = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not said:
-        raise ValueError(f"{name}no rows in it.")
-    if any(map(_is_row, said)):
-        rows, form = _listing(name, lines)
-    elif any(map(_is_script, said)):
-        rows, form = _count_up(name, _script(name, lines)), "perf script"
-    elif any(";" in line and STACK.fullmatch(line.rstrip()) for line in said):
-        rows, form = _count_up(name, _folded(name, lines)), "folded"
-    else:
+    if side not in (None, *SIDES):
+        raise ValueError(f"side is {side!r}; it must be before or after.")
+    tables = _tables(source, event, progress)
+    if len(tables) == 1:
+        if side is not None:
+            raise ValueError(f"side is {side!r}, but only a table of the kernel test robot has two sides.")
+        return tables[0]
+    if side is None:
         raise ValueError(
-            f"{_at(name, lines.index(said[0]) + 1)}{_quote(said[0])} is not of perf top, perf report --stdio, "
-            "perf script or folded stacks."
+            "a comparison table of the kernel test robot is two profiles: give side='before' or side='after', or let "
+            "python -m memcg_lab profile FILE compare the two."
         )
+    return tables[SIDES.index(side)]
+
+
+def read_sides(source, *, event=None, progress=None):
+    r"""The profiles of a source: one, or the two of a comparison table of the kernel test robot.
+
+    Parameters
+    ----------
+    source, event, progress
+        As for :func:`read_perf`.
+
+    Returns
+    -------
+    list of DataFrame
+
+    Raises
+    ------
+    ValueError
+        As :func:`read_perf`.
+
+    Examples
+    --------
+    >>> table = "0.20 ± 4%  +9.0  9.20 ± 3%  perf-profile.self.cycles-pp.charge_memcg\n"
+    >>> [side["percent"].tolist() for side in read_sides(table)]
+    [[0.2], [9.2]]
+    """
+    return _tables(source, event, progress)
+
+
+def _tables(source, event, progress):
+    if event is not None and (not isinstance(event, str) or not event):
+        raise ValueError(f"event is {event!r}; it must be a name such as 'cycles'.")
+    found = opened(source, progress)
+    read = _reader(found)
+    if read is robot:
+        sides = robot(found, event)
+        return [_table(found, rows, ROBOT) for rows in sides.values()]
+    if read is listing:
+        return [_table(found, *listing(found, event))]
+    return [_table(found, read(found, event), NAMES[read])]
+
+
+ROBOT = "kernel test robot"
+NAMES = {script: "perf script", folded: "folded", stack_map: "bpftrace"}
+
+
+def _reader(source):
+    """The reader of the first line that one of them knows."""
+    head = source.peek()
+    said = [k for k, (_, line) in enumerate(head) if line.strip()]
+    if not said:
+        raise source.error(0, "no rows in it.")
+    if head[said[0]][1].startswith(">"):
+        source.unquote()
+        head = source.peek()
+        said = [k for k in said if head[k][1].strip()]
+    if any(is_robot(line) for _, line in head):
+        return robot
+    for k in said:
+        line = head[k][1]
+        if line.startswith("#") and RULER.fullmatch(line):
+            return listing
+        if not line.startswith("#") or is_listing(line):
+            read = _reader_of(head, k)
+            if read:
+                return read
+        for other, what in OTHERS:
+            if other.match(line):
+                raise source.error(head[k][0], what)
+    first = next((head[k] for k in said if not head[k][1].lstrip().startswith("#")), None)
+    if source.foreign:
+        raise source.error(0, "not a text file (UTF-8).")
+    if first is None:
+        raise source.error(0, "no rows in it.")
+    raise source.error(
+        first[0],
+        f"{quote(first[1])} is not of perf top, perf report --stdio, perf script, folded stacks, a map of bpftrace or "
+        "a table of the kernel test robot.",
+    )
+
+
+def _reader_of(head, k):
+    line = head[k][1]
+    if is_listing(line):
+        return listing
+    if MAP.match(line) and line.startswith("@"):
+        return stack_map
+    if is_folded(line):
+        return folded
+    return script if is_script(head, k) else None
+
+
+def _table(source, rows, form):
     table = pd.DataFrame(rows, columns=COLUMNS)
     listed = table["percent"].where(table["children"].isna(), table["children"])
-    table.attrs = {"format": form, "lowest": float(listed.min()), "total": round(float(table["percent"].sum()), 9)}
+    lowest = 0.0 if form == ROBOT else float(listed.min())  # the robot lists what changed, however small
+    table.attrs = {"format": form, "lowest": lowest, "total": round(float(table["percent"].sum()), 9)}
     if table.attrs["total"] > 100.5 + 0.005 * len(table):  # each row may be rounded up by 0.005
-        raise ValueError(
-            f"{name}the rows add up to {table.attrs['total']:.2f} percent; are these two listings in one file?"
+        raise source.error(
+            0, f"the rows add up to {table.attrs['total']:.2f} percent; are these two listings in one file?"
         )
+    if source.notes:
+        table.attrs["notes"] = list(source.notes)
     return table
-
-
-def is_unnamed(symbol):
-    """Whether a symbol is a place without a name: a raw address, or ``[unknown]``."""
-    return symbol == "[unknown]" or re.fullmatch(r"0x[0-9a-f]+|[0-9a-f]{16}", symbol) is not None
-
-
-# --- the source ------------------------------------------------------------------------------------------------------
-def _text(source):
-    """Its name as the start of a message, and its text."""
-    if isinstance(source, str) and ("\n" in source or "\r" in source or not source):
-        return "", source
-    if isinstance(source, str) and not os.path.isfile(source):
-        if "%" in source:
-            return "", source
-        raise ValueError(f"{source[:200]}: no such file.")
-    if not isinstance(source, (str, pathlib.Path)):
-        raise ValueError(f"source is {type(source).__name__}; it must be text or a path.")
-    name = f"{source}: "
-    try:
-        data = pathlib.Path(source).read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{name}no such file.") from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{name}cannot be read ({error}).") from None
-    if data.startswith(b"PERFILE"):
-        raise ValueError(f"{name}the binary file of perf record; give what perf report --stdio prints of it.")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ValueError(f"{name}not a text file (UTF-8).")
-    return name, text
-
-
-def _at(name, number):
-    return f"{name.removesuffix(': ')}, line {number}: " if name else f"line {number}: "
-
-
-def _quote(line):
-    line = line.strip()
-    return f'"{line if len(line) <= 100 else line[:99] + "…"}"'
-
-
-# --- listings: perf top, perf report --stdio -------------------------------------------------------------------------
-def _is_row(line):
-    return bool(SHARE.match(line) or BARE_SHARE.match(line))
-
-
-def _listing(name, lines):
-    rows, screen, columns = [], [], None
-    spaced = report = marked = False
-    section = first_section = 0
-    for number, line in enumerate(lines, 1):
-        at = _at(name, number)
-        if HEADER.match(line):
-            columns, spaced = _columns(at, line), GAP.search(line.strip("# ")) is not None
-            report |= line.startswith("#")
-        elif re.match(r"#\s*(Baseline|Delta)\b", line):
-            raise ValueError(f"{at}perf diff; give the two profiles it was made of.")
-        elif SECTION.match(line):
-            section = number
-        elif line.lstrip().startswith("PerfTop:") and screen:
-            rows, screen = screen, []
-        elif not line.strip() or line.lstrip().startswith("#") or SCREEN.match(line):
-            continue
-        elif _is_row(line):
-            if spaced and re.fullmatch(rf"\s*{NUMBER}%( \S.*)?", line.rstrip()) and not MARK.search(line):
-                continue  # call graphs "flat", "folded" and of the interactive screen
-            row, mark = _row(at, line, columns)
-            if screen and section != first_section:
-                raise ValueError(f"{at}a second listing begins here; give each a file of its own.")
-            first_section = section
-            marked |= mark
-            report |= row["comm"] != "" or not math.isnan(row["children"])
-            screen.append({**row, "line": number})
-        elif not screen or not (re.match(r"\s+(\||--|[+-] )", line) or report and re.match(r"\s{11}", line)):
-            raise ValueError(f"{at}{_quote(line)} is not a row of the listing; put # before a comment.")
-    rows = screen or rows
-    if not rows:
-        raise ValueError(f"{name}no rows in it.")
-    if not marked and columns is None:
-        raise ValueError(f"{_at(name, rows[0]['line'])}no row of this listing says [k] or [.]; is it from perf?")
-    return rows, "perf report" if report else "perf top"
-
-
-def _columns(at, line):
-    line = line.strip("# \t")
-    if re.match(r"\w+\s*[,;:|]", line):
-        raise ValueError(f"{at}written with a field separator; leave out the option -t of perf report.")
-    columns = GAP.split(line) if GAP.search(line) else NAMES.findall(line)
-    if "Symbol" not in columns:
-        raise ValueError(f"{at}there is no column Symbol; use perf report --stdio --sort comm,dso,symbol.")
-    return columns
-
-
-def _row(at, line, columns):
-    """One row as a dict, and whether it has a mark such as [k]."""
-    shares, rest = [], line
-    while found := SHARE.match(rest) or (not shares and BARE_SHARE.match(rest)):
-        shares.append(_percent(at, line, found[1]))
-        rest = rest[found.end() :]
-    shares_due = [column for column in columns or [] if column in SHARES] or ["Children", "Self"][-len(shares) :]
-    if len(shares) != len(shares_due):
-        raise ValueError(f"{at}{_quote(line)} has {len(shares)} percentages where {len(shares_due)} are expected.")
-    share = dict(zip(shares_due, shares))
-    mark = MARK.search(rest)
-    spaced = GAP.search(line.strip()) is not None
-    if mark:
-        left, symbol = rest[: mark.start()], GAP.split(rest[mark.end() :].strip())[0]
-        if not symbol:
-            raise ValueError(f"{at}{_quote(line)} has no symbol after [{mark[1]}].")
-        fields = (GAP.split if spaced else str.split)(left.strip()) if left.strip() else []
-    else:
-        *fields, symbol = GAP.split(rest.strip())
-        if not symbol:
-            raise ValueError(f"{at}{_quote(line)} has no symbol.")
-    if columns:
-        named = dict(zip([c for c in columns[: columns.index("Symbol")] if c not in SHARES], fields))
-        comm, dso = named.get("Command", ""), named.get("Shared Object", "")
-    else:
-        if len(fields) > 1 and fields[0].isdigit():
-            fields = fields[1:]  # the samples of perf report -n
-        dso = fields[-1] if fields else ""
-        comm = "" if len(fields) < 2 else fields[-2] if spaced else " ".join(fields[:-1])
-    row = {
-        "percent": share["Self"] if "Self" in share else shares[0],
-        "children": share.get("Children", math.nan),
-        "comm": comm,
-        "dso": dso,
-        "symbol": symbol,
-        "kind": KINDS.get(mark[1], "other") if mark else "other",
-    }
-    return row, mark is not None
-
-
-def _percent(at, line, number):
-    try:
-        value = float(number)
-    except ValueError:
-        raise ValueError(f"{at}{_quote(line)}: {number} is not a number.") from None
-    if not 0 <= value <= 100:
-        raise ValueError(f"{at}{_quote(line)}: {number} is not a percentage from 0 to 100.")
-    return value
-
-
-# --- stacks: folded, perf script -------------------------------------------------------------------------------------
-def _count_up(name, samples):
-    """Rows from (weight, frames) samples; a frame is (comm, dso, symbol, kind, line), the running function first."""
-    total = sum(weight for weight, _ in samples)
-    if not 0 < total < math.inf:
-        raise ValueError(f"{name}the samples weigh {total}; there is nothing to take shares of.")
-    own, children, line = {}, {}, {}
-    for weight, frames in samples:
-        own[frames[0][:4]] = own.get(frames[0][:4], 0) + weight
-        for frame in frames:
-            line.setdefault(frame[:4], frame[4])
-        for key in {frame[:4] for frame in frames}:
-            children[key] = children.get(key, 0) + weight
-    # A caller that is only an address is mostly a stack walked wrongly.
-    keys = [key for key in children if own.get(key) or (children[key] and not is_unnamed(key[2]))]
-    keys.sort(key=lambda key: (-own.get(key, 0), -children[key], line[key], key))
-    return [(100 * own.get(key, 0) / total, 100 * children[key] / total, *key, line[key]) for key in keys]
-
-
-def _folded(name, lines):
-    said = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if all(TWO_COUNTS.fullmatch(line) for line in said):
-        raise ValueError(f"{name}every stack has two counts; give the two profiles one by one.")
-    samples = []
-    for number, line in enumerate(lines, 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        found = STACK.fullmatch(line)
-        if not found:
-            raise ValueError(f"{_at(name, number)}{_quote(line)} is not a stack and its count.")
-        frames = [frame.strip() for frame in found[1].split(";")]
-        if not all(frames):
-            raise ValueError(f"{_at(name, number)}{_quote(line)} has an empty frame.")
-        samples.append((float(found[2]), [_folded_frame(frame, number) for frame in reversed(frames)]))
-    return samples
-
-
-def _folded_frame(frame, number):
-    """``stackcollapse-perf.pl --all`` marks kernel, compiled-at-run-time and inlined frames: _[k] _[j] _[i]."""
-    mark = re.fullmatch(r"(.+)_\[([kji])\]", frame)
-    symbol, kind = (mark[1], "kernel" if mark[2] == "k" else "user") if mark else (frame, "other")
-    return "", "", symbol, kind, number
-
-
-def _sample(line):
-    """The match of a sample's first line: it has a time or, at the left edge, a period."""
-    found = SAMPLE.fullmatch(line)
-    return found if found and (found["time"] or found["period"] and not line[0].isspace()) else None
-
-
-def _is_script(line):
-    return _sample(line) is not None
-
-
-def _one_line(found):
-    """The frame that ``perf script -G`` puts behind the event."""
-    frame = FRAME.fullmatch(f" {found['rest']}") if found["rest"] else None
-    return frame if frame and frame[3] else None
-
-
-def _script(name, lines):
-    samples, frames, event, periods = [], None, None, None
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            frames = frames if line.strip() else None
-            continue
-        at = _at(name, number)
-        found = _sample(line)
-        frame = _one_line(found) if found else FRAME.fullmatch(line)
-        if found and not found["event"].startswith("dummy"):
-            if event not in (None, found["event"]):
-                raise ValueError(f"{at}a second event, {found['event']} after {event}; give each a file of its own.")
-            if periods not in (None, bool(found["period"])):
-                raise ValueError(f"{at}{_quote(line)}: some samples have a period and some have none.")
-            event, periods = found["event"], bool(found["period"])
-            samples.append((int(found["period"] or 1), found["comm"], frames := [], number))
-        elif found:
-            frames = []  # perf's own event, which counts nothing
-        elif not frame:
-            raise ValueError(f"{at}{_quote(line)} is neither the first line of a sample nor a line of a stack.")
-        elif frames is None:
-            raise ValueError(f"{at}{_quote(line)} has no sample above it.")
-        if frame:
-            frames.append(_script_frame(samples[-1][1] if samples else "", frame, number))
-    if not any(frames for _, _, frames, _ in samples):
-        raise ValueError(f"{name}no sample has an address; use perf script -F +ip,sym.")
-    return [(weight, frames or [(comm, "", "[unknown]", "other", line)]) for weight, comm, frames, line in samples]
-
-
-def _script_frame(comm, frame, number):
-    address, symbol, dso = frame[1], frame[2] or "", frame[3] or ""
-    dso = "" if dso == "inlined" else dso
-    symbol = re.sub(r"\+0x[0-9a-f]+$", "", symbol)
-    if dso in ("", "[unknown]"):
-        kernel = len(address) == 16 and address.startswith("ffff")
-    else:
-        kernel = dso.startswith("[") and dso not in PSEUDO or "vmlinux" in dso or dso.endswith(".ko")
-    if symbol in ("", "[unknown]"):
-        symbol = f"0x{address:0>16}"  # as perf report prints it
-    return comm, dso, symbol, "kernel" if kernel else "user", number

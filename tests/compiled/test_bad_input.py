@@ -268,7 +268,7 @@ BAD_SYSTEMS = [
     ({"root": 1}, "root is memcg 1, which has the parent 0; the root has none."),
     ({"root": False}, "root is False"),
     ({"memsw": True}, "memsw is accounted in cgroup v1 only; set legacy=True with it."),
-    ({"underflow": "ignore"}, "underflow is 'ignore'; it must be one of refuse, record."),
+    ({"underflow": "ignore"}, "underflow is 'ignore'; it must be one of: refuse; record."),
     ({"sockets": [2]}, "memcg of socket 0 is 2; it must be a whole number from 0 to 1."),
     ({"sockets": [1, NAN]}, "memcg of socket 1 is nan"),
     ({"tcp_mem": (1, 2)}, "tcp_mem is [1, 2]; it must be three numbers of pages, none below the one before."),

@@ -3,17 +3,19 @@
 import dataclasses
 import importlib
 import json
+import mmap
 import threading
 
 import numpy as np
 import pytest
 
 from lab_helpers import MODE, OWN, python
-from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, System, pingpong, producer_consumer
+from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, V6_1, System, _jit, pingpong, producer_consumer
 from memcg_lab.hardware import Run, run_threads
 from memcg_lab.hardware.counters import bind, make_state, rules_of
 from memcg_lab.hardware.host import usable_cpus
-from memcg_lab.hardware.race import LINE, aligned, race
+from memcg_lab.hardware.race import LINE, aligned, fresh_page, race
+from two_slots import TWO_SLOTS
 
 compiled_only = pytest.mark.skipif(MODE == "nojit", reason="Python has no atomics of the CPU")
 two_cpus = pytest.mark.skipif(len(usable_cpus()) < 2, reason="there is one CPU only")
@@ -191,14 +193,40 @@ def test_overlap_is_the_share_of_the_race_that_all_threads_ran():
     assert found.ns_per_step == pytest.approx(found.ns[0] / 5)
 
 
+@pytest.mark.parametrize("cpu", usable_cpus()[:2])
+def test_a_fresh_page_is_a_page_of_zeros_of_its_own(cpu):
+    one, other = fresh_page(cpu), fresh_page(cpu)
+    assert one.size * 8 == mmap.PAGESIZE
+    assert one.ctypes.data % mmap.PAGESIZE == 0
+    assert not np.shares_memory(one, other)
+    assert not one.any()
+    one[0] = 7  # it can be written to
+    assert (one[0], other[0]) == (7, 0)
+
+
+def test_a_fresh_page_is_first_touched_on_the_cpu_that_is_said(monkeypatch):
+    room, pinned = importlib.import_module("memcg_lab.hardware.race"), []
+    monkeypatch.setattr(room, "pin", lambda cpu: pinned.append((cpu, threading.current_thread().name)))
+    fresh_page(usable_cpus()[-1])
+    assert pinned[0][0] == usable_cpus()[-1]
+    assert pinned[0][1] != threading.current_thread().name  # so that the caller stays where it was
+
+
 # --- errors ----------------------------------------------------------------------------------------------------------
 @compiled_only
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"policy": "v4.14"}, "policy is 'v4.14'; real threads know V4_13, V4_14, CAP_ONLY and UNCHARGE_ONLY"),
-        ({"policy": OWN}, "real threads know V4_13"),
-        ({"policy": V4_14.with_rules("slots", slots=2)}, "real threads know V4_13"),
+        ({"policy": "v4.14"}, "policy is 'v4.14'; it must be a Policy, such as V4_13 or V4_14"),
+        ({"policy": OWN}, "refill of a reader's own is drain_at_the_batch, which has no twin with real atomics"),
+        ({"policy": OWN}, "there are: refill_stock, refill_stock_capped."),
+        ({"policy": V4_14.with_rules("r", reclaim=OWN.reclaim)}, "reclaim of r is reclaim_one_page, which has no twin"),
+        ({"policy": V4_14.with_rules("d", drain=lambda *a: 0)}, "drain of d is <lambda>, which has no twin"),
+        ({"policy": V6_1}, "v6.1 charges as v6.1 does; real threads charge as v4.13 does"),
+        (
+            {"policy": TWO_SLOTS},
+            "two slots has 2 slots; the stock of a real thread holds pages of one cgroup, in 1 slot",
+        ),
         ({"depth": 0}, "depth is 0; it must be a whole number from 1 to 64"),
         ({"depth": 65}, "depth is 65"),
         ({"depth": 1.5}, "depth is 1.5"),
@@ -212,7 +240,7 @@ def test_overlap_is_the_share_of_the_race_that_all_threads_ran():
         ({"pairs": -1}, "pairs is -1; it must be a whole number"),
         ({"pairs": 2.0}, "pairs is 2.0"),
         ({"nr_pages": 0}, "nr_pages is 0; it must be a whole number from 1 to 1,048,576"),
-        ({"workload": "rpc"}, "workload is 'rpc'; it must be one of pingpong, producer_consumer"),
+        ({"workload": "rpc"}, "workload is 'rpc'; it must be one of: pingpong; producer_consumer"),
         ({"workload": "producer_consumer", "threads": 1}, "threads is 1; a producer_consumer needs an even number"),
     ],
     ids=lambda value: str(value)[:40],
@@ -244,4 +272,4 @@ def test_a_second_process_loads_the_loops_without_compiling(tmp_path):
 @compiled_only
 def test_each_form_is_a_loop_of_its_own():
     forms = [(*rules_of(policy), atomic, "pingpong") for policy in POLICIES for atomic in (True, False)]
-    assert len({id(bind(*form)) for form in forms}) == len({bind(*form).__name__ for form in forms}) == 8
+    assert len({id(bind(*form)) for form in forms}) == len({_jit.content(bind(*form)) for form in forms}) == 8

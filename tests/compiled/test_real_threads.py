@@ -12,6 +12,7 @@ from memcg_lab.hardware import predict_threads, run_grid
 from memcg_lab.labs import MeasureLab
 from memcg_lab.labs import measure as lab_module
 from memcg_lab.machine import Topology, read_measurement
+from two_slots import TWO_SLOTS
 
 FILE = "hardware/2026-11-23-amd-epyc.json"
 TOPOLOGY = Topology.uniform(2, transfer_ns=30, local_ns=5, own_ns=0.25)
@@ -96,6 +97,28 @@ def test_a_grid_has_a_row_for_each_point_and_predicts_at_the_measured_think_time
     stop = threading.Event()
     stop.set()
     assert len(run_grid(TOPOLOGY, stop=stop)) == 0
+
+
+@pytest.mark.skipif(not _jit.JIT, reason="threads need compiled code")
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            {"policies": (V4_13, TWO_SLOTS)},
+            "two slots has 2 slots; the stock of a real thread holds pages of one cgroup",
+        ),
+        ({"policies": V4_13}, "policies is Policy.*; it must be a list of values"),
+        ({"depths": (1, 0)}, "depth is 0; it must be a whole number from 1 to 64"),
+        ({"depths": 1}, "depths is 1; it must be a list of values"),
+        ({"threads": (1, 10**6)}, "threads is 1000000; it must be a whole number from 1 to"),
+        ({"thinks_ns": (0, -1)}, "think_ns is -1; it must be a number from 0 to 1,000,000"),
+        ({"seconds": 0}, "seconds is 0; it must be a number from 0.001 to 3,600"),
+        ({"repeats": 0}, "repeats is 0; it must be a whole number from 1 to 1,000"),
+    ],
+)
+def test_a_grid_with_a_wrong_value_is_refused_before_anything_runs(wrong, says):
+    with pytest.raises(ValueError, match=says):
+        run_grid(TOPOLOGY, **wrong, progress=lambda *counts: pytest.fail("a point was run"))
 
 
 @pytest.mark.skipif(_jit.JIT, reason="says what happens without compiled code")

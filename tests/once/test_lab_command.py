@@ -71,13 +71,13 @@ def load(folder):
 
 @pytest.fixture
 def copy(tmp_path):
-    """Return a copy of what the set-up reads, with a library that warms up at once."""
+    """Return a copy of what the set-up reads, with a library that has nothing to warm up."""
     folder = tmp_path / "a copy"
     (folder / "memcg_lab").mkdir(parents=True)
     for name in ("lab.py", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
     (folder / "memcg_lab" / "__init__.py").touch()
-    (folder / "memcg_lab" / "__main__.py").write_text("print('warm')\n")
+    (folder / "memcg_lab" / "__main__.py").write_text("import sys\nprint('asked:', *sys.argv[1:])\n")
     return folder
 
 
@@ -85,9 +85,8 @@ def fake_finished_venv(folder):
     """Put a .venv there that looks finished."""
     module = load(folder)
     (folder / ".venv" / BIN).mkdir(parents=True)
-    pathlib.Path(module.PY).touch()
+    pathlib.Path(module.PY).symlink_to(sys.executable)
     pathlib.Path(module.STAMP).write_text(module.fingerprint())
-    pathlib.Path(module.WARM).write_text(module.warm_key())
 
 
 @pytest.mark.parametrize("old", [(2, 7, 18), (3, 6, 15), (3, 10, 13)])
@@ -137,33 +136,69 @@ def test_an_unknown_command_is_named(copy):
     assert not (copy / ".venv").exists()
 
 
-def test_nothing_is_done_when_nothing_changed(copy, monkeypatch, capfd):
+def test_nothing_is_done_when_nothing_changed_but_to_ask_the_library(copy, monkeypatch, capfd):
     fake_finished_venv(copy)
-    assert lab(copy, "setup") == (0, "")
+    assert lab(copy, "setup") == (0, "asked: warmup\n")
     module = load(copy)
-
-    def no_process(command, *args, **options):
-        raise AssertionError(f"started {command}")
-
-    monkeypatch.setattr(subprocess, "Popen", no_process)
-    monkeypatch.setattr(subprocess, "call", no_process)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **options: started.append("an installer"))
+    monkeypatch.setattr(subprocess, "call", lambda command, **options: started.append(command) or 0)
     assert module.main(["setup"]) == 0
+    assert started == [[module.PY, "-m", "memcg_lab", "warmup"]]
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt", "library"])
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
 def test_a_change_is_noticed(copy, changed):
     fake_finished_venv(copy)
     module = load(copy)
-    before = module.fingerprint(), module.warm_key()
-    if changed == "library":
-        (copy / "memcg_lab" / "new.py").write_text("X = 1\n")
-        assert module.fingerprint() == before[0]
-        assert module.warm_key() != before[1]
-    else:
-        with (copy / changed).open("a") as file:
-            file.write("\n# changed\n")
-        assert module.fingerprint() != before[0]
+    before = module.fingerprint()
+    with (copy / changed).open("a") as file:
+        file.write("\n# changed\n")
+    assert module.fingerprint() != before
+
+
+def test_a_warm_up_that_fails_stops_nothing(copy):
+    fake_finished_venv(copy)
+    (copy / "memcg_lab" / "__main__.py").write_text("raise SystemExit('no room')\n")
+    status, output = lab(copy, "setup")
+    assert status == 0
+    assert output.splitlines()[0] == "no room"
+    assert "The warm-up failed, see above. Going on" in output
+
+
+# JupyterLab stands for a reader who leaves as soon as the warm-up has begun; the warm-up has a child, and would go on.
+FAKE_JUPYTERLAB = """
+import pathlib, sys, time
+print("JupyterLab:", *[word for word in sys.argv if word.endswith(".ipynb")])
+while not pathlib.Path("begun").exists():
+    time.sleep(0.01)
+raise SystemExit(7)
+"""
+FAKE_WARM_UP = """
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1); open('survived', 'w')"])
+pathlib.Path("begun.new").write_text(" ".join(sys.argv[1:]))
+pathlib.Path("begun.new").rename("begun")
+child.wait()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there the child of the warm-up ends by itself")
+def test_jupyterlab_opens_at_once_and_the_warm_up_beside_it_ends_with_it(copy):
+    fake_finished_venv(copy)
+    (copy / "jupyterlab").mkdir()
+    (copy / "jupyterlab" / "__main__.py").write_text(FAKE_JUPYTERLAB)
+    (copy / "memcg_lab" / "__main__.py").write_text(FAKE_WARM_UP)
+    status, output = lab(copy)
+    assert status == 7
+    assert output.splitlines() == [
+        "lab.py: Opening JupyterLab. Ctrl-C twice ends it.",
+        "JupyterLab: notebooks/00_start_here.ipynb",
+    ]
+    assert (copy / "begun").read_text() == "warmup --background"
+    time.sleep(1.5)
+    assert not (copy / "survived").exists()
 
 
 @pytest.mark.parametrize("present", ["half-made", "finished"])
@@ -220,10 +255,10 @@ def test_a_half_made_venv_is_made_anew(copy):
     status, output = lab(copy, "setup", MEMCG_LAB_INSTALLER="pip", PIP_INDEX_URL=DEAD_INDEX)
     assert status == 0, output
     assert "Setting up .venv once" in output
-    assert "Compiling the kernels once" in output
+    assert output.endswith("asked: warmup\n")
     assert not junk.exists()
     # Finished: the second start does nothing.
-    assert lab(copy, "setup") == (0, "")
+    assert lab(copy, "setup") == (0, "asked: warmup\n")
 
 
 # --- killed ----------------------------------------------------------------------------------------------------------

@@ -135,3 +135,18 @@ def test_many_marked_rows_are_counted_not_listed():
 def test_plurals_of_words_that_do_not_just_take_an_s():
     assert text.count(2, "miss") == "2 misses"
     assert text.count(0, "entry") == "0 entries"
+
+
+def test_text_from_elsewhere_is_printed_without_what_a_terminal_obeys():
+    assert text.printable("plain, naïve, 中文 …") == "plain, naïve, 中文 …"
+    for evil, shown in {
+        "\x1b]0;owned\x07": r"\x1b]0;owned\x07",  # OSC: the title of the window
+        "\x1bc": r"\x1bc",  # reset
+        "\x9b2J": r"\x9b2J",  # C1: the screen is cleared
+        "a\nb\r\tc\x00\x7f": r"a\nb\r\tc\x00\x7f",
+        "\u202egnp.exe": r"\u202egnp.exe",  # written from right to left
+        "\ud800": r"\ud800",  # half a letter
+        "\u2028": r"\u2028",
+    }.items():
+        assert text.printable(evil) == shown
+    assert text.printable(5) == "5"
