@@ -105,7 +105,8 @@ def parsed_event(number, text):
         if text.lstrip().startswith("#") or LOST.search(text):
             return None
         if named := _NAMED.search(text):
-            what = f"names our probe {printable(named[1] or named[2])}, but is not a whole line of ftrace, trace-cmd or perf script"
+            probe = printable(named[1] or named[2])
+            what = f"names our probe {probe}, but is not a whole line of ftrace, trace-cmd or perf script"
             raise ValueError(f"line {number}: {what}; was it cut?")
         return None if _OTHER.match(text) else False
     pid, cpu, flags, seconds, micros, name, arguments = match.groups()

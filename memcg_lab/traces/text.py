@@ -38,7 +38,7 @@ PROGRESS = 1 << 22  # bytes from which a progress bar is shown
 PACKED = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
 BROKEN = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 OVERWRITTEN = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d+)/(\d+)")
-CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$")  # what bpftrace says before it begins
+CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$|@over: 1$")  # what bpftrace says else
 ROWS = re.compile(r"@rows: (\d{1,18})$")  # what our scripts say in the end: how many rows they printed
 
 

@@ -382,7 +382,7 @@ def test_no_address_no_name_and_no_process_id_is_left():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (line("unc", 1, memcg=A), "line 2: the probe unc has no field 'nr'"),
+        (line("unc", 1, memcg=A), "line 2: the probe unc has no field nr"),
         (line("unc", 1, memcg=A, nr=1).replace("nr=1", "nr=many"), "line 2: .* is not a list of name=number"),
         (line("unc", 1, memcg=A, nr=1).replace("nr=1", "(fault)"), "line 2: .* is not a list of name=number"),
     ],
@@ -737,8 +737,9 @@ def test_there_is_a_script_for_each_generation():
 def test_a_script_lets_no_address_and_no_name_out(script):
     code = code_of(script)
     head, end = code.split("\nEND\n")
-    # bpftrace prints what is left when it ends: how many rows there were.
-    assert set(re.findall(r"@\w+", head)) - set(re.findall(r"clear\((@\w+)\)", end)) == {"@rows"}
+    # bpftrace prints what is left when it ends: that it ended, and how many rows there were.
+    assert head.count("/!@over/") == 4
+    assert set(re.findall(r"@\w+", head)) - set(re.findall(r"clear\((@\w+)\)", end)) == {"@rows", "@over"}
     # Each row is counted. Thread numbers are keys of maps only.
     assert head.count("printf(") - 1 == head.count("@rows = count()")
     who = "$who = tid ? (uint64)tid : 0x100000000 + cpu;", "if (tid && !@task[$who])"

@@ -436,7 +436,15 @@ def test_lost_is_seen_wherever_bpftrace_says_it(tmp_path, line, place):
 
 
 def test_what_bpftrace_says_else_is_passed_over_and_its_rows_are_counted(tmp_path):
-    lines = ["Attaching 6 probes...", COLUMNS, "0,5,1,0,chg,1,2,,,", "0,5,1,0,cgroup,1,2,2,,", "", "@rows: 2", ""]
+    lines = [
+        "Attaching 6 probes...",
+        COLUMNS,
+        "0,5,1,0,chg,1,2,,,",
+        "0,5,1,0,cgroup,1,2,2,,",
+        "@over: 1",
+        "@rows: 2",
+        "",
+    ]
     assert [(row.line, row.ev, row.nr) for row in read_text(tmp_path, *lines)] == [(3, "chg", 2), (4, "cgroup", 2)]
     with pytest.raises(ValueError, match="the script printed 2 rows, but 1 are here"):
         read_text(tmp_path, *lines[:3], *lines[4:])
