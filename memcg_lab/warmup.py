@@ -17,7 +17,7 @@ from .traces.check import check_trace, trace_policy
 from .traces.text import read_rows
 from .workload import pingpong
 
-MEMORY = 1 << 30  # bytes for each process that compiles; it takes a third of that
+MEMORY = 1 << 30  # bytes for each process that compiles; it takes up to two thirds of that
 
 
 def _replay(policy):

@@ -223,7 +223,7 @@ NEAR["11.1"] = Near(
         (45, "45 is the surplus over 32. This kernel's batch is 64, and it is not the surplus that leaves."),
         (0, "61 and 16 make 77, and that is more than the batch of 64."),
     ),
-    low="The pages that come in are added first. What leaves if the stock then holds more than a batch?",
+    low="The pages that come in are added first. Then ask what leaves a stock that holds more than a batch.",
     high="The stock cannot give more than it holds, and it holds 61 and 16.",
 )
 NEAR["11.2"] = Near(

@@ -181,6 +181,8 @@ def _label_peak(axes, place, value, color, above):
         fontsize=9.5,
         color=color,
         fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},  # steep lines pass below a peak
+        zorder=5,
     )
 
 

@@ -265,7 +265,7 @@ def test_a_machine_that_cannot_have_that_share_keeps_the_last_view():
     [
         ({"levels": 1}, "levels is 1"),
         ({"same_ns": 4.5}, "same_ns is 4.5"),
-        ({"sockets": "three"}, "sockets is 'three'"),
+        ({"packages": "three"}, "packages is 'three'"),
     ],
 )
 def test_a_setting_of_the_lab_that_is_not_allowed_is_named(setting, message):
