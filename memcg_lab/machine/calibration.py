@@ -115,7 +115,8 @@ def mva_of_groups(clients, groups, think_ns, demands_ns, common):
     """Mean-value analysis of equal groups of clients, with lines of each group's own and lines that all share.
 
     Schweitzer's approximation: whoever comes to a line finds the queue of all the others, which is a little shorter
-    than the mean queue, by his own share in it. With one group, where there is an exact answer, it lies up to 6 % below.
+    than the mean queue, by his own share in it. With one group it lies up to 6 % below
+    the exact answer.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ def mva_of_groups(clients, groups, think_ns, demands_ns, common):
     Examples
     --------
     >>> round(mva_of_groups(4, 2, 100, [50, 10], [False, True]) * 1000, 2)
-    22.36
+    22.09
     """
     think = nanoseconds("think_ns", think_ns)
     demands = [nanoseconds(f"demands_ns[{k}]", d) for k, d in enumerate(demands_ns)]

@@ -139,7 +139,7 @@ def closed_loop(
     ...     print(f"{method:10} {loop.throughput:.3f} rounds/us of a client, busiest line {loop.busiest:.0%}")
     additive   0.955 rounds/us of a client, busiest line 54%
     mva        0.916 rounds/us of a client, busiest line 52%
-    queues     0.000
+    queues     0.946 rounds/us of a client, busiest line 53%
     simulation 0.879 rounds/us of a client, busiest line 82%
     """
     given = dict(locals())

@@ -286,7 +286,7 @@ class Topology:
         Examples
         --------
         >>> Topology.named("i7-6700K").stretched(2)
-        Topology(i7-6700K: 4 CPUs = 1 sockets x 4 cores x 2 threads; 13.8 / 40.0 / 40.0 ns, local 10.0 ns)
+        Topology(i7-6700K: 8 CPUs = 1 sockets x 4 cores x 2 threads; 13.8 / 40.0 / 40.0 ns, local 10.0 ns)
         """
         ways = ("smt_ns", "same_ns", "cross_ns", "local_ns", "clean_ns", "near_ns", "far_ns")
         given = {name: getattr(self, name) for name in ways if getattr(self, name) is not None}
