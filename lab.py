@@ -25,6 +25,7 @@ MEMCG_LAB_INSTALLER=pip keeps uv out. Delete .venv to start anew.
 # can say which one is needed: no f-strings, no annotations, no keyword-only arguments, plain ASCII.
 from __future__ import print_function
 
+import errno
 import os
 import sys
 
@@ -91,7 +92,7 @@ def main(argv):
         )
         return 2
     set_up()
-    if command != "lab":  # JupyterLab opens at once, and the kernels are compiled beside it
+    if command not in ("lab", "test"):  # these two see to the kernels themselves: beside JupyterLab, and step by step
         warm_up()
     return commands[command](rest)
 
@@ -124,10 +125,11 @@ def set_up():
         else:
             remove(VENV)
     except OSError as error:
-        fail(
-            "The present .venv cannot be replaced (%s). Close every program that uses it, and start "
-            "lab.py with a Python outside it." % error
-        )
+        if error.errno in (errno.EROFS, errno.EPERM) or os.name != "nt" and error.errno == errno.EACCES:
+            advice = "This folder may not be written to; copy the collection to one that may."
+        else:
+            advice = "Close every program that uses it, and start lab.py with a Python outside it."
+        fail("The present .venv cannot be replaced (%s). %s" % (error, advice))
     try:
         make_venv()
         install()
@@ -335,9 +337,42 @@ def quiet(command):
     env = dict(child_env(), VIRTUAL_ENV=VENV)
     if "PIP_INDEX_URL" in env:  # uv does not read pip's settings
         env.setdefault("UV_DEFAULT_INDEX", env["PIP_INDEX_URL"])
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = process.communicate()[0].decode("utf-8", "replace").strip()
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_us()
+    )
+    try:
+        output = process.communicate()[0].decode("utf-8", "replace").strip()
+    except BaseException:  # it must not go on writing into a .venv that is being removed
+        process.kill()
+        process.wait()
+        raise
     return process.returncode, output
+
+
+def die_with_us():
+    """Return what a child does first so that it ends when we are killed; None where no system call does that."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+    import signal
+
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+    return lambda: prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG, linux/prctl.h
+
+
+def end_in_order():
+    """Turn a request to end into an exit, so that children are ended and what was begun is undone."""
+    import signal
+
+    def leave(number, frame):
+        sys.exit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_DFL:  # nohup says otherwise
+            signal.signal(getattr(signal, name), leave)
 
 
 def last_line(output):
@@ -385,6 +420,7 @@ def fail(text):
 
 
 if __name__ == "__main__":
+    end_in_order()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

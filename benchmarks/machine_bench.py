@@ -96,7 +96,7 @@ class Compiled:
         return reason
 
     def result(self):
-        return self.machine.cpu["finished"], self.machine.booked, self.machine.traffic
+        return run.counted(self.machine)
 
 
 class C:
@@ -128,7 +128,7 @@ class C:
         return self.run(self.given.ctypes.data, until)
 
     def result(self):
-        return self.machine.cpu["finished"], self.machine.booked, self.machine.traffic
+        return run.counted(self.machine)
 
 
 class Python:

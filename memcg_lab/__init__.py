@@ -33,6 +33,7 @@ _LATER = {
     "golden_path": "files",
     "show_patch": "course",
     "show_rule": "course",
+    "show_table": "course",
     "CostLab": "labs",
     "ContentionLab": "labs",
     "CounterLab": "labs",

@@ -73,14 +73,12 @@ def kernel_lab(arguments):
 
 def measure(arguments):
     """Measure this machine: atomics, cache lines, and the rule before and after the patch."""
-    import pathlib
+    from tqdm import tqdm
 
+    from .files import try_place
     from .hardware import measure
 
-    out = pathlib.Path(arguments.out)
-    if out.is_dir() or not out.parent.is_dir():
-        raise ValueError(f"{out}: {'this is a folder' if out.is_dir() else 'there is no such folder'}.")
-    from tqdm import tqdm
+    try_place(arguments.out, replace=arguments.replace)
 
     with tqdm(unit=" runs", leave=False, delay=0.2) as bar:
 
@@ -88,12 +86,9 @@ def measure(arguments):
             bar.total = total
             bar.update(done - bar.n)
 
-        try:
-            found = measure(seconds=arguments.seconds, progress=progress)
-        except KeyboardInterrupt:
-            raise ValueError("interrupted; nothing was written.") from None
-    found.save(out)
-    print(found)
+        found = measure(seconds=arguments.seconds, progress=progress)
+    print(found, flush=True)  # first: whatever becomes of the file, the numbers are there
+    found.save(arguments.out, replace=arguments.replace)
     return 0
 
 
@@ -126,13 +121,17 @@ def trace_what_if(arguments):
 
     if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
         raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")
+    if arguments.figure:
+        from .files import try_place
+
+        try_place(arguments.figure, replace=arguments.replace)
     table, slack = print_what_if(
         arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms
     )
     if arguments.figure:
         from .figures import what_if
 
-        what_if(table, slack).save(arguments.figure)
+        what_if(table, slack).save(arguments.figure, replace=arguments.replace)
         print(f"figure: {arguments.figure}")
     return 0
 
@@ -143,7 +142,10 @@ def numbers(text):
 
 
 def main(argv=None):
-    """Parse and run; the exit status is 0 if all is well, 1 if a check failed, 2 if it was called wrongly."""
+    """Parse and run; the exit status is 0 if all is well, 1 if a check failed, 2 if it was called wrongly.
+
+    As usual it is 130 after Ctrl-C, and 141 if the reader of the output, such as ``head``, has enough.
+    """
     parser = argparse.ArgumentParser(prog="python -m memcg_lab", description="One Linux patch, replayed.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -182,6 +184,7 @@ def main(argv=None):
 
     command = commands.add_parser("measure", help=measure.__doc__, description=measure.__doc__)
     command.add_argument("--out", required=True, metavar="FILE", help="JSON file to write")
+    command.add_argument("--replace", action="store_true", help="replace FILE if it is there")
     command.add_argument("--seconds", type=float, default=10, metavar="S", help="time for all runs (default 10)")
     command.set_defaults(run=measure)
 
@@ -192,7 +195,7 @@ def main(argv=None):
 
     command = commands.add_parser("trace", help="Check traces of real kernels, or replay them under other policies.")
     kinds = command.add_subparsers(dest="kind", required=True, metavar="KIND")
-    text = "csv of kernel-lab (.csv, .gz, .xz), raw ftrace text, perf script or bpftrace output"
+    text = "csv of kernel-lab or bpftrace, ftrace text, trace-cmd report or perf script; also packed (gzip, xz, bzip2)"
     kind = kinds.add_parser("check", help=trace_check.__doc__, description=trace_check.__doc__)
     kind.add_argument("files", nargs="+", metavar="FILE", help=text)
     kind.add_argument("--policy", required=True, metavar="NAME", help="such as v4.14 or v6.1")
@@ -205,18 +208,36 @@ def main(argv=None):
     kind.add_argument("file", metavar="FILE", help=text)
     kind.add_argument("--policies", required=True, metavar="A,B,...", help="such as v4.13,v4.14,v6.1")
     kind.add_argument("--batches", type=numbers, default=[], metavar="N,M,...", help="each policy with each batch")
-    kind.add_argument("--levels", type=int, default=3, metavar="N", help="counters up to the root; 3 for /a/b")
+    text = "counters up to the root, of every cgroup (default: what the trace says, else 3, as for /a/b)"
+    kind.add_argument("--levels", type=int, metavar="N", help=text)
     kind.add_argument("--figure", metavar="FILE", help="also draw the slack over time, .png or .svg")
+    kind.add_argument("--replace", action="store_true", help="replace the figure if it is there")
     kind.add_argument("--kallsyms", metavar="FILE", help=names)
     kind.set_defaults(run=trace_what_if)
 
     arguments = parser.parse_args(argv)
     try:
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        status, said = 130, "interrupted."
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write goes nowhere
+        return 141
     except ValueError as error:
-        print(f"memcg_lab {arguments.command}: {error}", file=sys.stderr)
-        return 2
+        status, said = 2, error
+    except OSError as error:
+        status, said = 2, f"{error.filename or 'a file'}: {error.strerror or error}."
+    except MemoryError:
+        status, said = 2, "there is not enough memory for this."
+    from .words import printable
+
+    print(f"memcg_lab {arguments.command}: {printable(said)}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":
+    for out in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone gets \u2026 for what it cannot show
+        out.reconfigure(errors="backslashreplace")
     sys.exit(main())

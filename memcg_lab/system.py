@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from . import _jit
-from .checks import whole_number
+from . import _jit, words
+from .checks import flag, one_of, several, shown, whole_number
 from .history import StepLog
 from .mechanism import records, steps
 from .mechanism.policy import V4_14, Policy, bind
@@ -25,12 +25,14 @@ from .mechanism.records import (
     OPS,
     PAGE_COUNTER_MAX,
 )
+from .workload import check_stream
 
 CPUS_MAX = 65_536
 MEMCGS_MAX = 65_536
 STATE_MAX = 1 << 26  # CPUs times cgroups; MEMCG_SOCK takes 8 bytes for each, so 512 MiB
 LOG_ROWS = 1 << 12
 LOG_OPS_MAX = 100_000
+SLICE = 1 << 20  # operations; compiled code hears an interrupt only between two slices
 
 Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
@@ -137,8 +139,8 @@ def op(name, *, cpu, memcg=-1, nr=0, ctx="softirq"):
     >>> op("charge_skmem", cpu=0, memcg=1, nr=1)["nr"]
     array([1])
     """
-    if name not in OPS:
-        raise ValueError(f'operation "{name}" does not exist; there are {", ".join(OPS)}.')
+    if not isinstance(name, str) or name not in OPS:
+        raise ValueError(f"operation {shown(name)} does not exist; there are {', '.join(OPS)}.")
     out = np.zeros(1, records.op_dtype)
     values = {"op": OPS.index(name), "ctx": _context(ctx), "cpu": cpu, "memcg": memcg, "nr": nr}
     for field, value in values.items():
@@ -210,11 +212,11 @@ class System:
         tcp_mem=(PAGE_COUNTER_MAX, PAGE_COUNTER_MAX, PAGE_COUNTER_MAX),
         underflow="refuse",
     ):
-        parents, sockets = _parents(parents), _several("sockets", sockets)
+        parents, sockets = _parents(parents), several("sockets", sockets)
         cpus = whole_number("cpus", cpus, 1, CPUS_MAX)
         _check_policy(policy)
-        if underflow not in ("refuse", "record"):
-            raise ValueError(f'underflow is {underflow!r}; it must be "refuse" or "record".')
+        one_of("underflow", underflow, ("refuse", "record"))
+        legacy, memsw = flag("legacy", legacy), flag("memsw", memsw)
         if memsw and not legacy:
             raise ValueError("memsw is accounted in cgroup v1 only; set legacy=True with it.")
         if legacy and not policy.path.legacy:
@@ -233,7 +235,7 @@ class System:
             if parents[root] != -1:
                 raise ValueError(f"root is memcg {root}, which has the parent {parents[root]}; the root has none.")
         self.parents, self.policy, self.underflow = parents, policy, underflow
-        self.root, self.legacy, self.memsw = root, bool(legacy), bool(memsw)
+        self.root, self.legacy, self.memsw = root, legacy, memsw
 
         counter = np.zeros(3 * n, records.counter_dtype)
         for kind in range(3):
@@ -590,6 +592,7 @@ class System:
         >>> s.socket(0)["forward_alloc"], s.work().protocol
         (8192, 1)
         """
+        _among(name, "sk_wmem_schedule", "sk_mem_reclaim_partial", "a socket")
         return self._one(name, cpu, sk, nr_bytes, ctx)
 
     def kernel_op(self, name, *, cpu, memcg, nr, ctx="task"):
@@ -630,6 +633,7 @@ class System:
         >>> s.kmem, s.stock, s.snapshot()["obj_stock"]
         (array([0, 1]), [Stock(memcg=1, nr_pages=63)], [[1, 3996]])
         """
+        _among(name, "kmem_charge", "slab_free", "kernel pages")
         return self._one(name, cpu, memcg, nr, ctx)
 
     def set_socket_pressure(self, memcg, on):
@@ -653,7 +657,9 @@ class System:
         --------
         >>> System.chain(depth=1, cpus=1).set_socket_pressure(1, True)
         """
-        self._arrays["memcg"]["socket_pressure"][whole_number("memcg", memcg, 0, len(self.parents) - 1)] = bool(on)
+        self._arrays["memcg"]["socket_pressure"][whole_number("memcg", memcg, 0, len(self.parents) - 1)] = flag(
+            "on", on
+        )
 
     # --- streams ----------------------------------------------------------------------------------------------------
     def replay(self, ops):
@@ -831,6 +837,25 @@ class System:
             state["warn"] = 1
         return state
 
+    def _beyond(self):
+        """What two systems can differ in beyond their snapshots, but the policy."""
+        n = len(self.parents)
+        arrays, memcg = self._arrays, self._arrays["memcg"]
+        counter = arrays["counter"]
+        state = {name: getattr(self, name) for name in ("parents", "root", "legacy", "memsw", "underflow")}
+        state |= {name: memcg[name].tolist() for name in ("high", "socket_pressure", "held", "sock_held")}
+        state |= {f"{name}_by": counter[name].tolist() for name in ("add", "sub", "xchg")}
+        state |= {f"{name}_v1": counter[name][n:].tolist() for name in ("count", "limit", "watermark", "failcnt")}
+        state["tcpmem_pressure"] = memcg["tcpmem_pressure"].tolist()
+        state["sockets"] = [self.socket(sk) for sk in range(len(arrays["socket"]))]
+        state["protocol"] = self.protocol()
+        state["work"] = arrays["work"].tolist()
+        state["total"] = dict(zip(records.TOTAL, arrays["total"].tolist(), strict=True))
+        beyond = {"objcg": ("kmem_held", "obj_held"), "upward": ("memory_min", "memory_low", "min_told", "low_told")}
+        for array, fields_ in beyond.items():
+            state |= {name: arrays[array][name].tolist() for name in fields_}
+        return state
+
     def _kernel_snapshot(self):
         """What the snapshot of a generation holds whose kernel pages go through the stock."""
         obj_stock, objcg, upward = (self._arrays[name] for name in ("obj_stock", "objcg", "upward"))
@@ -889,6 +914,7 @@ class System:
                 not stock["nr_pages"][stock["memcg"] < 0].any() and fullest >= 0 and int(stock["nr_pages"].min()) >= 0,
                 "stock without a cgroup, or below zero",
             ),
+            self._ledger(),
             Invariant("no counter is below zero", not any(self.faults.values()), str(self.faults)),
             *([self._objects()] if self.policy.path.kernel_pages else []),
         ]
@@ -903,6 +929,24 @@ class System:
             legacy=int(self.legacy),
             memsw=int(self.memsw),
         )
+
+    def _ledger(self):
+        """What is held is our own book: never below zero, and never less than the sockets own."""
+        memcg, objcg, socket = (self._arrays[name] for name in ("memcg", "objcg", "socket"))
+        sums = {
+            "other pages": memcg["held"],
+            "socket pages": memcg["sock_held"],
+            "kernel pages": objcg["kmem_held"],
+            "bytes of objects": objcg["obj_held"],
+        }
+        low = [f"memcg {int(s.argmin())}: {int(s.min())} {what}" for what, s in sums.items() if s.size and s.min() < 0]
+        owned = np.zeros(len(memcg), np.int64)
+        charged = sum(socket[name] for name in ("forward_alloc", "rmem_alloc", "wmem_queued", "wmem_alloc"))
+        mine = socket["memcg"] >= 0
+        np.add.at(owned, socket["memcg"][mine], charged[mine] // records.SK_MEM_QUANTUM)
+        for m in np.flatnonzero(owned > memcg["sock_held"]).tolist():
+            low.append(f"memcg {m}: {memcg['sock_held'][m]} socket pages, of which its sockets own {owned[m]}")
+        return Invariant("nobody holds less than nothing", not low, "; ".join(low))
 
     def _objects(self):
         """Bytes of kernel pages: in whole pages, in objects, in object stocks, and left for other CPUs."""
@@ -921,23 +965,95 @@ class System:
         return _same("references = stocks that cache the cgroup", css, np.bincount(cached, minlength=len(css)))
 
     def copy(self, policy=None):
-        """An independent copy; with a policy of as many slots, one that goes on under other rules."""
+        """An independent copy; with a policy, one that goes on under other rules.
+
+        Parameters
+        ----------
+        policy : Policy, optional
+
+        Returns
+        -------
+        System
+
+        Raises
+        ------
+        ValueError
+            If the state could not have come about under that policy: another number of slots, a stock above its bound,
+            another charge path or another kind of references while something is held or parked. An empty system
+            takes any policy that models what it has (cgroup v1, sockets, protection).
+
+        Examples
+        --------
+        >>> from memcg_lab import V6_1
+        >>> System.chain(depth=1, cpus=1).copy(policy=V6_1)
+        System(v6.1, 1 cpu, 2 memcgs, usage [0 0])
+        """
         twin = object.__new__(System)
         twin.__dict__.update(self.__dict__)
         twin._arrays = self._backup()
         if policy is not None:
             _check_policy(policy)
-            if policy.slots != self.policy.slots:
-                raise ValueError(f"{policy.name} has {policy.slots} slots, this system {self.policy.slots}.")
+            self._check_change(policy)
             twin.policy = policy
+            if policy.path != self.policy.path:
+                twin._arrays |= twin._kernel_pages(self.cpus, None, None)
         return twin
 
+    def _check_change(self, policy):
+        """Refuse a policy under which the present state could not have come about."""
+        old, stock = self.policy, self._arrays["stock"]
+        if policy.slots != old.slots:
+            raise ValueError(f"{policy.name} has {policy.slots} slots, this system {old.slots}.")
+        if policy.path != old.path:
+            upward = self._arrays["upward"]
+            protected = upward["memory_min"].any() or upward["memory_low"].any()
+            for what, here, modelled in (
+                ("cgroup v1", self.legacy, policy.path.legacy),
+                ("sockets", len(self._arrays["socket"]), policy.path.sockets),
+                ("memory.min or memory.low", protected, policy.path.kernel_pages),
+            ):
+                if here and not modelled:
+                    raise ValueError(f"this system has {what}; for {policy.name} that is not modelled.")
+        held = self.usage.any() or self._arrays["memcg"]["css"].any() or (stock["memcg"] >= 0).any()
+        held = held or (self._arrays["obj_stock"]["objcg"] >= 0).any()
+        if held and (policy.path, policy.css_by_page) != (old.path, old.css_by_page):
+            what = "references" if policy.path == old.path else "charges"
+            raise ValueError(
+                f"{policy.name} counts {what} otherwise than {old.name}, and some are held or parked; give everything "
+                "back and drain the stocks first."
+            )
+        fullest = int(stock["nr_pages"].max())
+        if policy.stock_bound is not None and fullest > policy.stock_bound:
+            raise ValueError(
+                f"a stock holds {words.count(fullest, 'page')}; with {policy.name} none can hold more than "
+                f"{policy.stock_bound}. Drain it first."
+            )
+
     def compare(self, other):
-        """Fields in which two systems differ: a list of (field, here, there), empty if none."""
+        """What two systems differ in: a list of (name, here, there), empty if nothing.
+
+        Everything but the policy is compared: first what :meth:`snapshot` has, then what it leaves out.
+
+        Raises
+        ------
+        ValueError
+            If the other is no System.
+
+        Examples
+        --------
+        >>> s = System.chain(depth=1, cpus=1)
+        >>> other = s.copy()
+        >>> other.set_high(cpu=0, memcg=1, nr_pages=5)
+        >>> s.compare(other)
+        [('high', [2251799813685247, 2251799813685247], [2251799813685247, 5])]
+        """
+        if not isinstance(other, System):
+            raise ValueError(f"a System is compared with another one, not with {words.kind(other)}.")
         here, there = self.snapshot(), other.snapshot()
-        return [
-            (name, here.get(name), there.get(name)) for name in {**here, **there} if here.get(name) != there.get(name)
-        ]
+        names = {**here, **there}
+        here, there = self._beyond() | here, other._beyond() | there
+        names |= {**here, **there}
+        return [(name, here.get(name), there.get(name)) for name in names if here.get(name) != there.get(name)]
 
     def __repr__(self):
         usage = " ".join(str(pages) for pages in self.usage[:8])
@@ -977,7 +1093,7 @@ class System:
         self._arrays["total"][records.HALT] = 1
 
     def _backup(self):
-        return {name: array.copy() for name, array in self._arrays.items()}
+        return {name: _copied(array) for name, array in self._arrays.items()}
 
     def _restore(self, backup):
         if backup is None:
@@ -997,12 +1113,19 @@ class System:
         # an operation may stop half way: in a reader's rule, or interrupted where nothing is compiled.
         backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
+        refuse = self.underflow == "refuse"
+        arguments = (state, _jit.records(np.ascontiguousarray(ops[:SLICE])), refuse)
+        start = 0
         try:
-            arguments = (state, _jit.records(np.ascontiguousarray(ops)), self.underflow == "refuse")
-            if self.policy.packaged:
-                done, reason, allowed = run(*arguments)
-            else:
-                done, reason, allowed = _jit.run_checked(run, arguments, self._halt)
+            while True:
+                if self.policy.packaged:
+                    done, reason, allowed = run(*arguments)
+                else:
+                    done, reason, allowed = _jit.run_checked(run, arguments, self._halt)
+                start += int(done)
+                if reason or start >= len(ops):
+                    break
+                arguments = (state, _jit.records(np.ascontiguousarray(ops[start : start + SLICE])), refuse)
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
             if isinstance(error, KeyboardInterrupt) and error.args == (True,):
                 self._arrays = backup  # the rule is running still, on the arrays that were
@@ -1016,18 +1139,14 @@ class System:
                 raise ValueError(f"a rule of {self.policy.name} {fault}.") from error
             raise
         if reason:
+            row = ops[start]
+            pages = reason == BAD_UNDERFLOW and row["op"] == records.UNCHARGE_SKMEM
+            owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
-            raise ValueError(complaint(ops, int(done), int(reason), int(allowed)))
+            raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
 
 
-def check_stream(ops):
-    """Refuse what is not a stream of operations."""
-    if not isinstance(ops, np.ndarray) or ops.dtype != records.op_dtype or ops.ndim != 1:
-        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
-        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
-
-
-def complaint(ops, number, reason, allowed):
+def complaint(ops, number, reason, allowed, owned=0):
     """The sentence for an operation that is not allowed."""
     row = {name: int(ops[number][name]) for name in records.op_dtype.names}
     code, cpu, memcg, nr = row["op"], row["cpu"], row["memcg"], row["nr"]
@@ -1036,6 +1155,7 @@ def complaint(ops, number, reason, allowed):
     unit = "bytes" if name.startswith(("sk_", "obj_", "slab_")) else "pages"
     is_limit = name in ("set_limit", "set_max", "set_high")
     holder = f"socket {memcg}" if name.startswith("sk_") else f"memcg {memcg}"
+    beside = f" beside the {owned:,} that its sockets own" if owned > 0 else ""
     sentences = {
         BAD_OP: f"this operation does not exist; there are 0 to {len(OPS) - 1}.",
         BAD_CPU: f"CPU {cpu} does not exist; this system has 0 to {allowed - 1}.",
@@ -1043,7 +1163,7 @@ def complaint(ops, number, reason, allowed):
         BAD_ROOT: f"memcg {memcg} is the root; sockets of the root are not accounted.",
         BAD_NR: f"{nr:,} {unit}; allowed are {'-1 (max), 0' if is_limit else '1'} to {allowed:,}.",
         BAD_KERNEL: "kernel pages do not go through the stock in this policy; V6_1 has them.",
-        BAD_UNDERFLOW: f"gives back {nr:,}, but {holder} holds {allowed:,} {unit}; "
+        BAD_UNDERFLOW: f"gives back {nr:,}, but {holder} holds {allowed:,} {unit}{beside}; "
         'charge first, or use underflow="record".',
         BAD_SOCKET: f"socket {memcg} does not exist; "
         + (f"this system has 0 to {allowed - 1}." if allowed else "this system was made without sockets."),
@@ -1055,25 +1175,34 @@ def complaint(ops, number, reason, allowed):
 def _context(ctx):
     if isinstance(ctx, str):
         if ctx not in CONTEXTS:
-            raise ValueError(f'ctx is "{ctx}"; it must be "task", "softirq" or flags.')
+            raise ValueError(f'ctx is {shown(ctx)}; it must be "task", "softirq" or flags.')
         return CONTEXTS[ctx]
     return whole_number("ctx", ctx, 0, CONTEXT_MAX)
 
 
+def _among(name, first, last, what):
+    """Refuse an operation that is not one of those from the first to the last."""
+    names = OPS[OPS.index(first) : OPS.index(last) + 1]
+    if not isinstance(name, str) or name not in names:
+        raise ValueError(f"{shown(name)} is no operation on {what}; those are {', '.join(names)}.")
+
+
+def _copied(array):
+    """A copy; of a large table by CPU, memory is taken for the rows that hold something alone."""
+    if array.ndim < 2 or array.dtype.names or array.nbytes < 1 << 20:
+        return array.copy()
+    twin, used = np.zeros(array.shape, array.dtype), array.any(axis=1)
+    twin[used] = array[used]
+    return twin
+
+
 def _check_policy(policy):
     if not isinstance(policy, Policy):
-        raise ValueError(f"policy is {policy!r}; it must be a Policy such as V4_13 or V4_14.")
-
-
-def _several(what, values):
-    try:
-        return list(values)
-    except TypeError:
-        raise ValueError(f"{what} is {values!r}; it must be a list.") from None
+        raise ValueError(f"policy is {shown(policy)}; it must be a Policy such as V4_13 or V4_14.")
 
 
 def _parents(parents):
-    parents = _several("parents", parents)
+    parents = several("parents", parents)
     if not 1 <= len(parents) <= MEMCGS_MAX:
         raise ValueError(f"the tree has {len(parents)} cgroups; it must have 1 to {MEMCGS_MAX:,}.")
     for memcg, parent in enumerate(parents):
@@ -1089,7 +1218,7 @@ def _parents(parents):
 def _limits(what, values, n, unset=-1):
     if values is None:
         return PAGE_COUNTER_MAX
-    values = _several(what, values)
+    values = several(what, values)
     if len(values) != n:
         raise ValueError(f"{what} has {len(values)} values; the tree has {n} cgroups.")
     pages = [
@@ -1099,7 +1228,7 @@ def _limits(what, values, n, unset=-1):
 
 
 def _protocol(tcp_mem, nr_sockets):
-    tcp_mem = _several("tcp_mem", tcp_mem)
+    tcp_mem = several("tcp_mem", tcp_mem)
     tcp_mem = [whole_number(f"tcp_mem[{i}]", pages, 0, PAGE_COUNTER_MAX) for i, pages in enumerate(tcp_mem)]
     if len(tcp_mem) != 3 or tcp_mem != sorted(tcp_mem):
         raise ValueError(f"tcp_mem is {tcp_mem}; it must be three numbers of pages, none below the one before.")

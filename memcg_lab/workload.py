@@ -6,10 +6,13 @@ integer generator, so a seed gives the same stream on every machine and with eve
 
 import numpy as np
 
-from .checks import whole_number
+from .checks import shown, unmasked, whole_number, whole_numbers
+from .files import path_of, writing
 from .mechanism.records import CHARGE_SKMEM, NR_PAGES_MAX, SOFTIRQ, TASK, UNCHARGE_SKMEM, op_dtype
+from .words import count, printable
 
 FORMAT = "memcg-lab ops 1"
+N_MAX = 2**32  # operations of a stream: 64 GiB
 
 # Pages of one call and how often they occur, of 100. From the call sites of v4.13 and the sizes they pass: a 1500-byte
 # frame takes 1 page, a GRO-merged skb about 9, a write of up to 32 KiB takes 1 to 8. The weights are ours.
@@ -72,10 +75,10 @@ def sizes(seed, n, mix):
     """
     if isinstance(mix, str):
         if mix not in SIZE_MIXES:
-            raise ValueError(f'size mix "{mix}" does not exist; there are {", ".join(SIZE_MIXES)}.')
+            raise ValueError(f"size mix {shown(mix)} does not exist; there are {', '.join(SIZE_MIXES)}.")
         mix = SIZE_MIXES[mix]
     if not isinstance(mix, dict):
-        raise ValueError(f"size mix is {mix!r}; it must be a name or a dict of {{pages: weight}}.")
+        raise ValueError(f"size mix is {shown(mix)}; it must be a name or a dict of {{pages: weight}}.")
     pages = np.array([whole_number("pages in a size mix", p, 1, NR_PAGES_MAX) for p in mix], dtype=np.int64)
     weights = np.array([whole_number("weight in a size mix", w, 1, 2**31) for w in mix.values()], dtype=np.int64)
     if not pages.size:
@@ -84,9 +87,25 @@ def sizes(seed, n, mix):
     return pages[np.searchsorted(upper, draws(seed, n, int(upper[-1])), side="right")]
 
 
+def check_stream(ops):
+    """Refuse what is not a stream of operations."""
+    if not isinstance(ops, np.ndarray) or ops.dtype != op_dtype or ops.ndim != 1:
+        got = f"{ops.dtype}, {ops.ndim}-d" if isinstance(ops, np.ndarray) else type(ops).__name__
+        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {got}.")
+    unmasked("the stream", ops)
+
+
 def stream(n):
     """``n`` empty operations: all ``charge_skmem`` of 0 pages, to be filled in."""
-    return np.zeros(whole_number("n", n, 0, 2**32), op_dtype)
+    return np.zeros(whole_number("n", n, 0, N_MAX), op_dtype)
+
+
+def _cgroups(memcgs):
+    """The cgroups that a generator is to take, at least one."""
+    memcgs = whole_numbers("memcgs", memcgs, 2**31 - 1)
+    if not memcgs.size:
+        raise ValueError("memcgs is empty; give at least one cgroup.")
+    return memcgs
 
 
 def pairs(charges, uncharges):
@@ -100,16 +119,20 @@ def skmem(op, n, *, cpu, memcg, nr_pages, ctx=SOFTIRQ):
     """``n`` operations of one kind; every argument is one number or one per operation."""
     out = stream(n)
     out["op"], out["ctx"] = op, ctx
-    for field, value, top in (
-        ("cpu", cpu, 2**16 - 1),
-        ("memcg", memcg, 2**31 - 1),
-        ("nr", nr_pages, NR_PAGES_MAX),
-    ):
-        value = np.asarray(value)
-        if value.dtype.kind not in "iu" or value.size and not (0 <= value.min() and value.max() <= top):
-            raise ValueError(f"{field} is {value}; it must be whole numbers from 0 to {top:,}.")
-        out[field] = value
+    out["cpu"] = _each("cpu", cpu, len(out), 2**16 - 1)
+    out["memcg"] = _each("memcg", memcg, len(out), 2**31 - 1)
+    out["nr"] = _each("nr", nr_pages, len(out), NR_PAGES_MAX)
     return out
+
+
+def _each(what, value, n, top):
+    """One whole number, or one for each of ``n`` operations."""
+    if not isinstance(value, (list, tuple, range)) and getattr(value, "ndim", 0) == 0:
+        return whole_number(what, value, 0, top)
+    values = whole_numbers(what, value, top)
+    if len(values) != n:
+        raise ValueError(f"{what} has {count(len(values), 'value')} for {count(n, 'call')}; give one number, or {n:,}.")
+    return values
 
 
 def pingpong(n, *, memcg=1, cpu=0, nr_pages=1):
@@ -201,7 +224,7 @@ def alternating(n, *, memcgs=(1, 2), cpu=0, nr_pages=1):
     >>> alternating(2)["memcg"]
     array([1, 2, 1, 2], dtype=int32)
     """
-    owner = np.resize(np.asarray(memcgs), n)
+    owner = np.resize(_cgroups(memcgs), whole_number("n", n, 0, N_MAX))
     charge = skmem(CHARGE_SKMEM, n, cpu=cpu, memcg=owner, nr_pages=nr_pages)
     return np.concatenate([charge, skmem(UNCHARGE_SKMEM, n, cpu=cpu, memcg=owner, nr_pages=nr_pages)])
 
@@ -234,6 +257,7 @@ def bursts(n, *, burst=64, memcg=1, charge_cpu=0, uncharge_cpu=1, mix="frames", 
     >>> bursts(1, burst=2)["op"]
     array([0, 0, 1, 1], dtype=uint8)
     """
+    n, burst = whole_number("n", n, 0, N_MAX), whole_number("burst", burst, 0, N_MAX)
     nr = sizes(seed, n * burst, mix).reshape(n, burst)
     charge = skmem(CHARGE_SKMEM, n * burst, cpu=charge_cpu, memcg=memcg, nr_pages=nr.ravel())
     free = skmem(UNCHARGE_SKMEM, n * burst, cpu=uncharge_cpu, memcg=memcg, nr_pages=nr.ravel())
@@ -301,6 +325,7 @@ def bulk(n, *, memcg=1, receive_cpu=0, timer_cpu=1, per_reclaim=8, mix="gro", se
     >>> ops["op"], ops["nr"]
     (array([0, 0, 1], dtype=uint8), array([ 9,  1, 10]))
     """
+    n, per_reclaim = whole_number("n", n, 0, N_MAX), whole_number("per_reclaim", per_reclaim, 1, N_MAX)
     nr = sizes(seed, n * per_reclaim, mix).reshape(n, per_reclaim)
     out = stream(n * (per_reclaim + 1)).reshape(n, per_reclaim + 1)
     charge = skmem(CHARGE_SKMEM, n * per_reclaim, cpu=receive_cpu, memcg=memcg, nr_pages=nr.ravel())
@@ -338,11 +363,10 @@ def mixed(n, *, cpus, memcgs, mix="web", same_cpu_percent=25, in_flight=64, seed
     >>> [OPS[code][:8] for code in ops["op"]]
     ['charge_s', 'charge_s', 'uncharge', 'charge_s', 'uncharge', 'uncharge']
     """
-    memcgs = np.asarray([whole_number("memcg", m, 0, 2**31 - 1) for m in memcgs], dtype=np.int64)
-    n, cpus = whole_number("n", n, 0, 2**32) // 2, whole_number("cpus", cpus, 1, 2**16)
+    memcgs = _cgroups(memcgs)
+    n, cpus = whole_number("n", n, 0, N_MAX) // 2, whole_number("cpus", cpus, 1, 2**16)
     in_flight = min(whole_number("in_flight", in_flight, 0, 2**31), n)
-    if not memcgs.size:
-        raise ValueError("memcgs is empty; give at least one cgroup.")
+    seed = whole_number("seed", seed, 0, 2**64 - 6)  # five more are drawn with those that follow
     cpu = draws(seed, n, cpus)
     own = draws(seed + 1, n, 8) != 0
     memcg = memcgs[np.where(own, cpu, draws(seed + 2, n, memcgs.size)) % memcgs.size]
@@ -355,35 +379,136 @@ def mixed(n, *, cpus, memcgs, mix="web", same_cpu_percent=25, in_flight=64, seed
     return np.concatenate([charge[:in_flight], middle, free[n - in_flight :]])
 
 
-def save_ops(path, ops):
-    """Write a stream to a ``.npz`` file; ValueError if it is not one."""
-    if not isinstance(ops, np.ndarray) or ops.dtype != op_dtype or ops.ndim != 1:
-        raise ValueError(f"operations must be a 1-d array of memcg_lab.op_dtype; this is {type(ops).__name__}.")
-    np.savez_compressed(path, format=np.array(FORMAT), **{name: ops[name] for name in op_dtype.names})
+# --- callers of the socket layer, one packet at a time ---------------------------------------------------------------
+def udp_enqueue(system, *, cpu, sk, nr_bytes):
+    """A datagram arrives in softirq: the socket charges once, and drops it if that is refused.
+
+    Parameters
+    ----------
+    system : System
+        Made with ``sockets``.
+    cpu, sk : int
+        The CPU and the socket.
+    nr_bytes : int
+
+    Returns
+    -------
+    bool
+        True if the datagram is queued, False if it is dropped.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Kernel: ``__udp_enqueue_schedule_skb`` in ``net/ipv4/udp.c``, v4.13, as far as it charges. The limit of the receive
+    buffer is left out, and giving back is the caller's.
+
+    Examples
+    --------
+    >>> from memcg_lab import System
+    >>> full = System.chain(depth=1, cpus=1, sockets=[1], limits=[-1, 4])
+    >>> [udp_enqueue(full, cpu=0, sk=0, nr_bytes=12288) for _ in range(3)]
+    [True, False, True]
+    """
+    taken = system.socket_op("sk_rmem_schedule", cpu=cpu, sk=sk, nr_bytes=nr_bytes) == 1
+    if taken:
+        system.socket_op("sk_queue_receive", cpu=cpu, sk=sk, nr_bytes=nr_bytes)
+    return taken
+
+
+def tcp_data_queue(system, *, cpu, sk, nr_bytes):
+    """A segment arrives in order and in softirq: an empty queue takes it in any case, else TCP tries twice.
+
+    Parameters
+    ----------
+    system : System
+        Made with ``sockets``.
+    cpu, sk : int
+        The CPU and the socket.
+    nr_bytes : int
+
+    Returns
+    -------
+    bool
+        True if the segment is queued, False if it is dropped.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Notes
+    -----
+    Kernel: ``tcp_data_queue`` and ``tcp_try_rmem_schedule`` in ``net/ipv4/tcp_input.c``, v4.14: try; if refused, prune,
+    then try again in the same call. Pruning frees nothing here: no segment is out of order, and the receive buffer has
+    no limit of its own.
+
+    Examples
+    --------
+    >>> from memcg_lab import System
+    >>> full = System.chain(depth=1, cpus=1, sockets=[1], limits=[-1, 4])
+    >>> [tcp_data_queue(full, cpu=0, sk=0, nr_bytes=12288) for _ in range(3)]
+    [True, True, True]
+    """
+    if system.socket(sk)["rmem_alloc"] == 0:
+        system.socket_op("sk_forced_mem_schedule", cpu=cpu, sk=sk, nr_bytes=nr_bytes)
+        taken = True
+    else:
+        tries = (system.socket_op("sk_rmem_schedule", cpu=cpu, sk=sk, nr_bytes=nr_bytes) for _ in range(2))
+        taken = any(tries)  # the second try is made only if the first was refused
+    if taken:
+        system.socket_op("sk_queue_receive", cpu=cpu, sk=sk, nr_bytes=nr_bytes)
+    return taken
+
+
+def save_ops(path, ops, *, replace=False):
+    """Write a stream to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.npz`` is added to a name without it.
+    ops : ndarray of ``op_dtype``
+    replace : bool
+        Replace a file that is there; else it is refused.
+
+    Raises
+    ------
+    ValueError
+        If it is no stream, the file is there, or it cannot be written.
+    """
+    check_stream(ops)
+    with writing(path_of(path, ".npz"), replace=replace) as scratch, open(scratch, "wb") as file:
+        np.savez_compressed(file, format=np.array(FORMAT), **{name: ops[name] for name in op_dtype.names})
 
 
 def load_ops(path):
-    """Read a stream written by :func:`save_ops`.
+    """Read a stream written by :func:`save_ops`; ``.npz`` is added to a name without it.
 
     Raises
     ------
     ValueError
         If the file is truncated, empty or something else; the message names it.
     """
+    path = path_of(path, ".npz")
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["format"]) != FORMAT:
                 raise ValueError(f'format is "{file["format"]}"')
             columns = {name: file[name] for name in op_dtype.names}
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file.") from None
+        raise ValueError(f"{printable(path)}: no such file.") from None
     except Exception as error:  # numpy, zipfile and zlib raise many kinds; each means the same to the reader
-        raise ValueError(f"{path}: not a stream written by save_ops ({error}).") from None
+        raise ValueError(f"{printable(path)}: not a stream written by save_ops ({printable(error)}).") from None
     ops = np.zeros(columns["op"].size, op_dtype)
     for name, values in columns.items():
         if values.dtype != op_dtype[name] or values.shape != ops.shape:
             raise ValueError(
-                f'{path}: column "{name}" is {values.dtype} {values.shape}; it must be {op_dtype[name]} {ops.shape}.'
+                f'{printable(path)}: column "{name}" is {values.dtype} {values.shape}; '
+                f"it must be {op_dtype[name]} {ops.shape}."
             )
         ops[name] = values
     return ops

@@ -5,9 +5,11 @@ from .environment import check_environment, setup
 from .exercises import check
 from .predictions import predict, reveal
 from .quotes import Quote, show_patch, show_rule
+from .tables import Table, show_table
 
 __all__ = [
     "Quote",
+    "Table",
     "check",
     "check_environment",
     "data_path",
@@ -17,4 +19,5 @@ __all__ = [
     "setup",
     "show_patch",
     "show_rule",
+    "show_table",
 ]

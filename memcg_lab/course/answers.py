@@ -1,20 +1,19 @@
 """Answers that are more than one number: a factor, a set of names, a tree, a size that never hits."""
 
-import csv
 import functools
+import inspect
 import math
 import numbers
 
 import numpy as np
 
-from ..files import data_path
 from ..machine import V4_13_LAYOUT, Layout, Topology, simulate
 from ..machine.coherence import LOADS
 from ..mechanism.policy import V4_13
 from ..mechanism.records import CHARGE_BATCH, SOFTIRQ, UNCHARGE_SKMEM
 from ..mechanism.steps import STEP_CONSUME_HIT
 from ..system import System, op
-from ..words import capital, count, kind, listing, number
+from ..words import count, kind, listing, number
 from ..workload import pingpong, skmem
 
 TREE_MAX = 1000  # cgroups of an answer
@@ -85,52 +84,6 @@ def judge_factor(answer):
 
 def _plain(answer):
     return number(int(answer) if answer == int(answer) else float(answer))
-
-
-# --- 01.2: the rows of giving back -----------------------------------------------------------------------------------
-@functools.cache
-def _symbols():
-    """What ``data/perf/symbols.csv`` says: symbol -> (on the path, what it does)."""
-    with open(data_path("perf/symbols.csv"), encoding="utf-8", newline="") as lines:
-        return {row["symbol"]: (row["on_the_path"], row["what_it_does"]) for row in csv.DictReader(lines)}
-
-
-def judge_rows(answer):
-    """(is it right, what to say) for 01.2, a set of names of functions."""
-    if hasattr(answer, "tolist"):
-        answer = answer.tolist()
-    if isinstance(answer, str) or not isinstance(answer, (set, frozenset, list, tuple)):
-        return False, f'Your answer is {kind(answer)}; give a set of names, such as {{"tcp_ack"}}.'
-    odd = [name for name in answer if not isinstance(name, str)]
-    if odd:
-        return False, f'Your set holds {kind(odd[0])}; give names of functions, such as {{"tcp_ack"}}.'
-    try:
-        symbols = _symbols()
-    except ValueError as error:
-        return False, capital(str(error))
-    named = {name.strip().removesuffix("()") for name in answer}
-    right = {name for name, (on_the_path, _) in symbols.items() if on_the_path == "yes"}
-    if named == right:
-        return (
-            True,
-            "These belong: the atomic, the network function that leads to it, and the timer that leads to that.",
-        )
-    told = []
-    for name in sorted(named - right):
-        if name not in symbols:
-            told.append(f"`{_shortened(name)}` is not in the listing")
-        elif symbols[name][0] == "no":
-            told.append(f"`{name}` cannot belong ({symbols[name][1]})")
-        else:
-            told.append(f"of `{name}` you cannot tell ({symbols[name][1]})")
-    for name in (name for name in symbols if name in right - named):
-        told.append(f"`{name}` is missing ({symbols[name][1]})")
-    return False, f"{capital('; '.join(told))}."
-
-
-def _shortened(name):
-    name = " ".join(name.split())
-    return name if len(name) <= 40 else name[:39] + "…"
 
 
 # --- 02.3: a tree ----------------------------------------------------------------------------------------------------
@@ -211,6 +164,63 @@ def _shared(parents, first, second):
     return int((met[0] & met[1]).sum())
 
 
+# --- 02.4: what undoes a refused charge ------------------------------------------------------------------------------
+UNDO = ("counts", "parents", "leaf", "refused", "nr_pages")
+_TREE = (-1, 0, 0, 1, 3, 2)  # 4 lies below 3, 1 and 0; 5 below 2 and 0
+_REFUSALS = ((4, 1), (4, 0), (4, 3), (5, 0), (4, 4))  # (leaf, who refused)
+
+
+def takes_others(function, what, parameters):
+    """What is wrong with a function of the reader's that should take these parameters, or None."""
+    if not callable(function):
+        return f"Your answer is {kind(function)}; give the function itself, without calling it."
+    try:
+        signature = inspect.signature(getattr(function, "py_func", function))
+    except (TypeError, ValueError):
+        return "That function cannot be read; define it with def in a cell."
+    in_order = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    taken = [parameter.name for parameter in signature.parameters.values() if parameter.kind in in_order]
+    if len(taken) == len(parameters):
+        return None
+    return f"Your function takes ({', '.join(taken) or 'nothing'}); {what} takes ({', '.join(parameters)})."
+
+
+def judge_undo(answer):
+    """(is it right, what to say) for 02.4, a function that takes a refused charge back from the levels below."""
+    complaint = takes_others(answer, "it", UNDO)
+    if complaint:
+        return False, complaint
+    for leaf, refused in _REFUSALS:
+        path = _path(_TREE, leaf)
+        below = path[: path.index(refused)]
+        counts = [10 + (5 if memcg in below else 0) for memcg in range(len(_TREE))]
+        got = list(counts)
+        try:
+            answer(got, list(_TREE), leaf, refused, 5)
+        except Exception as error:
+            return False, f"Your function stopped with {type(error).__name__}: {str(error)[:120].rstrip('.')}."
+        wrong = [memcg for memcg in range(len(_TREE)) if got[memcg] != 10]
+        if wrong:
+            return False, _undone(leaf, refused, path, below, got, wrong[0])
+    return True, (
+        f"All {len(_REFUSALS)} refusals leave every count as it was. `show_rule" + '("page_counter_try_charge")` shows '
+        "how the library does it, and the kernel in its file."
+    )
+
+
+def _undone(leaf, refused, path, below, got, memcg):
+    way = listing([f"memcg {m}" for m in path], last="then")
+    start = f"The way up is {way}, and memcg {refused} refuses: "
+    told = f"after your function memcg {memcg} has {number(got[memcg])} pages, not 10. "
+    if memcg in below:
+        return start + told + "It took the pages, so they have to be taken off again."
+    if memcg == refused:
+        return start + told + "Who refuses takes its own addition back at once; leave it alone."
+    if memcg in path:
+        return start + told + "The charge never got there: stop at the level that refused."
+    return start + told + "It does not lie on the way up: go from each to its parent."
+
+
 # --- 03.3: a size that never hits ------------------------------------------------------------------------------------
 @functools.cache
 def first_hit(nr_pages):
@@ -251,7 +261,7 @@ def judge_never_hit(answer):
     )
 
 
-# --- 07.1 and 07.2: where one line is full -------------------------------------------------------------------------
+# --- 06.2 and 08.1: where one line is full -------------------------------------------------------------------------
 THINK_NS, VISIT_NS = 1000, 50
 
 

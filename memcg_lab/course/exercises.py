@@ -1,7 +1,6 @@
 """The exercises: the right answer comes out of a run, and a wrong one is told why it is wrong."""
 
 import functools
-import inspect
 import math
 import numbers
 import re
@@ -9,22 +8,22 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..figures.series import giving_back
+from ..checks import shown
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
-from ..mechanism.steps import STEP_TRY_ADD
-from ..mechanism.stock_v4_13 import css_put_many, refill_stock, uncharge_counters
+from ..mechanism.stock_v4_13 import consume_stock, css_put_many, refill_stock, uncharge_counters
 from ..mechanism.stock_v4_14 import uncharge_to_stock
 from ..system import System, op
 from ..words import capital, count, kind, number, operation
-from ..workload import mixed
-from .answers import full_at, judge_factor, judge_layout, judge_never_hit, judge_rows, judge_tree
-from .machine_answers import NEAR, WORDS, judge_near
+from ..workload import mixed, producer_consumer
+from .answers import full_at, judge_factor, judge_layout, judge_never_hit, judge_tree, judge_undo, takes_others
+from .machine_answers import NEAR, WORDS, Near, judge_near
 
 # right: () -> int. why: what to add when it is right. wrong: answer -> why it is wrong. low, high: any other answer.
 Number = namedtuple("Number", "right why wrong low high")
 
-PARAMETERS = ("st", "batch", "drain", "cpu", "memcg", "nr_pages")
+REFILL = ("st", "batch", "drain", "cpu", "memcg", "nr_pages")  # what the rules take
+CONSUME = ("st", "batch", "cpu", "memcg", "nr_pages")
 
 
 def check(exercise, answer=None):
@@ -46,13 +45,13 @@ def check(exercise, answer=None):
     --------
     >>> check("00.1", None)
     00.1: not answered yet. Replace None by your answer and run this cell again.
-    >>> check("00.1", 2)
-    00.1: not yet. 2 is the number of levels below the root. The root has a counter too, and is charged like the rest.
-    >>> check("00.1", 3)
-    00.1: right. Leaf, middle, root: a charge adds to each of them, one atomic a level.
+    >>> check("00.1", 8)
+    00.1: not yet. 8 is 2 trips to four counters. The root has a counter too.
+    >>> check("00.1", 10)
+    00.1: right. The 33rd and the 66th page empty the stock, and each time five counters are changed.
     """
-    if exercise not in EXERCISES:
-        raise ValueError(f"exercise {exercise!r} does not exist; there are {', '.join(EXERCISES)}.")
+    if not isinstance(exercise, str) or exercise not in EXERCISES:
+        raise ValueError(f"exercise {shown(exercise)} does not exist; there are {', '.join(EXERCISES)}.")
     if answer is None or answer is ...:
         print(f"{exercise}: not answered yet. Replace None by your answer and run this cell again.")
         return
@@ -85,29 +84,20 @@ def _judge(exercise, answer):
 
 
 @functools.cache
-def _levels_met():
-    log = System.chain(depth=2, cpus=1).step_through(op("charge_skmem", cpu=0, memcg=2, nr=1))
-    return int((log.rows["step"] == STEP_TRY_ADD).sum())
+def _given_back(policy, calls, nr_pages, depth=2):
+    """Atomics of ``calls`` uncharges of ``nr_pages`` each, on a CPU whose stock is empty."""
+    system = System.chain(depth, cpus=2, policy=policy)
+    system.charge_skmem(cpu=0, memcg=depth, nr_pages=calls * nr_pages)
+    return system.replay(np.repeat(op("uncharge_skmem", cpu=1, memcg=depth, nr=nr_pages), calls)).atomics
 
 
 @functools.cache
-def _first_drain():
-    """(uncharges of one page until the first drain, atomics in that drain), from an empty stock at depth 2."""
-    system = System.chain(depth=2, cpus=2, policy=V4_14)
-    system.charge_skmem(cpu=0, memcg=2, nr_pages=4 * CHARGE_BATCH)
-    calls = 0
-    while True:
+def _first_drain(nr_pages):
+    """Which call of ``nr_pages`` pages drains an empty stock for the first time."""
+    calls = 1
+    while not _given_back(V4_14, calls, nr_pages):
         calls += 1
-        work = system.replay(op("uncharge_skmem", cpu=1, memcg=2, nr=1))
-        if work.drains:
-            return calls, work.atomics
-
-
-@functools.cache
-def _nothing_saved():
-    sizes = np.arange(1, 3 * CHARGE_BATCH)
-    saved = giving_back(V4_14, sizes) < giving_back(V4_13, sizes) * (1 - 1e-12)
-    return int(sizes[np.flatnonzero(saved)[-1] + 1])
+    return calls
 
 
 @functools.cache
@@ -159,16 +149,22 @@ def _largest_let_through():
 
 _NUMBERS = {
     "00.1": Number(
-        right=_levels_met,
-        why="Leaf, middle, root: a charge adds to each of them, one atomic a level.",
+        right=lambda: _given_back(V4_14, 66, 1, depth=4),
+        why="The 33rd and the 66th page empty the stock, and each time five counters are changed.",
         wrong={
-            2: "2 is the number of levels below the root. The root has a counter too, and is charged like the rest.",
-            1: "The leaf is only the first: each counter passes the charge on to its parent, up to the root.",
-            4: "There are two levels below the root, and the root itself. That is all.",
-            CHARGE_BATCH: "That is how many pages one charge takes in advance; asked is how many levels it meets.",
+            8: "8 is 2 trips to four counters. The root has a counter too.",
+            2: "2 is how often the stock is emptied. Each time every counter up to the root is changed.",
+            5: "5 is one trip. The stock is emptied by the 33rd page, and once more by the 66th.",
+            330: "330 is 66 pages at 5 counters: that was before the patch.",
+            264: "264 is 66 pages at 4 counters. That was before the patch, and the root has a counter too.",
+            15: "15 is 3 trips. A trip takes 33 pages that come back, so 66 pages make 2.",
+            12: "12 is 3 trips to four counters. A trip takes 33 pages, and the root has a counter too.",
+            6: "6 is 2 trips to 3 counters, as in the example. Here the cgroup sits four levels below the root.",
+            66: "That would be one atomic for each page. After the patch most pages cost none.",
+            0: "The stock takes 32 pages without an atomic. Here 66 come back.",
         },
-        low="Count every counter from the leaf up, the root included.",
-        high="Each level has one counter, and a charge meets it once.",
+        low="Count how often the stock is emptied, and what one trip to the counters costs.",
+        high="Only a stock that holds more than 32 pages is emptied, and then all pages go in one trip.",
     ),
     "02.1": Number(
         right=lambda: _fits(4, 50),
@@ -178,6 +174,10 @@ _NUMBERS = {
             250: "250 is 50 pages times 5 levels. But one atomic adds all 50 pages to a level.",
             200: "200 is 50 pages times 4 levels. One atomic adds all 50 pages to a level, and the root counts.",
             50: "One atomic adds all 50 pages to a level. Count the levels.",
+            100: "100 is 50 pages, there and back. One atomic adds all 50 to a level, and nothing has to come back.",
+            2: "2 is how many batches of 32 would hold 50 pages. All 50 are charged at once; count the levels.",
+            3: "The leaf and the root are levels too, and depth does not count the root.",
+            8: "50 is more than a batch, so exactly 50 pages are charged, in one walk; and the root has a counter too.",
             10: "50 is more than a batch, so exactly 50 pages are charged, in one walk from the leaf to the root.",
             1: "One atomic is right for one level. Count the levels.",
         },
@@ -227,44 +227,52 @@ _NUMBERS = {
         high="40 of the 64 pages that were charged are in use.",
     ),
     "04.1": Number(
-        right=lambda: _first_drain()[0],
-        why="32 pages may stay: the test is `>`, and it comes after the addition. Page 33 tips the stock over.",
+        right=lambda: _first_drain(5),
+        why="Six calls leave 30 pages, which may stay. The seventh makes 35, and all 35 leave.",
         wrong={
-            32: "After 32 uncharges 32 pages are in stock, and `32 > 32` is false. The test comes after the addition.",
-            31: "31 is what a charge leaves in a stock: 32 taken, 1 used. Here the stock starts empty and only takes.",
-            34: "With page 33 the stock holds 33, and `33 > 32` is true already.",
-            64: "Two batches never gather: the cap is one batch.",
-            1: "That was before the patch, when each page went straight to the counters.",
+            6: "After 6 calls 30 pages are in stock, and `30 > 32` is false.",
+            8: "The seventh call makes 35, and `35 > 32` is true already.",
+            33: "33 is a number of pages. Asked is the number of the call.",
+            35: "35 is how many pages leave. Asked is the number of the call.",
+            32: "32 is a number of pages, and the most that may stay. Asked is the number of the call.",
+            5: "5 is how many pages a call brings. After 5 calls 25 pages are in stock.",
+            1: "That was before the patch, when each call went straight to the counters.",
         },
-        low="A drain needs more than 32 pages in the stock.",
+        low="A drain needs more than 32 pages in the stock, and each call brings 5.",
         high="The stock is drained as soon as it holds more than 32 pages.",
     ),
     "04.2": Number(
-        right=lambda: _first_drain()[1],
-        why="One subtraction of 33 pages on each of three counters. The number of pages does not matter.",
+        right=lambda: _given_back(V4_14, 100, 5),
+        why="Every seventh call drains: 14 of 100. One subtraction at each of three counters, whatever the pages.",
         wrong={
-            99: "99 is 33 pages times 3 levels. But each level subtracts all 33 pages in one atomic.",
-            33: "The pages leave together: one atomic subtracts all 33 of them from a level.",
-            1: "One atomic is right for one level. Count the levels.",
-            2: "Two levels lie below the root. The root's counter is subtracted from as well.",
-            66: "The pages leave together, one atomic a level; and the root is a level too.",
+            45: "45 is 500 pages in lots of 33. But a drain waits for a whole call: it takes 35 pages here.",
+            48: "48 is 500 pages in lots of 32. 32 may stay, and then a whole call comes on top: 35.",
+            14: "14 is how often the stock is drained. Each drain subtracts at every level.",
+            28: "28 is two levels. The root's counter is subtracted from as well.",
+            300: "300 is 100 calls at 3 counters: that was before the patch.",
+            1500: "1500 is 500 pages at 3 counters. One atomic subtracts any number of pages, even before the patch.",
+            1470: "The pages of a drain leave together: one atomic subtracts all 35 of them from a level.",
+            3: "3 is one drain. Count how often the stock is drained in 100 calls.",
             0: "The stock itself needs none, but draining it gives the pages back to the shared counters.",
         },
-        low="Every level from the leaf to the root gives the pages back.",
-        high="One atomic subtracts any number of pages.",
+        low="Every seventh call drains, and each drain subtracts at every level up to the root.",
+        high="One atomic subtracts any number of pages, and only every seventh call drains.",
     ),
     "04.3": Number(
-        right=_nothing_saved,
-        why="33 pages overflow the stock in every call, so every call drains: one atomic a level, as before the patch.",
+        right=lambda: _given_back(V4_13, 100, 20) - _given_back(V4_14, 100, 20),
+        why="300 before. After, every second call makes 40 pages and drains: 50 times at three counters. That is half.",
         wrong={
-            32: "32 pages just fit: `32 > 32` is false. The next call drains 64 at once: half the atomics are saved.",
-            31: "31 pages fit, and the next call drains 62 at once. Something is saved.",
-            34: "34 saves nothing, but it is not the smallest such number.",
-            64: "64 saves nothing, but it is not the smallest such number.",
-            1: "With single pages the patch saves most: one drain for 33 of them.",
+            0: "20 pages fit into the stock, so every second call costs nothing. From 33 pages on nothing is saved.",
+            300: "300 is what the calls cost before the patch. Not all of it is saved.",
+            50: "50 is how many calls drain. Each of the others saves an atomic at every level.",
+            100: "100 counts two levels. The root has a counter too.",
+            120: "That would be right if a drain took 33 pages. A whole call of 20 comes on top of 20: it takes 40.",
+            117: "That would be right if a drain took 33 pages. A whole call of 20 comes on top of 20: it takes 40.",
+            5820: "One atomic subtracts all 20 pages of a call from a level, before the patch already.",
+            2: "Asked is how many atomics less, not how many times fewer.",
         },
-        low="As long as one call fits into the stock, a later call drains the pages of both.",
-        high="A smaller call overflows the stock every time already.",
+        low="Count the calls that drain nothing, and what each of them cost before the patch.",
+        high="Every second call drains, and a drain costs as much as a call before the patch.",
     ),
     "05.1": Number(
         right=lambda: _drift(V4_14, 72, 3),
@@ -284,7 +292,7 @@ _NUMBERS = {
     ),
     "05.2": Number(
         right=lambda: _drift(V4_13, 72, 3),
-        why="Before the patch only charging fills a stock: a batch of 32 less the page or more that was asked for.",
+        why="Nominally. Only charging fills a stock then: a batch of 32, less the page or more that was asked for.",
         wrong={
             72 * 32: "That is after the patch. Before it a stock is filled only by a charge, which uses a page itself.",
             0: "Charging used the stocks before the patch already.",
@@ -312,7 +320,47 @@ _NUMBERS = {
 }
 
 
-# --- exercise 04.4: a rule of the reader's ---------------------------------------------------------------------------
+# --- exercise 01.2: a share that follows from another -----------------------------------------------------------------
+CANCEL_PERCENT, OTHER_BATCH = 2.13, 16
+
+
+@functools.cache
+def _charging_percent(batch):
+    """What page_counter_try_charge should get if page_counter_cancel gets 2.13 %, single pages and v4.13."""
+    policy = V4_13.with_rules(f"v4.13, batch {batch}", batch=batch)
+    work = System.chain(depth=2, cpus=2, policy=policy).replay(producer_consumer(1000, memcg=2))
+    return CANCEL_PERCENT * work.add / work.sub
+
+
+NEAR["01.2"] = Near(
+    right=lambda: _charging_percent(OTHER_BATCH),
+    within=0.06,
+    why="One trip for 16 pages that come, one for each page that goes: 2.13 % divided by nearly 16. Still not listed.",
+    wrong=(
+        (0.068, "0.07 % is what a batch of 32 gives. With 16 the kernel charges twice as often."),
+        (0.034, "Half the batch means twice as many trips, not half as many."),
+        (2.13, "2.13 % would be right if charging were not batched at all."),
+        (34.1, "You multiplied. Charging makes fewer trips than giving back, so it gets less."),
+        (15.9, "That is how many atomics of giving back there are for one of charging. Asked is a percentage."),
+        (0.00133, "That is right as a part of all samples; give it in percent."),
+        (0.13 / 3, "Charging and giving back meet the same three counters; the depth cancels."),
+        (0.13 * 3, "Charging and giving back meet the same three counters; the depth cancels."),
+    ),
+    low="Divide 2.13 % by the number of pages that one trip of charging brings.",
+    high="Divide 2.13 % by the number of pages that one trip of charging brings.",
+)
+
+
+# --- exercises 03.4 and 04.4: a rule of the reader's -----------------------------------------------------------------
+def consume_and_forget(st, batch, cpu, memcg, nr_pages):
+    """Serve a charge from the stock, and forget the cgroup when its last page goes."""
+    if not consume_stock(st, batch, cpu, memcg, nr_pages):
+        return False
+    if st.stock[cpu, 0].nr_pages == 0:
+        st.stock[cpu, 0].memcg = -1
+    return True
+
+
 def refill_stock_surplus(st, batch, drain, cpu, memcg, nr_pages):
     """Put charged pages into the stock; of what exceeds the batch only the surplus goes back to the counters."""
     refill_stock(st, batch, drain, cpu, memcg, nr_pages)
@@ -324,39 +372,50 @@ def refill_stock_surplus(st, batch, drain, cpu, memcg, nr_pages):
         stock.nr_pages = batch
 
 
+FORGETS = V4_13.with_rules("forgets", consume=consume_and_forget)
 SURPLUS = V4_14.with_rules("surplus", refill=refill_stock_surplus, uncharge=uncharge_to_stock)
 
 
+def _judge_consume(rule):
+    """(is it right, what to say) for 03.4, a consume rule that forgets the cgroup with the last page."""
+    ops = np.concatenate([[op("charge_skmem", cpu=1, memcg=1, nr=1)[0]] * (CHARGE_BATCH + 4), _many_sizes()])
+    right, told, policy = _judge_rule(rule, "consume", CONSUME, FORGETS, V4_13, ops, _hint_consume)
+    return right, told
+
+
 def _judge_refill(rule):
-    """(is it right, what to say) for a cap hunk that drains only the surplus."""
-    if not callable(rule):
-        return False, f"Your answer is {kind(rule)}; give the function itself, without calling it."
-    try:
-        parameters = tuple(inspect.signature(getattr(rule, "py_func", rule)).parameters)
-    except (TypeError, ValueError):
-        return False, "That function cannot be read; define it with def in a cell."
-    if len(parameters) != len(PARAMETERS):
-        taken = ", ".join(parameters) or "nothing"
-        return False, f"Your function takes ({taken}); a refill rule takes ({', '.join(PARAMETERS)})."
-    try:
-        return _replay_refill(rule)
-    except Exception as error:
-        return False, f"Your function did not run. {_short(error)}"
-
-
-def _replay_refill(rule):
-    yours, asked, kernel = (
-        System.siblings(2, cpus=2, policy=policy, underflow="record")
-        for policy in (V4_14.with_rules("your rule", refill=rule), SURPLUS, V4_14)
-    )
+    """(is it right, what to say) for 04.4, a cap hunk that drains only the surplus."""
     ops = np.concatenate([_single_pages(), _many_sizes()])
+    right, told, policy = _judge_rule(rule, "refill", REFILL, SURPLUS, V4_14, ops, _hint_refill)
+    if right:
+        mine, kernel, none = (number(_given_back(p, 1000, 1)) for p in (policy, V4_14, V4_13))
+        told += f" 1,000 single pages at depth 2 cost {mine} atomics with your cap, {kernel} with the kernel's, and "
+        told += f"{none} without the patch."
+    return right, told
+
+
+def _judge_rule(rule, which, parameters, asked, kernel, ops, hint):
+    """(is it right, what to say, the policy with the reader's rule) by running it beside the specification."""
+    complaint = takes_others(rule, f"a {which} rule", parameters)
+    if complaint:
+        return False, complaint, None
+    yours = kernel.with_rules("your rule", **{which: rule})
+    try:
+        right, told = _replay_rule((yours, asked, kernel), ops, hint)
+    except Exception as error:
+        return False, f"Your function did not run. {_short(error)}", None
+    return right, told, yours
+
+
+def _replay_rule(policies, ops, hint):
+    yours, asked, kernel = (System.siblings(2, cpus=2, policy=policy, underflow="record") for policy in policies)
     earlier = asked.snapshot()
     for k in range(len(ops)):
         for system in (yours, asked, kernel):
             system.replay(ops[k : k + 1])
         mine, right = yours.snapshot(), asked.snapshot()
         if any(mine[field] != right[field] for field in ("stock", "usage", "css")):
-            return False, _difference(k, ops, mine, right, earlier, kernel.snapshot())
+            return False, _difference(k, ops, mine, right, earlier, kernel.snapshot(), hint)
         earlier = right
     return True, f"{count(len(ops), 'operation')} leave the same stocks, counters and references as the specification."
 
@@ -371,24 +430,15 @@ def _many_sizes():
     return mixed(600, cpus=2, memcgs=(1, 2), mix={1: 4, 9: 2, 16: 1, 40: 1}, in_flight=20, seed=4)
 
 
-def _difference(k, ops, yours, asked, earlier, kernel):
+def _difference(k, ops, yours, asked, earlier, kernel, hint):
     """The first operation after which the reader's rule and the specification differ, and what that hints at."""
     row = ops[k]
     done = operation(OPS[row["op"]], int(row["cpu"]), int(row["memcg"]), int(row["nr"]))
     start = f"They part at operation {k + 1} of {len(ops):,}, where {done}: "
     for cpu, (mine, right) in enumerate(zip(yours["stock"], asked["stock"], strict=True)):
-        if mine == right:
-            continue
-        told = start + f"your rule leaves {_held(mine)} in the stock of CPU {cpu}, the specification {_held(right)}."
-        if earlier["stock"][cpu][0] not in (-1, right[0]) and mine[0] == right[0]:
-            return told + " It held another cgroup's pages; they are drained first, before the new ones come in."
-        if yours["stock"] == kernel["stock"] and mine[1] == 0:
-            return told + " You empty the stock, as the kernel does; asked is to give back the surplus only."
-        if mine[0] != right[0] and mine[1] > 0:
-            return told + " A stock remembers whose pages it holds; refill_stock does that first."
-        if mine[1] > right[1]:
-            return told + f" More than {CHARGE_BATCH} pages may not stay."
-        return told + f" Up to {CHARGE_BATCH} pages may stay; `>` is not `>=`."
+        if mine != right:
+            told = f"your rule leaves {_held(mine)} in the stock of CPU {cpu}, the specification {_held(right)}."
+            return f"{start}{told} {hint(mine, right, earlier['stock'][cpu], yours['stock'] == kernel['stock'])}"
     for field, name, mend in (
         ("usage", "memory.current is", "What leaves the stock must leave every counter: uncharge_counters."),
         ("css", "the references are", "What leaves the stock puts its references: css_put_many."),
@@ -398,6 +448,28 @@ def _difference(k, ops, yours, asked, earlier, kernel):
                 told = f"the stock is right, but {name} {mine:,} for memcg {m}, not {right:,}."
                 return f"{start}{told} {mend}"
     return start
+
+
+def _hint_consume(mine, right, earlier, as_the_kernel):
+    if as_the_kernel:
+        return "The kernel remembers the cgroup of an empty stock; asked is to forget it: memcg becomes -1."
+    if mine[1] == right[1]:
+        return "Only a stock whose last page was just taken is forgotten."
+    if mine[1] == earlier[1]:
+        return "A charge that the stock serves takes its pages out."
+    return "All or nothing: only enough pages of this cgroup serve a charge, and then exactly those it asked for."
+
+
+def _hint_refill(mine, right, earlier, as_the_kernel):
+    if earlier[0] not in (-1, right[0]) and mine[0] == right[0]:
+        return "It held another cgroup's pages; they are drained first, before the new ones come in."
+    if as_the_kernel and mine[1] == 0:
+        return "You empty the stock, as the kernel does; asked is to give back the surplus only."
+    if mine[0] != right[0] and mine[1] > 0:
+        return "A stock remembers whose pages it holds; refill_stock does that first."
+    if mine[1] > right[1]:
+        return f"More than {CHARGE_BATCH} pages may not stay."
+    return f"Up to {CHARGE_BATCH} pages may stay; `>` is not `>=`."
 
 
 def _held(stock):
@@ -423,18 +495,19 @@ def _short(error):
 
 _JUDGES = {
     "01.1": judge_factor,
-    "01.2": judge_rows,
     "02.3": judge_tree,
+    "02.4": judge_undo,
     "03.3": judge_never_hit,
+    "03.4": _judge_consume,
     "04.4": _judge_refill,
     **{key: functools.partial(judge_near, exercise) for key, exercise in NEAR.items()},
     **WORDS,
 }
 
 
-# --- 07 --------------------------------------------------------------------------------------------------------------
+# --- 06 to 08 --------------------------------------------------------------------------------------------------------
 _NUMBERS |= {
-    "07.1": Number(
+    "06.2": Number(
         right=lambda: full_at(V4_13),
         why="A round takes 1,050 ns, and each CPU takes the line for 50 of them: 21 CPUs fill it.",
         wrong={
@@ -449,7 +522,7 @@ _NUMBERS |= {
         low="With so few CPUs the line is free at times.",
         high="With fewer CPUs than that the line is taken all the time already.",
     ),
-    "07.2": Number(
+    "08.1": Number(
         right=lambda: full_at(V4_14),
         why="33 rounds and one visit take 33,050 ns, of which the line is taken for 50. Batching moved the wall, "
         "from 21 CPUs to 661. It did not remove it.",

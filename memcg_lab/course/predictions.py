@@ -3,9 +3,13 @@
 import math
 import numbers
 
-from ..words import kind, listing, number
+from ..checks import shown
+from ..words import kind, listing, number, printable
+from .questions import COUNT, QUESTIONS, YES_NO
 
 TEXT_MAX = 200  # letters of a prediction in words
+DIGITS_MAX = 300  # what a float still holds
+NUMBER_MAX = 10**DIGITS_MAX
 
 _said = {}
 
@@ -18,7 +22,8 @@ def predict(question, **values):
     question : str
         The notebook's name for it, such as "04.atomics".
     **values : number or str
-        One for each thing asked.
+        One for each thing asked. A name that the question does not have, or a text where a number is asked, is not
+        noted, and told so.
 
     Raises
     ------
@@ -31,6 +36,9 @@ def predict(question, **values):
     No prediction yet. Replace None by your numbers and run this cell again.
     >>> predict("04.atomics", before=1200, after=40)
     Noted: before 1,200, after 40.
+    >>> predict("00.atomics", befor=1200, after="few")
+    Not noted: befor was not asked; asked are before and after.
+    Not noted: after is "few", a text; give a number.
     """
     _named(question, values)
     said, missing, refused = {}, [], []
@@ -39,7 +47,7 @@ def predict(question, **values):
             missing.append(name)
             continue
         try:
-            said[name] = _plain(value)
+            said[name] = _asked(question, name, _plain(value, question, name))
         except ValueError as error:
             refused.append(f"{name} {error}")
     _said[question] = said
@@ -69,13 +77,21 @@ def reveal(question, **values):
     ValueError
         If nothing is revealed, or a value is neither a finite number nor a short text.
 
+    Notes
+    -----
+    What is counted is right or not: ``questions.py`` says of each question whether near is enough.
+
     Examples
     --------
-    >>> predict("04.pages", before=50, after=39)
-    Noted: before 50, after 39.
-    >>> reveal("04.pages", before=100, after=39)
-    before: you said 50, the run says 100; you were 2 times too low.
-    after: you said 39, the run says 39; exactly right.
+    >>> predict("04.stock", uncharge_hunk_alone=50, both=2)
+    Noted: uncharge_hunk_alone 50, both 2.
+    >>> reveal("04.stock", uncharge_hunk_alone=200, both=2)
+    uncharge_hunk_alone: you said 50, the run says 200; you were 4 times too low.
+    both: you said 2, the run says 2; exactly right.
+    >>> predict("04.lump", pages_per_call=32)
+    Noted: pages_per_call 32.
+    >>> reveal("04.lump", pages_per_call=33)
+    pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not enough.
     >>> reveal("04.nothing", before=621, after=39)
     You said nothing yet; the run says before 621, after 39.
     """
@@ -94,34 +110,62 @@ def reveal(question, **values):
         if name not in said:
             print(f"{name}: you said nothing, the run says {_word(value)}.")
         else:
-            print(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{_verdict(said[name], value)}.")
+            verdict = _verdict(said[name], value, QUESTIONS.get(question, {}).get(name))
+            print(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{verdict}.")
 
 
-def _verdict(said, truth):
+def _verdict(said, truth, asked):
     if isinstance(said, str) or isinstance(truth, str):
-        return ""
+        return ("; right" if said == truth else "; not so") if isinstance(asked, tuple) else ""
     if said == truth:
         return "; exactly right"
-    high = "high" if said > truth else "low"
-    if said <= 0 or truth <= 0:
-        return f"; you were {number(abs(said - truth))} too {high}"
-    off = max(said / truth, truth / said)
+    apart, high = number(abs(said - truth)), "high" if said > truth else "low"
+    above = said > 0 and truth > 0
+    off = max(said / truth, truth / said) if above else math.inf
+    if asked == COUNT and off < 1.1:
+        return f"; you were {apart} too {high}, and this is counted: near is not enough"
     if off < 1.1:
         return "; within a tenth"
-    return f"; you were {number(off, 2)} times too {high}"
+    if above:
+        return f"; you were {number(off, 2)} times too {high}"
+    return (
+        f"; right to within {apart}" if asked != COUNT and abs(said - truth) < 1 else f"; you were {apart} too {high}"
+    )
+
+
+def _asked(question, name, value):
+    """The value as the question wants it, or a ValueError that says what it wants."""
+    names = QUESTIONS.get(question)
+    if names is None:
+        return value
+    if name not in names:
+        raise ValueError(f"was not asked; asked {'is' if len(names) == 1 else 'are'} {listing(names)}")
+    asked = names[name]
+    if isinstance(asked, tuple):
+        word = value.lower().strip(". ") if isinstance(value, str) else value
+        if word not in asked:
+            raise ValueError(f"is {_word(value)}; answer {listing([_word(choice) for choice in asked], last='or')}")
+        return word
+    if isinstance(value, str):
+        raise ValueError(f"is {_word(value)}, a text; give a number")
+    if asked == COUNT and value != int(value):
+        raise ValueError(f"is {_word(value)}; here things are counted one by one, so give a whole number")
+    return value
 
 
 def _named(question, values):
     if not isinstance(question, str) or not question.strip():
-        raise ValueError(f'the question is {question!r}; it must have a name, such as "04.atomics".')
+        raise ValueError(f'the question is {shown(question)}; it must have a name, such as "04.atomics".')
     if not values:
         raise ValueError('nothing is asked; give at least one value, such as predict("04.atomics", before=None).')
 
 
-def _plain(value):
+def _plain(value, question=None, name=None):
     """A finite number or a short text, or a ValueError that says why not."""
+    if isinstance(value, bool) and QUESTIONS.get(question, {}).get(name) == YES_NO:
+        return "yes" if value else "no"
     if isinstance(value, str):
-        value = " ".join(value.split())
+        value = printable(" ".join(value.split()))
         if not 1 <= len(value) <= TEXT_MAX:
             raise ValueError(f"has {len(value):,} letters; allowed are 1 to {TEXT_MAX}")
         return value
@@ -130,6 +174,8 @@ def _plain(value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"is {kind(value)}; give a number or a short text")
     if isinstance(value, numbers.Integral):
+        if abs(int(value)) > NUMBER_MAX:
+            raise ValueError(f"has more than {DIGITS_MAX} digits; give a smaller number")
         return int(value)
     if not math.isfinite(value):
         raise ValueError(f"is {float(value)}; give a finite number")

@@ -3,6 +3,7 @@
 from ..history import record
 from .atomics import atomics_by_depth, atomics_by_level, atomics_over_ops, atomics_per_page
 from .base import Figure
+from .cache_lines import cache_lines
 from .contention import measured_beside_models, throughput_over, time_by_function
 from .drift import drift_bound
 from .measured import measured_rules, predicted_runs
@@ -18,6 +19,7 @@ __all__ = [
     "atomics_by_level",
     "atomics_over_ops",
     "atomics_per_page",
+    "cache_lines",
     "counter_and_stat",
     "drift_bound",
     "giving_back",

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from ..checks import whole_number
+from ..checks import several, whole_number
+from ..files import path_of, writing
 from ..words import number
 
 STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
@@ -85,17 +86,15 @@ class Figure:
         """The picture as PNG; the same bytes for the same figure and library versions."""
         return png(self.figure)
 
-    def save(self, path):
-        """Write the picture as .png or .svg; ValueError if that cannot be done."""
-        path = pathlib.Path(path)
-        try:
+    def save(self, path, *, replace=False):
+        """Write the picture as .png or .svg; ValueError if it cannot be, or is there already and not to be replaced."""
+        path = path_of(path)
+        with writing(path, replace=replace) as scratch:
             if path.suffix == ".svg":
                 with style.context(STYLE):
-                    self.figure.savefig(path, metadata={"Date": None, "Title": self.sentence})
+                    self.figure.savefig(scratch, format="svg", metadata={"Date": None, "Title": self.sentence})
             else:
-                path.write_bytes(self.png())
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be written ({error.strerror}).") from None
+                scratch.write_bytes(self.png())
 
     def to_html(self):
         """The picture with alternative text, its caption and the folded table."""
@@ -137,27 +136,40 @@ def folded(table, summary="The numbers", caption=""):
 
 
 def table_html(table, caption=""):
-    """A DataFrame as a table whose headers say what they head."""
-    head = [table.index.name or "", *table.columns]
-    rows = ["".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in head)]
-    for label, values in zip(table.index, table.itertuples(index=False), strict=True):
-        cells = "".join(f'<td style="text-align:right">{html.escape(cell(value))}</td>' for value in values)
-        rows.append(f'<th scope="row">{html.escape(cell(label))}</th>{cells}')
+    """A DataFrame as a table whose headers say what they head: text to the left, numbers to the right."""
+    names = [table.index.name or "", *table.columns]
+    columns = [table.index, *(values for _, values in table.items())]
+    sides = [f' style="text-align:{"right" if all(map(is_number, values)) else "left"}"' for values in columns]
+    head = [f'<th scope="col"{side}>{html.escape(str(name))}</th>' for name, side in zip(names, sides, strict=True)]
+    rows = ["".join(head)]
+    for label, *values in zip(*map(cells, columns), strict=True):
+        row = [f"<td{side}>{html.escape(value)}</td>" for value, side in zip(values, sides[1:], strict=True)]
+        rows.append(f'<th scope="row"{sides[0]}>{html.escape(label)}</th>{"".join(row)}')
     caption = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
         "".join(f"<tr>{row}</tr>" for row in rows[1:]) + "</tbody></table>"
     )
 
 
+def cells(values):
+    """A column of a table as texts; where numbers need one or two digits after the point, all have as many."""
+    texts = [cell(value) for value in values]
+    places = max((len(text.partition(".")[2]) for text in texts), default=0)
+    if places in (1, 2) and all(is_number(value) and np.isfinite(value) for value in values):
+        texts = [text + ("" if "." in text else ".") + "0" * (places - len(text.partition(".")[2])) for text in texts]
+    return texts
+
+
 def cell(value):
     """One entry of a table as text."""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
-    return number(value.item() if isinstance(value, np.generic) else value) if _is_number(value) else str(value)
+    return number(value.item() if isinstance(value, np.generic) else value) if is_number(value) else str(value)
 
 
-def _is_number(value):
-    return isinstance(value, (int, float, np.integer, np.floating))
+def is_number(value):
+    """True if a table sets this value to the right."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def styled(draw):
@@ -220,7 +232,7 @@ def label_ends(axes, ends, room=0.0):
         _, _, text, color = ends[i]
         axes.annotate(
             text,
-            (1.012, y),
+            (1.02, y),  # clear of a mark at the line's end
             xycoords="axes fraction",
             color=color,
             va="center",
@@ -236,7 +248,7 @@ def numbers(name, values):
     """One row of finite numbers as an array, or a ValueError that says which row is none."""
     try:
         row = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be numbers.") from None
     if row.ndim != 1 or not np.isfinite(row).all():
         raise ValueError(f"{name} must be one row of finite numbers.")
@@ -245,7 +257,7 @@ def numbers(name, values):
 
 def rising(name, values, low):
     """Two or more whole numbers that rise, as a list."""
-    values = [whole_number(name, value, low, 2**31 - 1) for value in values]
+    values = [whole_number(name, value, low, 2**31 - 1) for value in several(name, values)]
     if len(values) < 2 or any(a >= b for a, b in zip(values, values[1:], strict=False)):
         raise ValueError(f"{name} must be two or more whole numbers that rise, from {low} on.")
     return values
@@ -253,7 +265,7 @@ def rising(name, values, low):
 
 def counts(name, values, places, place):
     """Whole numbers from 0 on, one for each place, as a list."""
-    values = [whole_number(name, value, 0, 2**62) for value in values]
+    values = [whole_number(name, value, 0, 2**62) for value in several(name, values)]
     if len(values) != len(places):
         raise ValueError(f"{name} has {len(values):,} values; it needs one for each {place}, {len(places):,}.")
     return values

@@ -82,11 +82,11 @@ def throughput_over_words(what, places, series, unit, logarithmic, tight):
     """
     finals = ", ".join(f"{label} {number(float(values[-1]))}" for label, values in series.items())
     caption = f"At {at_place(what, places[-1])}: {finals} {unit}."
-    turns, told = [], []
+    turns, told, highest = [], [], _peaks(series)
     for label, values in series.items():
-        high = max(range(len(places)), key=lambda k: values[k])
         line = f"{label} goes from {number(float(values[0]))} to {number(float(values[-1]))}"
-        if 0 < high < len(places) - 1 and values[high] > 1.02 * values[-1]:
+        if label in highest:
+            high = highest[label]
             turns.append(f"{label} is highest at {number(places[high])}, with {number(float(values[high]))}")
             line += f", with {number(float(values[high]))} at {number(places[high])} the highest"
         told.append(line)
@@ -98,6 +98,16 @@ def throughput_over_words(what, places, series, unit, logarithmic, tight):
     span = f"{number(places[0])} to {number(places[-1])} {of or name}"
     over = f"{name} from {span}" if of else span
     return caption, f"Line chart, {unit} over {over}{axis}: {'; '.join(told)}."
+
+
+def _peaks(series):
+    """Where each line is highest, if that is neither its beginning nor its end and clearly above the end."""
+    highest = {label: max(range(len(values)), key=lambda k: values[k]) for label, values in series.items()}
+    return {
+        label: high
+        for label, high in highest.items()
+        if 0 < high < len(series[label]) - 1 and series[label][high] > 1.02 * series[label][-1]
+    }
 
 
 def at_place(what, place):
@@ -149,11 +159,31 @@ def _draw_throughput(what, places, series, tight, unit, logarithmic):
     thousands(axes.xaxis)
     thousands(axes.yaxis)
     axes.set_xlim(places[0], places[-1])
-    axes.set_ylim(0, max(values.max() for values in series.values()) * 1.08 or 1)
+    axes.set_ylim(0, max(values.max() for values in series.values()) * 1.15 or 1)
     axes.set_xlabel(f"{what} (logarithmic)" if logarithmic else what)
     axes.set_ylabel(unit.replace(" in a ", "\nin a "))
+    for label, at in _peaks(series).items():
+        above = all(series[label][at] >= values[at] for values in series.values())  # else a line would run through it
+        _label_peak(axes, places[at], series[label][at], chosen[label].color, above)
     label_ends(axes, ends)
     return figure
+
+
+def _label_peak(axes, place, value, color, above):
+    """The highest value at its mark, where the line falls after it: the caption speaks of it."""
+    axes.annotate(
+        number(float(value)),
+        (place, value),
+        (0, 8 if above else -9),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if above else "top",
+        fontsize=9.5,
+        color=color,
+        fontweight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},  # steep lines pass below a peak
+        zorder=5,
+    )
 
 
 def _marked_line(axes, places, values, tight, look, rank):

@@ -85,7 +85,12 @@ def _panel(axes, part):
         axes.bar(place + shift, part[name], 0.38, facecolor="white", edgecolor=look.color, hatch=look.hatch, lw=2)
         for k, value in enumerate(part[name]):
             axes.annotate(
-                f"{value:.3g}", (k + shift, value), (0, 3), textcoords="offset points", ha="center", fontsize=9
+                f"{value:.2f}" if value < 10 else f"{value:.0f}",
+                (k + shift, value),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
             )
     axes.set_yscale("log")
     axes.set_xticks(place, [str(depth) for depth in part.index])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..words import count
+from ..words import count, listing
 from .base import GREY, LOOKS, Figure, canvas, styled
 
 MODELLED = ("page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler", "__sk_mem_raise_allocated")
@@ -40,11 +40,12 @@ def listing_beside(explained, floors=(0.54, 0.57)):
 def listing_beside_words(rows):
     """Caption and sentence of the published listing beside the simulated one."""
     fitted = [row for row in rows.itertuples() if row.reading.startswith("fitted")]
-    explained = [row for row in rows.itertuples() if row.reading == "explained"]
-    open_ = [row for row in rows.itertuples() if row.reading == "not explained"]
+    readings = [row.reading for row in rows.itertuples()]
+    each = [f"{readings.count(word)} {word}" for word in ("explained", "on the edge", "not explained")]
     caption = (
-        f"Of {count(len(rows), 'modelled function')}, {len(fitted)} was fitted, {len(explained)} explained, "
-        f"{len(open_)} not explained."
+        f"Of {count(len(rows), 'modelled function')}, {len(fitted)} was fitted, "
+        + ", ".join(part for part in each if not part.startswith("0 on"))
+        + "."
     )
     told = "; ".join(
         f"{row.symbol} {row.model_before:.2f} before and {row.model_after:.2f} after" for row in rows.itertuples()
@@ -74,8 +75,9 @@ def _panel(axes, when, floor, published, model):
     axes.barh(place + 0.2, model, 0.36, facecolor="white", edgecolor=look.color, hatch=look.hatch or "", linewidth=2)
     for k, (says, answers) in enumerate(zip(published, model)):
         told = f"< {floor}" if np.isnan(says) else f"{says:.2f}"
-        axes.annotate(f"{told} published", (0 if np.isnan(says) else says, k - 0.2), (4, 0), **_BESIDE)
-        axes.annotate(f"{answers:.2f} model", (answers, k + 0.2), (4, 0), color=look.color, **_BESIDE)
+        beside = max(floor, 0 if np.isnan(says) else says)  # a label left of the floor would lie on its line
+        axes.annotate(f"{told} published", (beside, k - 0.2), (4, 0), **_BESIDE)
+        axes.annotate(f"{answers:.2f} model", (max(floor, answers), k + 0.2), (4, 0), color=look.color, **_BESIDE)
     axes.axvline(floor, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
     axes.set_ylim(len(model) - 0.4, -0.6)
     axes.set_xlabel(f"{when} the patch, percent of samples", fontsize=10)
@@ -112,15 +114,15 @@ def host_map_words(hosts):
     """Caption and sentence of the map of hosts."""
     agree = hosts[hosts["agrees"]]
     caption = f"The listing does not contradict {len(agree)} of {count(len(hosts), 'host')} (filled circles)."
-    if len(agree):
-        least, most = int(agree["levels"].min()), int(agree["levels"].max())
-        levels = f"{least}" if least == most else f"{least} to {most}"
-        where = f"They have {levels} counters from the cgroup to the root."
-    else:
-        where = "None of them agrees."
+    where = "; ".join(
+        f"{machine}, {meeting}, {listing(levels)} counters"
+        for (machine, meeting), levels in agree.groupby(["machine", "meeting"], sort=False)["levels"]
+    )
+    beside = "Beside each mark: percent of __sk_mem_reduce_allocated after the patch."
     return (
-        caption,
-        f"Map of marks, machines and traffic by number of counters; circles agree, crosses do not. {caption} {where}",
+        f"{caption} {beside}",
+        "Map of marks, machines and traffic by number of counters from the cgroup to the root; circles agree, crosses "
+        f"do not. {caption} {f'They are: {where}.' if where else 'None of them agrees.'} {beside}",
     )
 
 
@@ -148,5 +150,5 @@ def _draw_map(hosts):
     axes.set_xticks(levels)
     axes.set_xlim(levels[0] - 0.4, levels[-1] + 0.9)
     axes.set_xlabel("counters from the cgroup to the root", loc="right")
-    axes.grid(False, axis="x")
+    axes.grid(False)  # a line would run through the numbers
     return figure

@@ -10,8 +10,8 @@ import time
 from collections import namedtuple
 from dataclasses import dataclass, field
 
-from ..checks import real_number, whole_number
-from ..files import DATA
+from ..checks import real_number, shown, whole_number
+from ..files import DATA, writing
 
 RECORDED = DATA / "observed" / "cgroup-6.1.csv"
 LOOPBACK = pathlib.Path(__file__).resolve().parent / "loopback.py"
@@ -86,12 +86,12 @@ class Samples:
         True
         """
         if name not in COLUMNS:
-            raise ValueError(f"{name!r} is no column; there are {', '.join(COLUMNS)}.")
+            raise ValueError(f"{shown(name)} is no column; there are {', '.join(COLUMNS)}.")
         return [row[COLUMNS.index(name)] for row in self.rows]
 
-    def save(self, path):
-        """Write them as CSV, the source in a first line that starts with ``#``."""
-        with open(path, "w", encoding="utf-8", newline="") as file:
+    def save(self, path, *, replace=False):
+        """Write them as CSV, the source in a first line that starts with ``#``; a file that is there is refused."""
+        with writing(path, replace=replace) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
             file.write(f"# {self.source}\n")
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(COLUMNS)

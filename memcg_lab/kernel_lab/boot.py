@@ -163,10 +163,12 @@ def _record_in(build, kernel, traffic, cpus, say):
     say(f"booted and recorded in {seconds:.0f} s: {said}")
 
     trace = build / f"{system.release}-{traffic.mode}.csv.xz"
+    if trace.exists():
+        say(f"{trace.name} of an earlier recording is replaced")
     rows = convert(out, trace)
     samples = build / f"{system.release}-{traffic.mode}-cgroup.csv"
     source = f"recorded {time.strftime('%Y-%m-%d')}: cgroup /a/b of {system.package}, booted in QEMU"
-    samples_of((out / "samples.txt").read_text(), source).save(samples)
+    samples_of((out / "samples.txt").read_text(), source).save(samples, replace=True)
     return Recording(trace, rows, losses(out), probes, system, samples, seconds)
 
 
@@ -463,7 +465,10 @@ def kernel_lab(build, kernel=KERNEL, traffic=None, cpus=2, native=False):
 def _record(build, kernel, traffic, cpus, native):
     """The recording of the booted kernel, or of this one."""
     if native:
-        return record_here(pathlib.Path(build) / f"native-{traffic.mode}.csv.xz", traffic)
+        out = pathlib.Path(build) / f"native-{traffic.mode}.csv.xz"
+        if out.exists():
+            print(f"{out.name} of an earlier recording is replaced", flush=True)
+        return record_here(out, traffic)
     return record(build, kernel, traffic, cpus, say=lambda line: print(line, flush=True))
 
 

@@ -136,7 +136,7 @@ def convert(folder, out):
     folder : path
         With ``kallsyms.txt`` and ``trace.txt``.
     out : path
-        ``.csv`` or ``.csv.xz``.
+        ``.csv`` or ``.csv.xz``; that of an earlier recording is replaced.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def convert(folder, out):
         rows = rows_of(trace, symbols)
     if not rows:
         raise ValueError("the trace holds no event of the probes: nothing was charged while the workload ran.")
-    write_rows(out, rows)
+    write_rows(out, rows, replace=True)
     return rows
 
 

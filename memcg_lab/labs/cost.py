@@ -20,7 +20,7 @@ from .base import WIDE, Lab, choice
 OPERATIONS = 2500  # a run finishes so many; a share is then known to about 3 % of itself
 TOLERANCE = 0.02
 
-SOCKETS = {"one socket": 1, "two sockets": 2}
+PACKAGES = {"one package": 1, "two packages": 2}
 WALKS = {
     "nobody reads parent": 0,
     "__sk_mem_reduce_allocated reads parent": 1,
@@ -36,9 +36,9 @@ def _published():
 
 
 @functools.lru_cache(maxsize=256)
-def answer(sockets, same_ns, cross_ns, local_ns, levels, meeting, walks):
+def answer(packages, same_ns, cross_ns, local_ns, levels, meeting, walks):
     """Fit one host and explain the listing with it."""
-    topology = Topology("your machine", sockets, 14, 2, DEFAULT.smt_ns, same_ns, max(cross_ns, same_ns), local_ns)
+    topology = Topology("your machine", packages, 14, 2, DEFAULT.smt_ns, same_ns, max(cross_ns, same_ns), local_ns)
     host = Host(
         topology=topology,
         depth=levels - 1,
@@ -54,11 +54,11 @@ class CostLab(Lab):
 
     Parameters
     ----------
-    sockets : {"one socket", "two sockets"}
+    packages : {"one package", "two packages"}
         Of 14 cores with two threads each.
     same_ns, cross_ns, local_ns : int
-        One way of a cache line within a socket and to the other one, 5 to 400 ns; an atomic on a line the CPU has,
-        1 to 40 ns. The other socket is never nearer than the own one.
+        One way of a cache line within a package and to the other one, 5 to 400 ns; an atomic on a line the CPU has,
+        1 to 40 ns. The other package is never nearer than the own one.
     levels : int
         Counters from the cgroup to the root, 2 to 9.
     meeting : str
@@ -89,7 +89,7 @@ class CostLab(Lab):
     def __init__(
         self,
         *,
-        sockets="two sockets",
+        packages="two packages",
         same_ns=45,
         cross_ns=128,
         local_ns=8,
@@ -98,7 +98,7 @@ class CostLab(Lab):
         walks="the timer handler reads it too (v4.13)",
     ):
         super().__init__(
-            sockets=sockets,
+            packages=packages,
             same_ns=same_ns,
             cross_ns=cross_ns,
             local_ns=local_ns,
@@ -107,12 +107,12 @@ class CostLab(Lab):
             walks=walks,
         )
 
-    def make_controls(self, sockets, same_ns, cross_ns, local_ns, levels, meeting, walks):
+    def make_controls(self, packages, same_ns, cross_ns, local_ns, levels, meeting, walks):
         """See the class."""
         return {
-            "sockets": choice("sockets", sockets, SOCKETS, "Machine:", "18em"),
-            "same_ns": slider("same_ns", same_ns, 5, 400, "A line's way in the socket, ns:"),
-            "cross_ns": slider("cross_ns", cross_ns, 5, 400, "To the other socket, ns:"),
+            "packages": choice("packages", packages, PACKAGES, "Machine:", "18em"),
+            "same_ns": slider("same_ns", same_ns, 5, 400, "A line's way in the package, ns:"),
+            "cross_ns": slider("cross_ns", cross_ns, 5, 400, "To the other package, ns:"),
             "local_ns": slider("local_ns", local_ns, 1, 40, "An atomic on one's own line, ns:"),
             "levels": slider("levels", levels, 2, 9, "Counters up to the root:"),
             "meeting": choice("meeting", meeting, self.meetings, "A CPU charges and gives back:", "24em"),
@@ -123,14 +123,14 @@ class CostLab(Lab):
         """See the base."""
         wrap = W.Layout(flex_flow="row wrap")
         return [
-            W.HBox([self.controls[name] for name in ("sockets", "meeting", "walks")], layout=wrap),
+            W.HBox([self.controls[name] for name in ("packages", "meeting", "walks")], layout=wrap),
             W.HBox([self.controls[name] for name in ("same_ns", "cross_ns")], layout=wrap),
             W.HBox([self.controls[name] for name in ("local_ns", "levels")], layout=wrap),
         ]
 
     def compute(self, settings):
         """See the base."""
-        values = {**settings, "sockets": SOCKETS[settings["sockets"]], "walks": WALKS[settings["walks"]]}
+        values = {**settings, "packages": PACKAGES[settings["packages"]], "walks": WALKS[settings["walks"]]}
         return Result(settings, *answer(**values))
 
     def sentence(self, result=None):

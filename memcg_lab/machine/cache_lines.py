@@ -1,5 +1,6 @@
-"""Layouts: which words of a page counter share a cache line, and which shared words a call touches."""
+"""Cache lines: which words of a page counter share one, which of them a step touches, and how a visit is written."""
 
+from collections import namedtuple
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,7 +70,7 @@ class Layout:
         return getattr(self, one) == getattr(self, other)
 
     def with_words(self, name, **changes):
-        """The same layout under another name with some words or calls changed."""
+        """A layout under another name that differs in some words or calls."""
         return replace(self, name=name, **changes)
 
 
@@ -118,30 +119,53 @@ FN_TIMER = np.int64(FUNCTIONS.index("tcp_delack_timer_handler"))
 FN_TRY_CHARGE = np.int64(FUNCTIONS.index("try_charge"))
 
 
+# --- a visit: one touch of one line, as one number -------------------------------------------------------------------
+KIND_BITS, FUNCTION_BITS, LINE_BITS = 2, 5, 24
+
+Visit = namedtuple("Visit", "line function kind")
+
+
 def visit(line, function, kind):
-    """One touch of one line as one number: ``line << 7 | function << 2 | kind``."""
-    return line << 7 | function << 2 | kind
+    """One touch of one line as one number; ``visit(n, 0, 0)`` added to it moves it ``n`` lines on."""
+    return (line << FUNCTION_BITS | function) << KIND_BITS | kind
 
 
-def step_tables(layout):
-    """What the kernel looks up for each step code: arrays indexed by the code.
+def read_visit(number):
+    """What :func:`visit` wrote. The masks tell the compiler that no index is negative."""
+    return Visit(
+        (number >> (FUNCTION_BITS + KIND_BITS)) & ((1 << LINE_BITS) - 1),
+        (number >> KIND_BITS) & ((1 << FUNCTION_BITS) - 1),
+        number & ((1 << KIND_BITS) - 1),
+    )
 
-    Returns
-    -------
-    function : int64, shape (steps,)
-        Whom the step is booked to.
-    own : int64, shape (steps,)
-        1 for a step on a line that only this CPU touches.
-    touches : int64, shape (steps, 5)
-        How many lines the step touches, then each as :func:`visit` writes it, counted from the counter's first line.
-        A second word on a line that the same step has just taken costs nothing and is left out.
+
+# --- what the kernel looks up for each step --------------------------------------------------------------------------
+TOUCHES_MAX = 4  # lines that one step touches of a counter
+UNCHARGED, NO_CHARGE, CHARGED = 0, 1, 3  # a step takes a charge back, leaves things as they are, or charges
+
+touched_dtype = np.dtype(
+    [
+        ("function", np.int64),  # whom the step is booked to
+        ("own", np.int64),  # 1 for a step on a line that only this CPU touches
+        ("charged", np.int64),  # UNCHARGED, NO_CHARGE or CHARGED
+        ("lines", np.int64),  # how many lines the step touches
+        ("visits", np.int64, TOUCHES_MAX),  # each as visit() writes it, counted from the counter's first line
+    ]
+)
+
+
+def step_table(layout):
+    """What each step touches: an array of ``touched_dtype``, indexed by the step's code.
+
+    A second word on a line that the same step has just taken costs nothing and is left out.
     """
-    function = np.zeros(len(STEPS), np.int64)
-    own = np.zeros(len(STEPS), np.int64)
-    touches = np.zeros((len(STEPS), 5), np.int64)
-    for code, step in enumerate(STEPS):
-        function[code] = FUNCTIONS.index(step.function) if step.function in FUNCTIONS else FN_OTHER
-        own[code] = step.line == "own"
+    table = np.zeros(len(STEPS), touched_dtype)
+    table["charged"] = NO_CHARGE
+    table["charged"][steps.STEP_TRY_ADD] = CHARGED
+    table["charged"][[steps.STEP_TRY_UNDO, steps.STEP_FORCE]] = UNCHARGED
+    for code, (row, step) in enumerate(zip(table, STEPS, strict=True)):
+        row["function"] = FUNCTIONS.index(step.function) if step.function in FUNCTIONS else FN_OTHER
+        row["own"] = step.line == "own"
         seen = set()
         if code in (steps.STEP_FAILCNT, steps.STEP_TRY_WATERMARK, steps.STEP_CHARGE_WATERMARK):
             seen.add(layout.count)  # the add before it took that line
@@ -149,6 +173,6 @@ def step_tables(layout):
             line = getattr(layout, WORDS[word])
             if line not in seen:
                 seen.add(line)
-                touches[code, 0] += 1
-                touches[code, touches[code, 0]] = visit(line, function[code], kind)
-    return function, own, touches
+                row["visits"][row["lines"]] = visit(line, row["function"], kind)
+                row["lines"] += 1
+    return table

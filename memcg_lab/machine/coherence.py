@@ -18,31 +18,25 @@ from .._jit import inline, kernel
 from ..mechanism.operations import bind_operations
 from ..mechanism.policy import bind_rules
 from ..mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
-from ..mechanism.steps import STEP_FORCE, STEP_TRY_ADD, STEP_TRY_UNDO, step_dtype
-from .cache_lines import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, LOAD, RMW
+from ..mechanism.steps import step_dtype
+from . import cache_lines
+from .cache_lines import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, FUNCTION_BITS, LOAD, RMW, TOUCHES_MAX
 
 CPU_BITS = 10  # a key of the queue is time << 10 | cpu
 NEVER = 1 << 51  # ps; the clock of a CPU with nothing left to do
 SPREAD_BITS = 16  # a think time is mean * spread >> 16
 SPREAD_ROWS = 1024
 LOG_ROWS = 4096
+WORD_BITS = 6  # CPU c is bit c & 63 of word c >> 6
 # Tell the compiler that a number is not negative, so that it need not look whether an index wraps around.
-LINE_MASK = (1 << 24) - 1
-PENDING_MASK = (1 << 12) - 1  # PENDING_MAX rows
+PENDING_MASK = (1 << 13) - 1  # PENDING_MAX rows and room for one step more
 STEP_MASK = (1 << 6) - 1
+FUNCTION_MASK = (1 << FUNCTION_BITS) - 1
 OP_MASK = (1 << 32) - 1
 
-cpu_dtype = np.dtype(
-    [(name, np.int64) for name in ("clock", "rng", "first", "ops", "at", "done", "todo", "finished")], align=True
-)
-line_dtype = np.dtype(
-    [(name, np.int64) for name in ("owner", "reader", "free_at", "dirty", "sockets", "version", "head", "tail")]
-)
-event_dtype = np.dtype([(name, np.int64) for name in ("time", "cpu", "op", "line", "kind", "function", "start", "end")])
-
-# The step log, read for nothing but the step and where it was. Its header also needs "before" and "after"; the other
-# two lie on top of them, so that the compiler leaves them out.
-_PLACES = {"op": 0, "before": 0, "cpu": 8, "after": 8, "where": 16, "step": 24, "slot": 26}
+# The step log, read for nothing but the step and where it was. Its header also needs "before" and "after"; the rest
+# lies on top of "before", so that the compiler leaves it out.
+_PLACES = dict.fromkeys(step_dtype.names, 0) | {"after": 8, "where": 16, "step": 24}
 log_dtype = np.dtype(
     {
         "names": list(_PLACES),
@@ -52,11 +46,10 @@ log_dtype = np.dtype(
     }
 )
 
-# Columns of Machine.traffic and Machine.booked.
+# Columns of a line's traffic, and what a function's time is booked as.
 TRAFFIC = ("atomics", "loads", "stores", "clean", "smt", "same", "cross", "waited", "occupied")
 ATOMICS, LOADS, STORES, BY_CLEAN, BY_SMT, BY_SAME, BY_CROSS, WAITED, OCCUPIED = range(len(TRAFFIC))
 BOOKED = ("local", "transfer", "wait")
-AT_LOCAL, AT_TRANSFER, AT_WAIT = range(len(BOOKED))
 
 COSTS = ("local", "clean", "own", "smt", "same", "cross")
 COST_LOCAL, COST_CLEAN, COST_OWN, COST_SMT, COST_SAME, COST_CROSS = range(len(COSTS))
@@ -66,25 +59,55 @@ ATOMIC, QUEUE_LOCK, TICKET_LOCK = range(len(LOCKS))
 # Why a run stopped early.
 TOO_MANY_STEPS, GAVE_BACK_TOO_MUCH = 1, 2
 
+cpu_dtype = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "clock",  # ps
+            "rng",
+            "first",  # where its operations begin in Machine.ops
+            "ops",  # how many they are
+            "at",  # which of them runs
+            "own",  # time the running operation takes on lines of this CPU alone, ps
+            "todo",  # visits of the running operation
+            "done",  # how many of them are made
+            "finished",  # operations
+            "core",
+            "socket",
+            "spare",
+        )
+    ]
+)
+line_dtype = np.dtype(
+    [
+        ("owner", np.int64),  # who wrote it last, or -1
+        ("reader", np.int64),  # who read it last since then
+        ("dirty", np.int64),  # 1 if only the owner has it
+        ("free_at", np.int64),  # ps
+        ("head", np.int64),  # the queue of a ticket lock: places of Machine.ring
+        ("tail", np.int64),
+        ("traffic", np.int64, len(TRAFFIC)),  # times in ps
+        ("spare", np.int64),
+    ]
+)
+booked_dtype = np.dtype([(name, np.int64) for name in BOOKED])
+event_dtype = np.dtype([(name, np.int64) for name in ("time", "cpu", "op", "line", "kind", "function", "start", "end")])
+
 Machine = namedtuple(
     "Machine",
     [
         "state",  # the mechanism's State, with a step log
         "cpu",  # cpu_dtype [cpus]
-        "pending",  # int64 [cpu, rows]: the running operation: time on its own lines, ps; then each layouts.visit
+        "pending",  # int64 [cpu, rows]: each visit of the running operation
         "line",  # line_dtype [lines]; 0 is the protocol's memory_allocated, then the lines of each counter
-        "copies",  # int64 [line, cpu]: the version of the line this CPU has a copy of
+        "copies",  # int64 [line, word]: a bit for each CPU that has a copy of the line, while the line is not dirty
+        "near",  # int64 [socket, word]: a bit for each CPU in the socket
         "ring",  # int64 [line, cpus]: when those in the queue will be done; ticket locks only
-        "traffic",  # int64 [line, TRAFFIC], times in ps
-        "booked",  # int64 [function, BOOKED], ps
+        "booked",  # booked_dtype [function], ps
         "ops",  # op_dtype [ops], sorted by CPU
         "gaps",  # int64 [ops]: mean time before the operation, ps
         "spread",  # int64 [SPREAD_ROWS]: how think times lie around their mean, 65536 = the mean
-        "core",  # int64 [cpu]
-        "socket",  # int64 [cpu]
-        "function",  # int64 [step]: whom a step is booked to
-        "own",  # int64 [step]: 1 for a step on this CPU's own lines
-        "touches",  # int64 [step, 5]: what a step touches of a counter
+        "steps",  # touched_dtype [step]
         "cost",  # int64 [COSTS], ps
         "tree",  # int64 [4 * power of two]: loser tree of keys
         "events",  # event_dtype [rows] or None; row 0 holds the count
@@ -97,6 +120,10 @@ Machine = namedtuple(
         "repeat",  # 1 = begin again after the last operation
     ],
 )
+Stop = namedtuple("Stop", "reason cpu")  # why a run ended, 0 = its time is over; which CPU was at fault
+
+
+visit, read_visit = inline(cache_lines.visit), inline(cache_lines.read_visit)
 
 
 @inline
@@ -145,9 +172,10 @@ def next_gap(m, c, k):
 @inline
 def distance(m, one, other):
     """Which cost a line pays from one CPU to another."""
-    if m.socket[one] != m.socket[other]:
+    one, other = m.cpu[one], m.cpu[other]
+    if one.socket != other.socket:
         return COST_CROSS
-    if m.core[one] != m.core[other]:
+    if one.core != other.core:
         return COST_SAME
     return COST_SMT
 
@@ -162,76 +190,124 @@ def waiting(m, number, line, t):
 
 
 @inline
-def touch(m, me, entry, t):
-    """One CPU wants one line at time ``t``: when it goes on."""
-    kind, function, number = entry & 3, (entry >> 2) & 31, (entry >> 7) & LINE_MASK
-    line = m.line[number]
-    traffic = m.traffic[number]
-    booked = m.booked[function]
+def copied(m, number, line, cpu):
+    """Not 0 if this CPU has a copy of the line."""
+    if line.dirty:
+        return line.owner == cpu
+    return (m.copies[number, cpu >> WORD_BITS] >> (cpu & 63)) & 1 != 0
+
+
+@inline
+def copied_in(m, number, socket):
+    """True if a CPU of this socket has a copy of a line that is not dirty."""
+    near = np.int64(0)
+    for word in range(m.copies.shape[1]):
+        near |= m.copies[number, word] & m.near[socket, word]
+    return near != 0
+
+
+@inline
+def copied_outside(m, number, socket):
+    """True if a CPU of another socket has a copy of a line that is not dirty."""
+    far = np.int64(0)
+    for word in range(m.copies.shape[1]):
+        far |= m.copies[number, word] & ~m.near[socket, word]
+    return far != 0
+
+
+@inline
+def add_copy(m, number, cpu):
+    """Note that a CPU has a copy from now on."""
+    m.copies[number, cpu >> WORD_BITS] |= np.int64(1) << (cpu & 63)
+
+
+@inline
+def read(m, me, number, line, t):
+    """A load of a line this CPU has no copy of: (when its way begins, how long that is)."""
+    traffic = line.traffic
     start = t
-    way = 0
-    local = 0
-    if kind == LOAD:
-        if m.copies[number, me] == line.version:
-            return t
-        traffic[LOADS] += 1
-        if line.owner >= 0:
-            if line.dirty == 0 and (line.sockets >> m.socket[me]) & 1:
-                way = m.cost[COST_CLEAN]
-                traffic[BY_CLEAN] += 1
-            else:
-                start = max(t, line.free_at)
-                how = distance(m, line.owner, me)
-                way = m.cost[how]
-                traffic[how + 1] += 1
-                line.free_at = start + way
-                traffic[OCCUPIED] += way
-                line.dirty = 0
-                line.sockets |= 1 << m.socket[me]
-            line.reader = me
-        m.copies[number, me] = line.version
-        end = start + way
-    else:
-        start = max(t, line.free_at)
-        other = line.owner
-        if other == me and line.dirty == 0:
-            other = line.reader  # mine, but others have copies: they must give them up
-        if other >= 0 and other != me:
-            how = distance(m, other, me)
-            if line.dirty == 0 and line.sockets & ~(1 << m.socket[me]):
-                how = COST_CROSS  # a copy in another socket is the farthest that must go
+    way = np.int64(0)
+    traffic[LOADS] += 1
+    if line.owner >= 0:
+        if line.dirty == 0 and copied_in(m, number, m.cpu[me].socket):
+            way = m.cost[COST_CLEAN]
+            traffic[BY_CLEAN] += 1
+        else:
+            start = max(t, line.free_at)
+            how = distance(m, line.owner, me)
             way = m.cost[how]
             traffic[how + 1] += 1
-        if kind == RMW:
-            traffic[ATOMICS] += 1
-            local = m.cost[COST_LOCAL]
-            if m.lock == QUEUE_LOCK:
-                local *= 2
-                if start > t:
-                    way *= 2  # the waiter's own line is handed over as well
-            elif m.lock == TICKET_LOCK:
-                local *= 2
-                ahead = waiting(m, number, line, t)
-                way += way * ahead // 2  # all who wait read the line again; half of them before the next in turn
-        else:
-            traffic[STORES] += 1
-        done = start + way + local
-        line.free_at = done
-        traffic[OCCUPIED] += way + local
-        if m.lock == TICKET_LOCK and kind == RMW:
-            m.ring[number, line.tail % m.ring.shape[1]] = done
+            line.free_at = start + way
+            traffic[OCCUPIED] += way
+            if line.dirty:
+                line.dirty = 0
+                add_copy(m, number, line.owner)
+        line.reader = me
+    add_copy(m, number, me)
+    return start, way
+
+
+@inline
+def take(m, me, number, line, t, atomic):
+    """An atomic or a store takes the line for this CPU alone: (when its way begins, how long that is, work on it)."""
+    traffic = line.traffic
+    start = max(t, line.free_at)
+    way = np.int64(0)
+    local = np.int64(0)
+    other = line.owner
+    if other == me and line.dirty == 0:
+        other = line.reader  # mine, but others have copies: they must give them up
+    if other >= 0 and other != me:
+        how = distance(m, other, me)
+        if line.dirty == 0 and copied_outside(m, number, m.cpu[me].socket):
+            how = COST_CROSS  # a copy in another socket is the farthest that must go
+        way = m.cost[how]
+        traffic[how + 1] += 1
+    if atomic:
+        traffic[ATOMICS] += 1
+        local = m.cost[COST_LOCAL]
+        if m.lock == QUEUE_LOCK:
+            local *= 2
+            if start > t:
+                way *= 2  # the waiter's own line is handed over as well
+        elif m.lock == TICKET_LOCK:
+            local *= 2
+            ahead = waiting(m, number, line, t)
+            way += way * ahead // 2  # all who wait read the line again; half of them before the next in turn
+            m.ring[number, line.tail % m.ring.shape[1]] = start + way + local
             line.tail += 1
-        line.owner = me
+    else:
+        traffic[STORES] += 1
+    line.free_at = start + way + local
+    traffic[OCCUPIED] += way + local
+    line.owner = me
+    if line.dirty == 0:
         line.dirty = 1
-        line.sockets = 1 << m.socket[me]
-        line.version += 1
-        m.copies[number, me] = line.version
-        end = done if kind == RMW else t
+        for word in range(m.copies.shape[1]):
+            m.copies[number, word] = 0
+    return start, way, local
+
+
+@inline
+def touch(m, me, entry, t):
+    """One CPU wants one line at time ``t``: when it goes on."""
+    number, function, kind = read_visit(entry)
+    line = m.line[number]
+    if kind == LOAD:
+        if copied(m, number, line, me):
+            return t
+        start, way = read(m, me, number, line, t)
+        local = np.int64(0)
+        end = start + way
+    else:
+        start, way, local = take(m, me, number, line, t, kind == RMW)
+        end = start + way + local if kind == RMW else t
     if end > t:
-        booked[AT_LOCAL] += local
-        booked[AT_TRANSFER] += way
-        booked[AT_WAIT] += start - t
-        traffic[WAITED] += start - t
+        booked = m.booked[function]
+        booked.local += local
+        booked.transfer += way
+        booked.wait += start - t
+        line.traffic[WAITED] += start - t
     record(m.events, me, m.cpu[me].at, t, number, kind, function, start, end)
     return end
 
@@ -258,9 +334,9 @@ def record(events, me, at, t, number, kind, function, start, end):
 @inline
 def walk(m, me, todo, memcg, word, function):
     """Read one word of every level from ``memcg`` up."""
+    room = m.pending.shape[1] - TOUCHES_MAX
     while memcg >= 0:
-        if todo < m.pending.shape[1]:
-            m.pending[me, todo] = ((1 + memcg * m.lines + word) << 7) | (function << 2) | LOAD
+        m.pending[me, min(todo, room) & PENDING_MASK] = visit(1 + memcg * m.lines + word, function, LOAD)
         todo += 1
         memcg = m.state.counter[memcg].parent
     return todo
@@ -270,30 +346,30 @@ def walk(m, me, todo, memcg, word, function):
 def price(m, me, todo, memcg):
     """Turn the step log of one operation into lines to touch, and the time of its steps on lines of its own."""
     log = m.state.log
-    own = 0
-    charged = False
+    room = m.pending.shape[1] - TOUCHES_MAX  # what finds no place is counted, and written over
+    own = np.int64(0)
+    charged = np.int64(0)
     for row in range(1, log[0].before + 1):
-        code = log[row].step & STEP_MASK
-        function = m.function[code]
-        if m.own[code]:
-            own += m.cost[COST_OWN]
-            m.booked[function, AT_LOCAL] += m.cost[COST_OWN]
-        charged = (charged or code == STEP_TRY_ADD) and code != STEP_TRY_UNDO and code != STEP_FORCE
-        first = (1 + log[row].where * m.lines) << 7
-        for i in range(1, m.touches[code, 0] + 1):
-            if todo < m.pending.shape[1]:
-                m.pending[me, todo] = m.touches[code, i] + first
-            todo += 1
+        touched = m.steps[log[row].step & STEP_MASK]
+        cost = touched.own * m.cost[COST_OWN]
+        own += cost
+        m.booked[touched.function & FUNCTION_MASK].local += cost
+        charged = charged & touched.charged | touched.charged >> 1
+        first = visit(1 + log[row].where * m.lines, 0, 0)
+        at = min(todo, room) & PENDING_MASK
+        for i in range(TOUCHES_MAX):  # all of them, though seldom so many count: cheaper than to look
+            m.pending[me, at + i] = touched.visits[i] + first
+        todo += touched.lines
     if charged:
         todo = walk(m, me, todo, memcg, m.count, FN_TRY_CHARGE)  # is a level over its memory.high?
-    m.pending[me, 0] = own
+    m.cpu[me].own = own
     return todo
 
 
 @functools.lru_cache(maxsize=64)
 def bind_machine(policy):
     """Compile the simulation for one policy: ``run(machine, until)`` goes on until a time in ps."""
-    page_op = bind_operations(bind_rules(policy)).page_op
+    page_op = bind_operations(bind_rules(policy), sockets=False).page_op
 
     @inline
     def begin(m, me, c):
@@ -304,10 +380,10 @@ def bind_machine(policy):
         code, ctx = np.int64(op.op), np.int64(op.ctx)
         memcg, nr = np.int64(op.memcg), np.int64(op.nr)
         st.log[0].before = 0
-        todo = 1  # the first entry is the time on this CPU's own lines
+        todo = 0
         if code <= UNCHARGE_SKMEM and m.allocated:
-            m.pending[me, 1] = ((FN_RAISE if code == CHARGE_SKMEM else FN_REDUCE) << 2) | RMW
-            todo = 2
+            m.pending[me, 0] = visit(0, FN_RAISE if code == CHARGE_SKMEM else FN_REDUCE, RMW)
+            todo = 1
         _, reason, _ = page_op(st, code, me, memcg, ctx, nr, True)
         todo = price(m, me, todo, memcg)
         if code == UNCHARGE_SKMEM:
@@ -315,7 +391,7 @@ def bind_machine(policy):
                 todo = walk(m, me, todo, memcg, m.parent, FN_REDUCE)
             if m.walks > 1:
                 todo = walk(m, me, todo, memcg, m.parent, FN_TIMER)
-        c.done = 1
+        c.done = 0
         c.todo = todo
         return reason
 
@@ -326,13 +402,13 @@ def bind_machine(policy):
             me = key & ((1 << CPU_BITS) - 1)
             t = key >> CPU_BITS
             if t >= until:
-                return 0, 0
+                return Stop(0, 0)
             c = m.cpu[me]
             if c.done == c.todo:
                 if begin(m, me, c):
-                    return GAVE_BACK_TOO_MUCH, me
-                if c.todo > m.pending.shape[1] or m.state.log[0].after:
-                    return TOO_MANY_STEPS, me
+                    return Stop(GAVE_BACK_TOO_MUCH, me)
+                if c.todo > m.pending.shape[1] - TOUCHES_MAX or m.state.log[0].after:
+                    return Stop(TOO_MANY_STEPS, me)
             now = t
             while t == now and c.done < c.todo:  # a copy at hand costs no time: the CPU goes on in the same event
                 t = touch(m, me, m.pending[me, c.done & PENDING_MASK], t)
@@ -344,9 +420,9 @@ def bind_machine(policy):
                     c.at = 0
                 if c.at < c.ops:
                     gap = next_gap(m, c, (c.first + c.at) & OP_MASK)
-                    m.booked[FN_OTHER, AT_LOCAL] += gap
+                    m.booked[FN_OTHER].local += gap
                     t += gap
-                t += m.pending[me, 0]
+                t += c.own
             c.clock = t
             if c.at == c.ops:
                 t = NEVER

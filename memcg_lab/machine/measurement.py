@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 
+from ..files import writing
 from ..words import printable
 
 SCHEMA = pathlib.Path(__file__).with_name("measurement_schema.json")
@@ -47,14 +48,12 @@ class Measurement(dict):
             raise ValueError(f"date is {_shown(data['date'])}; there is no such day.") from None
         super().__init__(data)
 
-    def save(self, path):
-        """Write it as JSON; ValueError if it was spoilt meanwhile or the file cannot be written."""
+    def save(self, path, *, replace=False):
+        """Write it as JSON; ValueError if it was spoilt, or the file is there (unless ``replace``) or cannot be."""
         validate(dict(self))
         text = json.dumps(self, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            pathlib.Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ValueError(f"{path}: cannot be written ({error.strerror}).") from None
+        with writing(path, replace=replace) as scratch:
+            scratch.write_text(text, encoding="utf-8")
 
     def speedup(self, *, depth, threads, padded=True):
         """How many times as long a pair takes before the patch as after it, by the medians; None if not measured."""
@@ -242,7 +241,7 @@ def _lines(data):
     for entry in data["contended"]:
         if entry["threads"] > 1:
             yield row(f"add, {entry['threads']} threads, one word, atomic", entry["ns"])
-    names = {"smt": "two threads of a core", "same": "two cores of a socket", "cross": "two sockets"}
+    names = {"smt": "two threads of a core", "same": "two cores of a package", "cross": "two packages"}
     for kind, name in names.items():
         if data["transfer"][kind]:
             yield row(f"a line, one way, {name}", data["transfer"][kind])

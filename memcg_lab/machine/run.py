@@ -1,5 +1,6 @@
 """Running a system on a machine: validates, lays the arrays out, calls the simulation, and reads its result."""
 
+from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +20,10 @@ from ..mechanism.records import (
     PAGE_COUNTER_MAX,
     UNCHARGE_SKMEM,
 )
-from ..system import System, check_stream, complaint
-from ..workload import splitmix
+from ..system import System, complaint
+from ..workload import check_stream, splitmix
 from . import coherence
-from .cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout, step_tables
+from .cache_lines import FN_OTHER, FUNCTIONS, TOUCHES_MAX, V4_13_LAYOUT, Layout, step_table
 from .coherence import (
     BOOKED,
     LOCKS,
@@ -44,6 +45,9 @@ PENDING_ROWS = 64  # touches of one operation, and 64 more for each level of the
 PENDING_MAX = 4096
 
 THINK = ("exponential", "uniform", "fixed")
+SLICES = 32  # of a simulation, each a call
+
+Counted = namedtuple("Counted", "finished booked traffic")  # int64 [cpus], [function, BOOKED] and [line, TRAFFIC], ps
 
 
 def spread(kind):
@@ -250,21 +254,19 @@ def simulate(
     kernel = bind_machine(system.policy)
     end = round(duration * PS)
     begin = round(duration * warm_up * PS)
-    before = [np.zeros_like(array) for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
+    before = Counted(0, 0, 0)
     if begin:
         _go_on(kernel, machine, begin, twin, record)
-        before = [array.copy() for array in (machine.cpu["finished"], machine.booked, machine.traffic)]
+        before = counted(machine)
     _go_on(kernel, machine, end, twin, record)
-    finished, booked, traffic = (
-        now - then for now, then in zip((machine.cpu["finished"], machine.booked, machine.traffic), before)
-    )
+    finished, booked, traffic = (now - then for now, then in zip(counted(machine), before))
     if (machine.cpu["at"] == machine.cpu["ops"]).all():  # all are done
         end = min(end, max(begin, int(machine.cpu["clock"].max())))
     contended = system.cpus > 1 and len(ops) > 0 and gaps.mean() < topology.same_ns * PS
     return Run(
         cpus=system.cpus,
         duration_ns=(end - begin) / PS,
-        finished=np.asarray(finished),
+        finished=finished,
         booked_ns=booked / PS,
         lines=_names(system, layout),
         traffic=traffic,
@@ -348,11 +350,13 @@ def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, re
     cpu["ops"] = np.bincount(ops["cpu"], minlength=cpus)
     cpu["first"] = np.cumsum(cpu["ops"]) - cpu["ops"]
     cpu["rng"] = splitmix(seed, cpus).astype(np.int64) | 1
-    core, socket = topology.place(cpus)
+    cpu["core"], cpu["socket"] = topology.place(cpus)
     lines = 1 + levels * layout.lines
     line = np.zeros(lines, coherence.line_dtype)
-    line["owner"] = line["reader"] = -1
-    function, own, touches = step_tables(layout)
+    line["owner"] = -1
+    near = np.zeros((int(cpu["socket"].max()) + 1, 1 + (cpus - 1) // 64), np.int64)
+    number = np.arange(cpus)
+    np.bitwise_or.at(near, (cpu["socket"], number // 64), 1 << number % 64)
     costs = (
         topology.local_ns,
         topology.clean_ns,
@@ -366,20 +370,16 @@ def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, re
     machine = coherence.Machine(
         state=state,
         cpu=_jit.records(cpu),
-        pending=np.zeros((cpus, min(PENDING_ROWS * (levels + 1), PENDING_MAX)), np.int64),
+        pending=np.zeros((cpus, min(PENDING_ROWS * (levels + 1), PENDING_MAX) + TOUCHES_MAX), np.int64),
         line=_jit.records(line),
-        copies=np.full((lines, cpus), -1, np.int64),
+        copies=np.zeros((lines, near.shape[1]), np.int64),
+        near=near,
         ring=np.zeros((lines, cpus) if lock == coherence.TICKET_LOCK else (1, 1), np.int64),
-        traffic=np.zeros((lines, len(TRAFFIC)), np.int64),
-        booked=np.zeros((len(FUNCTIONS), len(BOOKED)), np.int64),
+        booked=_jit.records(np.zeros(len(FUNCTIONS), coherence.booked_dtype)),
         ops=_jit.records(np.ascontiguousarray(ops[order])),
         gaps=gaps[order],
         spread=spread,
-        core=core,
-        socket=socket,
-        function=function,
-        own=own,
-        touches=touches,
+        steps=_jit.records(step_table(layout)),
         cost=np.array([round(ns * PS) for ns in costs], np.int64),
         tree=np.zeros(4 * power, np.int64),
         events=_jit.records(np.zeros(record + 1, coherence.event_dtype)) if record else None,
@@ -394,7 +394,7 @@ def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, re
     busy = cpu["ops"] > 0  # their first think time
     first = machine.gaps[cpu["first"][busy]] * spread[cpu["rng"][busy] >> 20 & (SPREAD_ROWS - 1)] >> SPREAD_BITS
     cpu["clock"][busy] = first
-    machine.booked[FUNCTIONS.index(OTHER), 0] = first.sum()
+    machine.booked["local"][FN_OTHER] = first.sum()
     return machine, twin
 
 
@@ -417,9 +417,19 @@ def _put_in_flight(state, parents, ops):
             level = parents[level]
 
 
+def counted(machine):
+    """A copy of what a machine has counted so far."""
+    booked = np.asarray(machine.booked).view(np.int64).reshape(-1, len(BOOKED))
+    return Counted(*(np.array(array) for array in (machine.cpu["finished"], booked, machine.line["traffic"])))
+
+
 def _go_on(kernel, machine, until, twin, record):
     """Simulate until a time, or raise what stopped it."""
-    reason, cpu = kernel(machine, until)
+    start = int(machine.cpu["clock"].min())
+    for part in range(1, SLICES + 1):  # compiled code hears an interrupt only between two calls
+        reason, cpu = kernel(machine, start + (until - start) * part // SLICES if until > start else until)
+        if reason:
+            break
     if reason:
         row = machine.cpu[int(cpu)]
         k = int(row["first"] + row["at"])

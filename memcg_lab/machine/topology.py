@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..checks import nanoseconds, one_of, whole_number
-from ..words import printable
+from ..words import count, printable
 from .measurement import FORMAT, read_measurement
 
 CPUS_MAX = 1024
@@ -32,7 +32,7 @@ class Topology:
     ----------
     name : str
     sockets, cores, threads : int
-        Sockets, cores a socket, threads a core.
+        Packages (which the tools of Linux call sockets), cores of each, threads a core.
     smt_ns, same_ns, cross_ns : float
         One way of a modified cache line from the CPU that has it: to its SMT sibling, within the socket, to another
         socket. Half the round trip of a ping-pong.
@@ -60,7 +60,7 @@ class Topology:
     Examples
     --------
     >>> Topology.named("2x E5-2680 v4")
-    Topology(2x E5-2680 v4: 56 CPUs = 2 sockets x 14 cores x 2 threads; 8.3 / 45.2 / 127.5 ns, local 8.0 ns)
+    Topology(2x E5-2680 v4: 56 CPUs = 2 packages x 14 cores x 2 threads; 8.3 / 45.2 / 127.5 ns, local 8.0 ns)
     """
 
     name: str
@@ -100,9 +100,10 @@ class Topology:
         return self.sockets * self.cores * self.threads
 
     def __repr__(self):
+        shape = [count(self.sockets, "package"), count(self.cores, "core"), count(self.threads, "thread")]
         return (
-            f"Topology({self.name}: {self.cpus} CPUs = {self.sockets} sockets x {self.cores} cores x "
-            f"{self.threads} threads; {self.smt_ns} / {self.same_ns} / {self.cross_ns} ns, local {self.local_ns} ns)"
+            f"Topology({self.name}: {count(self.cpus, 'CPU')} = {' x '.join(shape)}; "
+            f"{self.smt_ns} / {self.same_ns} / {self.cross_ns} ns, local {self.local_ns} ns)"
         )
 
     @classmethod

@@ -17,6 +17,7 @@ from .records import (
     NR_PAGES_MAX,
     OBJ_CHARGE,
     OBJ_UNCHARGE,
+    SK_MEM_QUANTUM,
     SLAB_ALLOC,
     SLAB_FREE,
     TRY_CHARGE,
@@ -27,8 +28,22 @@ from .records import (
 Operations = namedtuple("Operations", "charge_sockets uncharge_sockets page_op")
 
 
-def bind_operations(memcontrol):
-    """Bind the operations on pages to one policy's functions."""
+@function
+def pages_of_sockets(st, memcg):
+    """Pages charged for this cgroup's sockets: what they have in advance and in their buffers, in whole quanta."""
+    nr_bytes = np.int64(0)
+    for sk in range(st.socket.size):
+        socket = st.socket[sk]
+        if socket.memcg == memcg:
+            nr_bytes += socket.forward_alloc + socket.rmem_alloc + socket.wmem_queued + socket.wmem_alloc
+    return nr_bytes // SK_MEM_QUANTUM
+
+
+def bind_operations(memcontrol, sockets=True):
+    """Bind the operations on pages to one policy's functions.
+
+    ``sockets=False`` leaves out, for a state without sockets, to look for what those own.
+    """
     try_charge, cancel_charge = memcontrol.try_charge, memcontrol.cancel_charge
     charge_skmem, uncharge_skmem = memcontrol.charge_skmem, memcontrol.uncharge_skmem
     charges_refused = memcontrol.charges_refused
@@ -59,9 +74,12 @@ def bind_operations(memcontrol):
         if code == CHARGE_SKMEM:
             ret = charge_sockets(st, cpu, memcg, ctx, nr_pages)
         elif code == UNCHARGE_SKMEM:
-            if nr_pages > group.sock_held:
+            held = group.sock_held
+            if sockets:  # the sum has two owners; what a socket has charged goes back through the socket alone
+                held -= pages_of_sockets(st, memcg)
+            if nr_pages > held:
                 if refuse:
-                    return ret, BAD_UNDERFLOW, group.sock_held
+                    return ret, BAD_UNDERFLOW, held
                 st.total[UNDERFLOW] += 1
             uncharge_sockets(st, cpu, memcg, nr_pages)
         elif code == TRY_CHARGE:

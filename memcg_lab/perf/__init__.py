@@ -6,7 +6,7 @@ The simulation is loaded when it is first used: who only reads profiles needs no
 from .compare import Comparison, compare, compare_table, print_comparison
 from .read import read_perf
 
-_SIMULATE = ("Host", "SimulatedTop", "explain", "one_socket", "sensitivity", "simulate_top")
+_SIMULATE = ("Host", "SimulatedTop", "explain", "one_package", "sensitivity", "simulate_top")
 
 __all__ = ["Comparison", "compare", "compare_table", "print_comparison", "read_perf", *_SIMULATE]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import one_of, whole_number
 from ..machine.cache_lines import FUNCTIONS, OTHER, V4_13_LAYOUT, Layout
 from ..machine.calibration import fit
 from ..machine.run import Run, simulate
@@ -27,6 +27,9 @@ OPS_WANTED = 40_000  # operations a run should finish
 THINK_LOW, THINK_HIGH = 200.0, 1e6  # ns before each operation
 SHORTEST = 100_000.0  # ns; where all wait for one line, fewer operations finish than think times suggest
 FACTOR = 2.0  # a predicted share is called explained if it is within this factor; chosen before the first run
+EDGE = 0.05  # of a limit; nearer than that a short run may fall on either side
+SHARES = ("reduce_before", "reduce_after", "timer_before", "timer_after")  # columns of sensitivity()
+READINGS = ("explained", "on the edge", "not explained")  # from the best to the worst
 LISTED = 16  # rows of the commit's listing before the patch
 
 
@@ -73,8 +76,7 @@ class Host:
         object.__setattr__(self, "cpus", whole_number("cpus", self.cpus or self.topology.cpus, 2, CPUS_MAX))
         whole_number("depth", self.depth, 1, 32)
         whole_number("charge_pages", self.charge_pages, 1, 32)
-        if self.meeting not in MEETING:
-            raise ValueError(f'meeting is "{self.meeting}"; it must be one of {", ".join(MEETING)}.')
+        one_of("meeting", self.meeting, MEETING)
 
     @property
     def levels(self):
@@ -275,8 +277,9 @@ def explain(top, before, after):
     -------
     DataFrame
         symbol; published_before, model_before, published_after, model_after in percent, NaN where nothing is listed;
-        reading: ``fitted``, ``explained`` (both sides within a factor of 2, or below the list where the list does not
-        have it), ``not explained``, or ``not known`` (the model has no such function: its row is an input).
+        reading: ``explained`` (both sides within a factor of 2, or below the list where the list does not have it),
+        ``on the edge`` (nearer than 5 % to one of these limits), ``not explained``, or ``not known`` (the model has no
+        such function: its row is an input). Of the fitted function, ``fitted, then`` the reading after the patch.
     """
     import pandas as pd
 
@@ -292,10 +295,10 @@ def explain(top, before, after):
             model = {when: getattr(top, when).share(symbol) for when in floor}
             if np.isnan(says["before"]) and np.isnan(says["after"]) and max(model.values()) < 0.005:
                 continue
-            fits = {when: _fits(model[when], says[when], floor[when]) for when in floor}
-            reading = "explained" if all(fits.values()) else "not explained"
+            each = {when: _reading(model[when], says[when], floor[when]) for when in floor}
+            reading = max(each.values(), key=READINGS.index)
             if symbol == FITTED:
-                reading = "fitted, then explained" if fits["after"] else "fitted, then not explained"
+                reading = f"fitted, then {each['after']}"
         else:
             model = {"before": says["before"], "after": says["before"] * scale}
             reading = "not known"
@@ -321,7 +324,8 @@ def sensitivity(hosts, *, measured=2.13, ops_wanted=10_000, progress=None):
     DataFrame
         One row a host: machine, cpus, levels, meeting, charge_pages, layout, walks, the fitted million uncharges a
         second, the predicted shares of ``__sk_mem_reduce_allocated`` and ``tcp_delack_timer_handler`` before and after,
-        and ``agrees``: both within a factor of 2 before, and all below the list after.
+        ``agrees``: both within a factor of 2 before, and all below the list after; and ``misses``: which shares do not
+        come out right, by the names of their columns.
     """
     import pandas as pd
 
@@ -330,11 +334,10 @@ def sensitivity(hosts, *, measured=2.13, ops_wanted=10_000, progress=None):
         top = simulate_top(host, measured=measured, ops_wanted=ops_wanted, tolerance=0.01)
         reduce, timer = "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"
         shares = [getattr(top, when).share(name) for name in (reduce, timer) for when in ("before", "after")]
-        agrees = (
-            _fits(shares[0], 1.14, 0.54)
-            and _fits(shares[2], 0.68, 0.54)
-            and max(shares[1], shares[3], top.after.share(FITTED)) < 0.57
-        )
+        listed = [(1.14, 0.54), (np.nan, 0.57), (0.68, 0.54), (np.nan, 0.57)]
+        fits = [_fits(share, *says) for share, says in zip(shares, listed, strict=True)]
+        missed = [name for name, fit in zip(SHARES, fits, strict=True) if not fit]
+        missed += [] if _fits(top.after.share(FITTED), np.nan, 0.57) else [f"{FITTED} after"]
         rows.append(
             (
                 host.topology.name,
@@ -346,21 +349,32 @@ def sensitivity(hosts, *, measured=2.13, ops_wanted=10_000, progress=None):
                 host.layout.pressure_walks,
                 top.uncharges_per_second / 1e6,
                 *shares,
-                agrees,
+                not missed,
+                ", ".join(missed),
             )
         )
     columns = ["machine", "cpus", "levels", "meeting", "charge_pages", "layout", "walks", "M_uncharges_per_s"]
-    columns += ["reduce_before", "reduce_after", "timer_before", "timer_after", "agrees"]
+    columns += [*SHARES, "agrees", "misses"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def one_socket(topology):
-    """One socket of a machine; a listing may come from it or from the whole machine."""
-    return replace(topology, name=f"one socket of {topology.name}", sockets=1)
+def one_package(topology):
+    """One package of a machine; a listing may come from it or from the whole machine."""
+    return replace(topology, name=f"one package of {topology.name}", sockets=1)
+
+
+def _limits(published, floor):
+    """Between what a share counts as explained: the factor around what is listed, or 0 and the lowest listed row."""
+    return (0.0, floor) if np.isnan(published) else (published / FACTOR, published * FACTOR)
 
 
 def _fits(model, published, floor):
-    """Within the factor of what is listed, or below the list."""
-    if np.isnan(published):
-        return model < floor
-    return published / FACTOR <= model <= published * FACTOR
+    """Within the limits; at the floor itself it would be listed."""
+    low, high = _limits(published, floor)
+    return low <= model < high
+
+
+def _reading(model, published, floor):
+    if any(abs(model - limit) < EDGE * limit for limit in _limits(published, floor)):
+        return "on the edge"
+    return "explained" if _fits(model, published, floor) else "not explained"

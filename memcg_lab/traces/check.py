@@ -6,18 +6,18 @@ from the first event to the last; they are set right only after they were wrong.
 """
 
 import hashlib
-import pathlib
-from collections import deque, namedtuple
+from collections import Counter, deque, namedtuple
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..checks import whole_number
 from ..mechanism.policy import BATCH_MAX, POLICIES, Policy
-from ..system import Stock
-from .predict import predictions
-from .rows import with_progress
-from .text import read_rows
+from ..words import printable
+from .gaps import Gaps, without_try
+from .predict import CELLS_MAX, RULES, Follower, Numbers, predictions
+from .rows import CODES, Spool, Trace, row_dtype
+from .text import notes_printed, open_trace
 
 # Bundled recordings that a right model gets wrong somewhere, by the first digits of the file's sha256.
 KNOWN = {
@@ -26,6 +26,8 @@ KNOWN = {
         "mismatch had missed probe hits (kprobe_profile), none without them had one"
     ),
 }
+
+KEPT = 20_000  # findings
 
 Finding = namedtuple("Finding", "line kind text")
 
@@ -45,22 +47,30 @@ class Verdict:
     predicted : int
         How many of them were.
     findings : list of Finding
-        The others, by line of the trace: ``wrong``, ``missing`` (predicted, but not in the trace), ``extra``.
+        The others, by line of the trace: ``wrong``, ``missing`` (predicted, but not in the trace), ``extra``. Of more
+        than 20,000 the first that were found are kept, all are counted.
     """
 
     policy: Policy
     events: int = 0
     predicted: int = 0
     findings: list = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)
+
+    def add(self, line, kind, text):
+        """One more finding."""
+        self.counts[kind] += 1
+        if len(self.findings) < KEPT:
+            self.findings.append(Finding(line, kind, text))
 
     def count(self, kind):
         """How many findings are of one kind."""
-        return sum(finding.kind == kind for finding in self.findings)
+        return self.counts[kind]
 
     @property
     def exact(self):
         """True if everything was predicted and nothing else."""
-        return not self.findings
+        return not self.counts
 
     def __str__(self):
         counts = (f"{kind} {self.count(kind)}" for kind in ("wrong", "missing", "extra"))
@@ -108,8 +118,8 @@ def check_trace(rows, policy):
 
     Parameters
     ----------
-    rows : list of Row
-        From :func:`memcg_lab.traces.text.read_rows`.
+    rows : list of Row or Trace
+        From :func:`memcg_lab.traces.text.read_rows`, or :func:`memcg_lab.traces.text.open_trace` for a large file.
     policy : Policy
         With several slots, a row shows the slot it names, or else that of its CPU which holds ``cached``.
 
@@ -130,19 +140,43 @@ def check_trace(rows, policy):
     Examples
     --------
     >>> from memcg_lab import V6_1, data_path
+    >>> from memcg_lab.traces.text import read_rows
     >>> print(check_trace(read_rows(data_path("kernel_traces/ab_post.csv.xz")), V6_1))
     events 3878 predicted 3878 wrong 0 missing 0 extra 0
     """
-    predicted = predictions(rows, policy)
-    if not predicted:
-        raise ValueError("this trace shows no stock (no cons, refill or drain with avail); trace what-if can use it.")
+    trace, numbers, gaps, shown = Trace.of(rows), Numbers(), Gaps(), 0
     verdict = Verdict(policy)
-    matcher = _Matcher(policy.batch, verdict, predicted)
-    for k, row in enumerate(with_progress(rows, len(rows), " events")):
-        matcher.see(k, row)
+    with Spool(row_dtype) as spool:
+        for block in trace.blocks:
+            numbers.see(block)
+            gaps.see(block)
+            shown += int((np.isin(block["ev"], list(RULES)) & (block["avail"] >= 0)).sum())
+            spool.append(block)
+        if not shown:
+            raise ValueError(
+                "this trace shows no stock (no cons, refill or drain with avail); trace what-if can use it."
+            )
+        follower, matcher = Follower(policy, numbers), _Matcher(policy.batch, verdict)
+        for block in with_progress(spool):
+            matcher.see(trace, block, follower.follow(block))
     matcher.end()
+    for charge in gaps.found():
+        verdict.add(charge[0], "missing", without_try(charge))
     verdict.findings.sort(key=lambda finding: finding.line)
     return verdict
+
+
+def with_progress(spool):
+    """The blocks of a spool, with a progress bar if there are many."""
+    if spool.size <= PROGRESS:
+        yield from spool.blocks()
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=spool.size, unit=" events", unit_scale=True, desc="following", leave=False, disable=None) as bar:
+        for block in spool.blocks():
+            yield block
+            bar.update(block.size)
 
 
 def check_files(paths, policy, batch=None, cap=True, kallsyms=None):
@@ -171,22 +205,29 @@ def check_files(paths, policy, batch=None, cap=True, kallsyms=None):
     chosen = trace_policy(policy, batch, cap)
     status = 0
     for path in paths:
-        rows = read_rows(path, kallsyms)
-        verdict = check_trace(rows, chosen)
+        name = printable(path)
+        try:
+            with notes_printed():
+                verdict = check_trace(open_trace(path, kallsyms), chosen)
+        except ValueError as error:
+            raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
         for finding in verdict.findings:
-            print(f"{path}, line {finding.line}: {finding.kind}: {finding.text}")
+            print(f"{name}, line {finding.line}: {finding.kind}: {finding.text}")
+        if sum(verdict.counts.values()) > len(verdict.findings):
+            print(f"{name}: and {sum(verdict.counts.values()) - len(verdict.findings):,} more")
         if not verdict.exact:
             status = 1
             if digest(path) in KNOWN:
-                print(f"{path}: a known exception; likely cause: {KNOWN[digest(path)]}.")
-        print(f"{path}: {verdict}" if len(paths) > 1 else verdict)
+                print(f"{name}: a known exception; likely cause: {KNOWN[digest(path)]}.")
+        print(f"{name}: {verdict}" if len(paths) > 1 else verdict)
     return status
 
 
 def digest(path):
     """The first digits of a file's sha256."""
     try:
-        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return ""
 
@@ -220,14 +261,20 @@ def walk_trace(rows, policy):
     Examples
     --------
     >>> from memcg_lab import V6_1, data_path
+    >>> from memcg_lab.traces.text import read_rows
     >>> walk = walk_trace(read_rows(data_path("kernel_traces/t61b.csv.xz")), V6_1)
     >>> walk.stock[-1], walk.predicted[1]
     (array([59, 54]), None)
     """
     if not rows:
         raise ValueError("this trace has no rows.")
+    cpus = 1 + max(row.cpu for row in rows)
+    if len(rows) * cpus > CELLS_MAX:
+        row = next(row for row in rows if row.cpu == cpus - 1)
+        told = f"{len(rows):,} rows of {cpus:,} CPUs are too many to be walked"
+        raise ValueError(f"line {row.line}: CPU {row.cpu:,}; {told}; rows times CPUs may be {CELLS_MAX:,}.")
     predicted = predictions(rows, policy)
-    stock = np.full((len(rows), max(row.cpu for row in rows) + 1), -1, np.int64)
+    stock = np.full((len(rows), cpus), -1, np.int64)
     counter = np.zeros(len(rows), np.int64)
     pages, leaving, charged, last = stock[0].copy(), [0] * stock.shape[1], 0, {}
     for k, row in enumerate(rows):
@@ -251,6 +298,7 @@ def walk_trace(rows, policy):
 
 # --- who waits for what ----------------------------------------------------------------------------------------------
 LOOK, COUNT, TRIED = range(3)
+PROGRESS = 200_000  # rows from which a progress bar is shown
 NESTED = 8  # charges of one task that may be under way at once: interrupts nest a few deep
 
 
@@ -276,18 +324,61 @@ class _Matcher:
     of them. A task may go on on another CPU; the idle task is another one on each CPU.
     """
 
-    def __init__(self, batch, verdict, predicted):
-        self.batch, self.verdict, self.predicted = batch, verdict, predicted
+    def __init__(self, batch, verdict):
+        self.batch, self.verdict = batch, verdict
         self.charges = {}  # task -> stack of charges
         self.drains = {}  # cpu -> drains that must come next
 
-    def see(self, k, row):
-        handler = _HANDLERS.get(row.ev)
-        if handler is not None:
-            handler(self, k, row)
+    def see(self, trace, block, told):
+        """Match the next block."""
+        self.compare(block, told)
+        place_of = np.full(block.size, -1)
+        place_of[told.places] = np.arange(told.places.size)
+        rest = np.flatnonzero(self.worth_a_look(trace, block, told, place_of))
+        for k, row in zip(place_of[rest].tolist(), trace.rows(block[rest])):
+            _HANDLERS[row.ev](self, row, told.prediction(k) if k >= 0 else None)
+
+    def worth_a_look(self, trace, block, told, place_of):
+        """Where something begins, goes on or ends that is not over in the next row; the rest would change nothing."""
+        ev, shown = block["ev"], place_of >= 0
+        worth = np.isin(ev, [CODES[name] for name in _HANDLERS])
+        stock = trace.causes.index("stock") if "stock" in trace.causes else -1
+        worth &= (ev != CODES["pcunc"]) | (block["cause"] == stock)
+        worth &= (ev != CODES["cons"]) | shown
+        # A try that the stock serves in the very next row.
+        hit = np.zeros(block.size, bool)
+        hit[told.places] = told.hit != 0
+        over = (ev[:-1] == CODES["try"]) & (ev[1:] == CODES["cons"]) & hit[1:] & (block["nr"][:-1] <= self.batch)
+        for name in ("cpu", "pid", "memcg", "nr"):
+            over &= block[name][:-1] == block[name][1:]
+        worth[:-1] &= ~over
+        worth[1:] &= ~over
+        # A refill that is not the rest of a batch, drains nothing, and comes when no drain is waited for on its CPU.
+        touches = np.flatnonzero(shown & (ev != CODES["cons"]))
+        touches = touches[np.argsort(block["cpu"][touches], kind="stable")]
+        drains = (told.drained["nr_pages"] > 0).any(axis=1)[place_of[touches]]
+        quiet = ~drains
+        quiet[1:] &= ~drains[:-1] & (np.diff(block["cpu"][touches]) == 0)
+        quiet[:1] = False
+        surplus = trace.causes.index("surplus") if "surplus" in trace.causes else -1
+        quiet &= (ev[touches] != CODES["refill"]) | (block["cause"][touches] != surplus)
+        worth[touches[quiet]] = False
+        return worth
+
+    def compare(self, block, told):
+        """What each row shows of the stock against what was predicted."""
+        shown = block[told.places]
+        right = (told.memcg == np.maximum(shown["cached"], 0)) & (told.nr_pages == shown["avail"])
+        self.verdict.events += int((~told.unseen).sum())
+        self.verdict.predicted += int((right & ~told.unseen).sum())
+        for k in np.flatnonzero(~right & ~told.unseen).tolist():
+            row = shown[k]
+            holds = f"{row['avail']} pages of memcg {row['cached']}"
+            text = f"the stock of CPU {row['cpu']} holds {holds}, not {told.nr_pages[k]} of memcg {told.memcg[k]}"
+            self.verdict.add(int(row["line"]), "wrong", text)
 
     # --- one event ----------------------------------------------------------------------------------------------------
-    def try_charge(self, k, row):
+    def try_charge(self, row, told):
         stack = self.stack(row)
         self.settle(stack)
         charge = _Charge(row.line, row.memcg, row.nr, max(self.batch, row.nr))
@@ -295,12 +386,9 @@ class _Matcher:
             charge.stage = COUNT
         stack.append(charge)
 
-    def consume(self, k, row):
-        if k not in self.predicted:
-            return
-        self.compare(k, row)
+    def consume(self, row, told):
         charge = self.find(row, LOOK)
-        if self.predicted[k].hit:
+        if told.hit:
             if charge is not None:
                 self.stack(row).remove(charge)
         elif charge is not None:
@@ -308,7 +396,7 @@ class _Matcher:
         else:
             self.stack(row).append(_Charge(row.line, row.memcg, row.nr, max(self.batch, row.nr), COUNT))
 
-    def refill(self, k, row):
+    def refill(self, row, told):
         if row.cause == "surplus":
             charge = next(
                 (c for c in reversed(self.stack(row)) if c.stage == TRIED and c.memcg == row.memcg and c.batch > c.nr),
@@ -320,18 +408,16 @@ class _Matcher:
                 self.stack(row).remove(charge)
                 if charge.batch - charge.nr != row.nr:
                     self.wrong(row, f"{row.nr} pages are left of a batch, not {charge.batch - charge.nr}")
-        if k in self.predicted:
+        if told is not None:
             self.expect_no_drain(row.cpu)
-            self.compare(k, row)
-            self.expect_drains(k, row)
+            self.expect_drains(row, told)
 
-    def drain(self, k, row):
-        if k in self.predicted:
+    def drain(self, row, told):
+        if told is not None:
             self.expect_no_drain(row.cpu)
-            self.compare(k, row)
-            self.expect_drains(k, row)
+            self.expect_drains(row, told)
 
-    def page_counter_try_charge(self, k, row):
+    def page_counter_try_charge(self, row, told):
         self.verdict.events += 1
         stack = self.stack(row)
         charge = next((c for c in reversed(stack) if c.stage == COUNT and c.memcg == row.memcg), None)
@@ -348,7 +434,7 @@ class _Matcher:
             charge.batch = row.nr
         charge.stage = TRIED
 
-    def refused(self, k, row):
+    def refused(self, row, told):
         """The counter took nothing: the exact size is tried next, after another look into the stock."""
         charge = next((c for c in reversed(self.stack(row)) if c.stage == TRIED), None)
         if charge is None:
@@ -357,9 +443,7 @@ class _Matcher:
         charge.batch, charge.refused = charge.nr, True
         charge.stage = COUNT if charge.nr > self.batch else LOOK
 
-    def page_counter_uncharge(self, k, row):
-        if row.cause != "stock":
-            return
+    def page_counter_uncharge(self, row, told):
         waiting = self.drains.get(row.cpu)
         if not waiting:
             self.find_extra(row, f"{row.nr} pages of memcg {row.memcg} are drained")
@@ -381,20 +465,9 @@ class _Matcher:
         same = (c for c in reversed(self.stack(row)) if c.stage == stage and (c.memcg, c.nr) == (row.memcg, row.nr))
         return next(same, None)
 
-    def compare(self, k, row):
-        stock = self.predicted[k].stock
-        if stock is None:
-            return
-        self.verdict.events += 1
-        if stock == Stock(max(row.cached, 0), row.avail):
-            self.verdict.predicted += 1
-        else:
-            shown = f"{row.avail} pages of memcg {row.cached}"
-            self.wrong(row, f"the stock of CPU {row.cpu} holds {shown}, not {stock.nr_pages} of memcg {stock.memcg}")
-
-    def expect_drains(self, k, row):
+    def expect_drains(self, row, told):
         waiting = self.drains.setdefault(row.cpu, deque())
-        for drained in self.predicted[k].drained:
+        for drained in told.drained:
             waiting.append(_Drain(row.line, drained.memcg, drained.nr_pages))
 
     def expect_no_drain(self, cpu):
@@ -417,13 +490,13 @@ class _Matcher:
         return charge.stage == TRIED and charge.batch > charge.nr
 
     def wrong(self, row, text):
-        self.verdict.findings.append(Finding(row.line, "wrong", text))
+        self.verdict.add(row.line, "wrong", text)
 
     def missing(self, line, text):
-        self.verdict.findings.append(Finding(line, "missing", text))
+        self.verdict.add(line, "missing", text)
 
     def find_extra(self, row, text):
-        self.verdict.findings.append(Finding(row.line, "extra", text))
+        self.verdict.add(row.line, "extra", text)
 
     def end(self):
         """What was predicted and never came, unless the recording ended first."""

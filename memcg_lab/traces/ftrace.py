@@ -4,9 +4,30 @@ import collections
 import re
 from collections import namedtuple
 
+from ..words import printable
 from .rows import Row
+from .symbols import Callers
 
-_LINE = re.compile(r"-(\d+) +\[(\d+)\] +(\S+) +(\d+)\.(\d{6}): (\w+): \(.*?\) ?(.*)$")
+# ftrace text and trace-cmd report: comm-pid (tgid) [cpu] flags seconds: event: (place) arguments
+_FTRACE = re.compile(
+    r"-(\d+) +(?:\( *(?:\d+|-+)\) +)?\[(\d+)\] +(?:(\S+) +)?(\d+)\.(\d{6})\d{0,3}: +(?:memcg_lab:)?(\w+): +"
+    r"\(.*?\) ?(.*)$"
+)
+# perf script: comm pid/tid [cpu] flags seconds: period group:event: (place) arguments
+_PERF = re.compile(
+    r"^\s*\S.*?\s+(-?\d+)(?:/\d+)?\s+\[(\d+)\]\s+(?:(\S{4,8})\s+)?(\d+)\.(\d{6})\d{0,3}:\s+(?:\d+\s+)?"
+    r"\w+:(\w+):\s+\(.*?\)\s*(.*)$"
+)
+_FIELD = re.compile(r"(\w+)=(0[xX][0-9a-fA-F]{1,16}|-?\d{1,20})$")
+# What else stands in such a file: other events (they have a time), comments, stacks, what trace-cmd says of itself.
+_OTHER = re.compile(
+    r"\s*$|\s*#|.*\s\d+\.\d{6,9}: |\s*=> |\s+[0-9a-f]{6,16} \S|\s*<(?:user )?stack trace>|cpus=\d+$|version = |"
+    r"(?:CPU|cpu) ?:? ?\d+ is empty|trace-cmd "
+)
+LOST = re.compile(
+    r"\[LOST(?: \d+)? EVENTS\]|\[(?:\d+ )?EVENTS (?:DROPPED|LOST)\]|\b[Ll]ost \d[\d,]* events?\b|^LOST \d+|"
+    r"PERF_RECORD_LOST|\blost \d+ (?:chunks?|samples?)\b|\bdropped events: [1-9]|\boverrun: [1-9]"
+)
 
 Event = namedtuple("Event", "line cpu pid softirq us name fields")
 Event.__doc__ = "What one probe wrote: ``line`` of the text, ``us`` in microseconds, ``fields`` a dict of numbers."
@@ -21,7 +42,7 @@ def rows_of(trace, symbols):
     ----------
     trace : iterable of str
         Lines of tracefs ``trace``; those of other events are passed over.
-    symbols : Symbols
+    symbols : Symbols or Callers
         Of the kernel that ran, to name callers.
 
     Returns
@@ -32,7 +53,7 @@ def rows_of(trace, symbols):
     Raises
     ------
     ValueError
-        If a line of ours has a field that is no number, or lacks one.
+        If a line that names one of our probes does not parse, or lacks a field.
 
     Notes
     -----
@@ -47,75 +68,137 @@ def rows_of(trace, symbols):
     >>> row.cpu, row.ev, row.memcg, row.nr, row.avail
     (1, 'unc', 1, 2, -1)
     """
-    return rows_of_events(list(parsed_events(trace)), symbols)
+    events = [event for number, text in enumerate(trace, 1) if (event := parsed_event(number, text))]
+    survey = Survey(symbols)
+    for event in events:
+        survey.see(event)
+    survey.end()
+    return list(rows_of_events(events, survey))
 
 
-def parsed_events(trace):
-    """The events of our probes among the lines of a trace.
+def parsed_event(number, text):
+    """The event of one of our probes in a line of a trace.
 
     Parameters
     ----------
-    trace : iterable of str
+    number : int
+    text : str
 
-    Yields
-    ------
-    Event
+    Returns
+    -------
+    Event, None or False
+        None if the line is another event or no event; False if it is nothing that stands in a trace.
 
     Raises
     ------
     ValueError
-        If a line of ours has a field that is no number.
+        If the line names one of our probes and does not parse.
+
+    Examples
+    --------
+    >>> line = " app-100 ( 99) [000] d..1. 5.000010: chg: (f+0x0/0x90) memcg=0x1000 nr=1"
+    >>> parsed_event(1, line).fields
+    {'memcg': 4096, 'nr': 1}
     """
-    for number, text in enumerate(trace, 1):
-        match = _LINE.search(text)
-        if not match or match[6] not in PROBES:
-            continue
-        pid, cpu, flags, seconds, micros, name, arguments = match.groups()
-        try:
-            fields = {key: int(value, 0) for key, value in (word.split("=") for word in arguments.split())}
-        except ValueError:
-            raise ValueError(f"trace, line {number}: {arguments!r} is not a list of name=number.") from None
-        # Flags: irqs-off, need-resched, hardirq/softirq, depth. "s" softirq, "H" hardirq within one.
-        softirq = int(len(flags) > 2 and flags[2] in "sH")
-        yield Event(number, int(cpu), int(pid), softirq, int(seconds) * 1_000_000 + int(micros), name, fields)
+    match = _FTRACE.search(text) or _PERF.match(text)
+    if not match or match[6] not in PROBES:
+        if text.lstrip().startswith("#") or LOST.search(text):
+            return None
+        if named := _NAMED.search(text):
+            probe = printable(named[1] or named[2])
+            what = f"names our probe {probe}, but is not a whole line of ftrace, trace-cmd or perf script"
+            raise ValueError(f"line {number}: {what}; was it cut?")
+        return None if _OTHER.match(text) else False
+    pid, cpu, flags, seconds, micros, name, arguments = match.groups()
+    fields = {}
+    for word in arguments.split():
+        found = _FIELD.match(word)
+        if not found or found[1] in fields:
+            told = printable(arguments[:200])
+            raise ValueError(f'line {number}: "{told}" is not a list of name=number, each name once.')
+        fields[found[1]] = int(found[2], 16 if found[2][:2] in ("0x", "0X") else 10)
+    if not FIELDS[name] <= fields.keys():
+        lacking = ", ".join(sorted(FIELDS[name] - fields.keys()))
+        raise ValueError(f"line {number}: the probe {name} has no field {lacking}.")
+    if max(len(cpu), len(seconds), len(pid)) > 12:
+        raise ValueError(f"line {number}: a number is too large.")
+    # Where the flag for interrupts stands differs (need-resched-lazy has a column of its own in some kernels), but only
+    # there may an "s" (softirq) or an "H" (hardirq within one) be. Without flags nobody knows.
+    softirq = -1 if flags is None or match.re is _PERF else int("s" in flags or "H" in flags)
+    us = int(seconds) * 1_000_000 + int(micros)
+    return Event(number, int(cpu), max(int(pid), 0), softirq, us, name, fields)
 
 
-def rows_of_events(events, symbols):
+class Survey:
+    """What must be known of a whole recording before its first row can be made.
+
+    Parameters
+    ----------
+    symbols : Symbols or Callers
+        To name callers; a `Callers` learns them here.
+    """
+
+    def __init__(self, symbols):
+        self.symbols = symbols
+        self.first, self.looks_inside = 0, False
+        self._asked, self._distances, self._known, self._any = {}, collections.Counter(), set(), False
+
+    def see(self, event):
+        """Look at the next event."""
+        if not self._any:
+            self.first, self._any = event.us, True
+        self.looks_inside |= event.name == "refin"
+        self._known.update(value for key, value in event.fields.items() if key in ("memcg", "cached"))
+        if event.name == "tryc":
+            self._asked[event.pid] = event.fields["memcg"]
+        elif event.name == "pctry" and (memcg := self._asked.pop(event.pid, None)):
+            self._distances[event.fields["c"] - memcg] += 1
+        if isinstance(self.symbols, Callers):
+            self.symbols.see(event)
+
+    def end(self):
+        """All events were seen.
+
+        Where a counter lies within its cgroup differs from build to build. A charge enters with the cgroup and goes on
+        with its counter, so the trace itself tells: it is the most frequent distance between the two.
+        """
+        self._offset = self._distances.most_common(1)[0][0] if self._distances else None
+        if isinstance(self.symbols, Callers):
+            self.symbols.end()
+
+    def owner(self, counter):
+        """From the address of a counter to that of its cgroup; None for counters that are not ``memcg->memory``."""
+        memcg = counter - self._offset if self._offset is not None else None
+        return memcg if memcg in self._known else None
+
+
+def rows_of_events(events, survey):
     """Turn parsed events into rows; some become none, because other events say what they say.
 
     Parameters
     ----------
-    events : list of Event
+    events : iterable of Event
         Of one whole recording, in its order.
-    symbols : Symbols or Callers
+    survey : Survey
+        That saw them all.
 
-    Returns
-    -------
-    list of Row
-
-    Raises
+    Yields
     ------
-    ValueError
-        If an event lacks a field.
+    Row
     """
-    reading, rows = _Reading(events, symbols), []
+    reading = _Reading(survey)
     for event in events:
-        try:
-            row = _HANDLERS[event.name](reading, event)
-        except KeyError as error:
-            raise ValueError(f"trace, line {event.line}: the probe {event.name} has no field {error}.") from None
+        row = _HANDLERS[event.name](reading, event)
         if row is not None:
-            rows.append(row)
-    return rows
+            yield row
 
 
 class _Reading:
     """What is remembered between the events of one recording; a method for each makes its row, or None."""
 
-    def __init__(self, events, symbols):
-        self.symbols, self.owner = symbols, _owner(events)
-        self.first = events[0].us if events else 0
-        self.looks_inside = any(event.name == "refin" for event in events)
+    def __init__(self, survey):
+        self.symbols, self.owner = survey.symbols, survey.owner
+        self.first, self.looks_inside = survey.first, survey.looks_inside
         self.cgroups, self.processes = _Numbers(), _Numbers()
         self.socket_calls = {}  # (cpu, pid, event): the socket call last entered, with its arguments
         self.refills = collections.defaultdict(list)  # (cpu, pid): entered and not yet seen inside; interrupts nest
@@ -225,6 +308,16 @@ _HANDLERS = {
     "pcunc": _Reading.page_counter_uncharge,
 }
 PROBES = frozenset(_HANDLERS)  # names of the events that our probes write
+FIELDS = {
+    **dict.fromkeys(("chg", "unc", "tryc"), {"memcg", "nr"}),
+    **dict.fromkeys(("cons", "refin"), {"memcg", "nr", "cached", "avail"}),
+    **dict.fromkeys(("refill", "refe"), {"memcg", "nr", "caller"}),
+    "drain": {"cached", "avail", "caller"},
+    "pctry": {"c", "nr"},  # its caller is recorded and not used
+    "pctryr": {"ret"},
+    "pcunc": {"c", "nr", "caller"},
+}
+_NAMED = re.compile(r"(?:^|[\s:])(" + "|".join(_HANDLERS) + r"):|\bmemcg_lab:(\w+)")
 
 
 def _asked(event):
@@ -246,25 +339,3 @@ class _Numbers(dict):
     def __missing__(self, key):
         self[key] = len(self)
         return self[key]
-
-
-def _owner(events):
-    """From the address of a counter to that of its cgroup; None for counters that are not ``memcg->memory``.
-
-    Where the counter lies within the cgroup differs from build to build. A charge enters with the cgroup and goes on
-    with its counter, so the trace itself tells: it is the most frequent distance between the two.
-    """
-    asked, distances, known = {}, collections.Counter(), set()
-    for event in events:
-        known.update(value for key, value in event.fields.items() if key in ("memcg", "cached"))
-        if event.name == "tryc":
-            asked[event.pid] = event.fields.get("memcg")
-        elif event.name == "pctry" and (memcg := asked.pop(event.pid, None)) and "c" in event.fields:
-            distances[event.fields["c"] - memcg] += 1
-    offset = distances.most_common(1)[0][0] if distances else None
-
-    def owner(counter):
-        memcg = counter - offset if offset is not None else None
-        return memcg if memcg in known else None
-
-    return owner

@@ -8,10 +8,17 @@ from .. import _jit
 from ..mechanism import follow
 from ..mechanism.records import stock_dtype
 from ..mechanism.steps import step_dtype
-from ..system import Stock, System
+from ..system import MEMCGS_MAX, Stock, System
 from ..words import count
+from .rows import CODES, EVENTS, Trace
 
-RULES = {"cons": follow.CONSUME, "refill": follow.REFILL, "drain": follow.DRAIN}  # events that show a stock
+RULES = {  # events that show a stock
+    CODES["cons"]: follow.CONSUME,
+    CODES["refill"]: follow.REFILL,
+    CODES["drain"]: follow.DRAIN,
+}
+EVENT_NAMES = list(EVENTS)
+CELLS_MAX = 1 << 25  # CPUs times cgroups: 8 bytes each, several times
 IN_USE = 1 << 40  # pages each counter holds when the trace begins, so that nothing goes below zero
 LOG_ROWS = 32  # room in the step log for each slot, and as much again; a drain takes four steps
 
@@ -53,56 +60,139 @@ def predictions(rows, policy):
     >>> first.stock, last.stock
     (None, Stock(memcg=1, nr_pages=58))
     """
-    shown = [k for k, row in enumerate(rows) if row.ev in RULES and row.avail >= 0]
-    if not shown:
-        return {}
-    looks = np.zeros(len(shown), follow.look_dtype)
-    looks["rule"] = [RULES[rows[k].ev] for k in shown]
-    for name, column in (("cpu", "cpu"), ("memcg", "memcg"), ("nr_pages", "nr"), ("avail", "avail")):
-        looks[name] = [getattr(rows[k], column) for k in shown]
-    looks["cached"] = [rows[k].cached if rows[k].cached > 0 else -1 for k in shown]
-    looks["slot"] = [getattr(rows[k], "slot", -1) for k in shown]
-    _check(looks, rows, shown, policy)
-    unseen, predicted, drained = _followed(looks, policy)
-    found = {}
-    for k, told, pairs in zip(shown, predicted.tolist(), drained.tolist()):
-        memcg, nr_pages, hit, left = told
-        stock = None if memcg == unseen else Stock(max(memcg, 0), nr_pages)
-        found[k] = Prediction(stock, bool(hit), [Stock(*pair) for pair in pairs if pair[1]], left)
+    trace = Trace.of(rows)
+    blocks = list(trace.blocks)
+    numbers = Numbers()
+    for block in blocks:
+        numbers.see(block)
+    follower, found, first = Follower(policy, numbers), {}, 0
+    for block in blocks:
+        told = follower.follow(block)
+        for k, place in enumerate(told.places.tolist()):
+            found[first + place] = told.prediction(k)
+        first += block.size
     return found
 
 
-def _check(looks, rows, shown, policy):
+class Numbers:
+    """The CPUs and cgroups that a trace names, each once: arrays are as long as there are such, not as their numbers.
+
+    Attributes
+    ----------
+    cpus, memcgs : ndarray of int64
+        Ascending; of the cgroups the first is 0, none.
+    """
+
+    def __init__(self):
+        self.cpus, self.memcgs = np.zeros(0, np.int64), np.zeros(1, np.int64)
+
+    def see(self, block):
+        """Look at the next block; ValueError with the line of the cgroup that is one too many."""
+        self.cpus = np.union1d(self.cpus, block["cpu"])
+        named = np.concatenate((block["memcg"], block["cached"]))
+        memcgs = np.union1d(self.memcgs, named[named > 0])
+        if memcgs.size + 2 > MEMCGS_MAX:
+            room = MEMCGS_MAX - 2 - self.memcgs.size
+            lines = np.concatenate((block["line"], block["line"]))
+            new, first = np.unique(np.where(np.isin(named, self.memcgs), 0, named), return_index=True)
+            line = np.sort(lines[first[new > 0]])[max(room, 0)]
+            raise ValueError(f"line {line}: one cgroup too many; a trace may name {MEMCGS_MAX - 3:,}.")
+        self.memcgs = memcgs
+        if self.cpus.size * memcgs.size > CELLS_MAX:
+            raise ValueError(
+                f"line {block['line'][-1]}: {self.cpus.size:,} CPUs and {memcgs.size - 1:,} cgroups until here; their "
+                f"product may be {CELLS_MAX:,}."
+            )
+
+
+class Told(namedtuple("Told", "places memcg nr_pages hit left drained unseen")):
+    """What the rules say of the rows of a block that show a stock, one entry each: ``places`` are those in the block.
+
+    memcg : the slot holds this before; ``unseen`` if it was never seen. drained : pairs of memcg and pages.
+    """
+
+    def prediction(self, k):
+        """One of them."""
+        stock = None if self.unseen[k] else Stock(int(self.memcg[k]), int(self.nr_pages[k]))
+        drained = [Stock(*pair) for pair in self.drained[k].tolist() if pair[1]]
+        return Prediction(stock, bool(self.hit[k]), drained, int(self.left[k]))
+
+
+class Follower:
+    """The rules of a policy, run along a trace block by block.
+
+    Parameters
+    ----------
+    policy : Policy
+    numbers : Numbers
+        Of the whole trace.
+    """
+
+    def __init__(self, policy, numbers):
+        self.policy, self.numbers = policy, numbers
+        self._unseen = numbers.memcgs.size  # one cgroup more than there are
+        cpus = max(numbers.cpus.size, 1)
+        system = System([-1] * (self._unseen + 1), cpus=cpus, policy=policy, root=0)
+        self._state = system.mechanism_state(np.zeros(LOG_ROWS * (1 + policy.slots), step_dtype))
+        self._state.counter["count"][:] = IN_USE
+        self._state.stock["memcg"][:] = self._unseen
+
+    def follow(self, block):
+        """What the rules say of the next block.
+
+        Returns
+        -------
+        Told
+
+        Raises
+        ------
+        ValueError
+            As :func:`predictions`.
+        """
+        places = np.flatnonzero(np.isin(block["ev"], list(RULES)) & (block["avail"] >= 0))
+        shown = block[places]
+        looks = np.zeros(shown.size, follow.look_dtype)
+        for name, column in (("nr_pages", "nr"), ("avail", "avail"), ("slot", "slot"), ("cpu", "cpu")):
+            looks[name] = shown[column]
+        looks["memcg"] = shown["memcg"]
+        for code, rule in RULES.items():
+            looks["rule"][shown["ev"] == code] = rule
+        _check(looks, shown, self.policy)
+        looks["cpu"] = np.searchsorted(self.numbers.cpus, shown["cpu"])
+        known = shown["memcg"] >= 0
+        looks["memcg"][known] = np.searchsorted(self.numbers.memcgs, shown["memcg"][known])
+        holds = shown["cached"] > 0
+        looks["cached"] = np.where(holds, np.searchsorted(self.numbers.memcgs, shown["cached"]), -1)
+        predicted = np.zeros(looks.size, follow.prediction_dtype)
+        drained = np.zeros((looks.size, self.policy.slots + 2), stock_dtype)  # every slot, and the new pages by the cap
+        if looks.size:
+            self._run(looks, predicted, drained)
+        names = np.append(self.numbers.memcgs, 0)  # the unseen one has no name
+        for array in (predicted, drained):
+            array["memcg"][array["memcg"] < 0] = 0
+        unseen = predicted["memcg"] == self._unseen
+        drained["memcg"] = names[drained["memcg"]]
+        columns = (predicted["nr_pages"], predicted["hit"], predicted["left"])
+        return Told(places, names[predicted["memcg"]], *columns, drained, unseen)
+
+    def _run(self, looks, predicted, drained):
+        policy = self.policy
+        arguments = (self._state, policy.batch, *map(_jit.records, (looks, predicted, drained)))
+        run = follow.bind_follow(policy)
+        try:
+            done = int(run(*arguments))
+        except IndexError as error:
+            raise ValueError(f"a rule of {policy.name} used an index that does not exist.") from error
+        if done < looks.size:
+            raise ValueError(f"{policy.name} takes more steps for one event than a policy with so many slots needs.")
+
+
+def _check(looks, shown, policy):
     """Refuse what the compiled loop must not see."""
     asks = (looks["rule"] != follow.DRAIN) & ((looks["memcg"] < 0) | (looks["nr_pages"] < 1))
-    for bad in np.flatnonzero(asks | (looks["cpu"] < 0))[:1]:
-        row = rows[shown[bad]]
-        raise ValueError(
-            f"line {row.line}: {row.ev} on CPU {row.cpu} of {row.nr} pages of memcg {row.memcg}; say each."
-        )
-    for bad in np.flatnonzero((looks["slot"] < -1) | (looks["slot"] >= policy.slots))[:1]:
-        row = rows[shown[bad]]
-        raise ValueError(
-            f"line {row.line}: slot {row.slot}; {policy.name} has {count(policy.slots, 'slot')}, the first is 0."
-        )
-
-
-def _followed(looks, policy):
-    """The cgroup that stands for what was not seen, and the arrays that the compiled loop fills."""
-    cpus, memcgs = (int(looks[name].max()) + 1 for name in ("cpu", "memcg"))
-    unseen = max(memcgs, int(looks["cached"].max()) + 1)  # one cgroup more than there are
-    system = System([-1] * (unseen + 1), cpus=cpus, policy=policy, root=0)
-    state = system.mechanism_state(np.zeros(LOG_ROWS * (1 + policy.slots), step_dtype))
-    state.counter["count"][:] = IN_USE
-    state.stock["memcg"][:] = unseen
-    predicted = np.zeros(looks.size, follow.prediction_dtype)
-    drained = np.zeros((looks.size, policy.slots + 2), stock_dtype)  # every slot, and the new pages by the cap
-    arguments = (state, policy.batch, _jit.records(looks), _jit.records(predicted), _jit.records(drained))
-    run = follow.bind_follow(policy)
-    try:
-        done = int(run(*arguments))
-    except IndexError as error:
-        raise ValueError(f"a rule of {policy.name} used an index that does not exist.") from error
-    if done < looks.size:
-        raise ValueError(f"{policy.name} takes more steps for one event than a policy with so many slots needs.")
-    return unseen, predicted, drained
+    for row in shown[asks | (looks["cpu"] < 0)][:1]:
+        what = f"{EVENT_NAMES[row['ev']]} on CPU {row['cpu']} of {row['nr']} pages of memcg {row['memcg']}"
+        raise ValueError(f"line {row['line']}: {what}; say each.")
+    for row in shown[(looks["slot"] < -1) | (looks["slot"] >= policy.slots)][:1]:
+        slots = count(policy.slots, "slot")
+        raise ValueError(f"line {row['line']}: slot {row['slot']}; {policy.name} has {slots}, the first is 0.")

@@ -1,8 +1,14 @@
-"""Rows: one event of a recording each, and the csv they are kept in."""
+"""Rows: one event of a recording each; the csv they are kept in, and blocks of them as arrays."""
 
 import csv
+import itertools
 import lzma
+import tempfile
 from collections import namedtuple
+
+import numpy as np
+
+from ..files import writing
 
 COLUMNS = ("cpu", "t_us", "pid", "softirq", "ev", "memcg", "nr", "cached", "avail", "cause")
 
@@ -33,11 +39,112 @@ EVENTS = {
     "pcchg": "memcg nr",
     "dall": "",
     "dloc": "",
+    "cgroup": "memcg nr",  # nr is the level below the root, cached the parent's number: said once of each cgroup
 }
-PROGRESS = 200_000  # rows from which a progress bar is shown
+NOT_PAGES = ("cgroup",)  # events whose nr may be 0
+CODES = {name: code for code, name in enumerate(EVENTS)}
+
+# A row of a block: as `Row`, with the event's place in `EVENTS` and the cause's place in the trace's list of causes.
+row_dtype = np.dtype(
+    [(name, np.int64) for name in ("line", "t_us", "pid", "memcg", "nr", "cached", "avail")]
+    + [("cpu", np.int32), ("cause", np.int32), ("softirq", np.int8), ("slot", np.int8), ("ev", np.uint8)]
+)
+BLOCK_ROWS = 16_384
 
 
-def write_rows(path, rows):
+class Trace:
+    """A trace that is read block by block, once.
+
+    Attributes
+    ----------
+    kind : type
+        ``Row`` or ``SlotRow``.
+    causes : list of str
+        By number; grows while blocks are read.
+    blocks : iterator of ndarray of ``row_dtype``
+    """
+
+    def __init__(self, kind, blocks, causes):
+        self.kind, self.blocks, self.causes = kind, blocks, causes
+
+    @classmethod
+    def of(cls, rows):
+        """A list of rows as a trace; a trace as it is."""
+        if isinstance(rows, Trace):
+            return rows
+        causes = Causes()
+        kind = type(rows[0]) if len(rows) else Row
+        return cls(kind, blocks_of(rows, causes), causes)
+
+    def rows(self, block):
+        """The rows of a block, one by one."""
+        names = list(EVENTS)
+        for row in zip(*(block[name].tolist() for name in self.kind._fields)):
+            yield self.kind._make((*row[:5], names[row[5]], *row[6:10], self.causes[row[10]], *row[11:]))
+
+
+class Causes(list):
+    """The causes of a trace, each once; the first is none."""
+
+    def __init__(self):
+        super().__init__([""])
+        self._places = {"": 0}
+
+    def place(self, name):
+        """The number of a cause."""
+        if name not in self._places:
+            self._places[name] = len(self)
+            self.append(name)
+        return self._places[name]
+
+
+def blocks_of(rows, causes):
+    """Rows, however many, as blocks."""
+    rows = iter(rows)
+    while some := list(itertools.islice(rows, BLOCK_ROWS)):
+        block = np.empty(len(some), row_dtype)
+        for name in row_dtype.names:
+            if name == "ev":
+                block[name] = [CODES[row.ev] for row in some]
+            elif name == "cause":
+                block[name] = [causes.place(row.cause) for row in some]
+            elif name == "slot":
+                block[name] = [getattr(row, "slot", -1) for row in some]
+            else:
+                block[name] = [getattr(row, name) for row in some]
+        yield block
+
+
+class Spool:
+    """Arrays of one dtype, kept in a temporary file instead of in memory."""
+
+    def __init__(self, dtype):
+        self.dtype, self.size = np.dtype(dtype), 0
+        self._file = tempfile.TemporaryFile()
+
+    def append(self, array):
+        """Add an array at the end."""
+        self._file.write(np.ascontiguousarray(array, self.dtype).data)
+        self.size += array.size
+
+    def read(self, begin, end):
+        """The entries from ``begin`` up to ``end``."""
+        self._file.seek(begin * self.dtype.itemsize)
+        return np.frombuffer(self._file.read((end - begin) * self.dtype.itemsize), self.dtype)
+
+    def blocks(self):
+        """All of it, a block at a time."""
+        for begin in range(0, self.size, BLOCK_ROWS):
+            yield self.read(begin, min(begin + BLOCK_ROWS, self.size))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+
+def write_rows(path, rows, *, replace=False):
     """Write rows as csv; :func:`memcg_lab.traces.text.read_rows` reads them back.
 
     Parameters
@@ -46,9 +153,11 @@ def write_rows(path, rows):
         Packed if it ends in ``.xz``.
     rows : list of Row or list of SlotRow
         Their ``line`` is not written; unknown numbers become empty.
+    replace : bool
+        Replace a file that is there; else it is refused.
     """
     opened = lzma.open if str(path).endswith(".xz") else open
-    with opened(path, "wt", encoding="utf-8", newline="") as file:
+    with writing(path, replace=replace) as scratch, opened(scratch, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows[0]._fields[1:] if rows else COLUMNS)
         writer.writerows(map(csv_words, rows))
@@ -63,12 +172,3 @@ def csv_words(row):
     (1, 0, 1, 1, 'unc', 1, 2, '', '', '')
     """
     return tuple("" if value == -1 else value for value in row[1:])
-
-
-def with_progress(sequence, total, unit):
-    """The sequence, with a progress bar around it if it is long."""
-    if total <= PROGRESS:
-        return sequence
-    from tqdm import tqdm
-
-    return tqdm(sequence, total=total, unit=unit, disable=None)

@@ -77,28 +77,30 @@ class Callers:
     stock of this CPU was touched drains it. The most frequent such caller gets the kernel's name. Who enters a refill
     or a drain in the middle of a refill is that refill itself. All others are "other".
 
-    Parameters
-    ----------
-    events : list of Event
-        From :func:`memcg_lab.traces.ftrace.parsed_events`.
+    It must see every event first, and then the end.
     """
 
-    def __init__(self, events):
-        surplus, drains = collections.Counter(), collections.Counter()
+    def __init__(self):
+        self._surplus, self._drains = collections.Counter(), collections.Counter()
         self._names = {}
-        of_task, of_cpu = {}, {}
-        for event in events:
-            caller = event.fields.get("caller")
-            if event.name == "refill" and of_task.get(event.pid) in ("pctry", "pctryr"):
-                surplus[caller] += 1
-            elif event.name == "pcunc" and of_cpu.get(event.cpu) in ("refill", "refe", "refin", "drain"):
-                drains[caller] += 1
-            elif event.name == "refe" and of_cpu.get(event.cpu) == "refill":
-                self._names[caller] = "refill_stock"
-            elif event.name == "drain" and of_cpu.get(event.cpu) in ("refe", "refin"):
-                self._names.setdefault(caller, "__refill_stock")
-            of_task[event.pid] = of_cpu[event.cpu] = event.name
-        for counted, name in ((surplus, "try_charge_memcg"), (drains, "drain_stock")):
+        self._of_task, self._of_cpu = {}, {}
+
+    def see(self, event):
+        """Look at the next event."""
+        caller, before = event.fields.get("caller"), self._of_cpu.get(event.cpu)
+        if event.name == "refill" and self._of_task.get(event.pid) in ("pctry", "pctryr"):
+            self._surplus[caller] += 1
+        elif event.name == "pcunc" and before in ("refill", "refe", "refin", "drain"):
+            self._drains[caller] += 1
+        elif event.name == "refe" and before == "refill":
+            self._names[caller] = "refill_stock"
+        elif event.name == "drain" and before in ("refe", "refin"):
+            self._names.setdefault(caller, "__refill_stock")
+        self._of_task[event.pid] = self._of_cpu[event.cpu] = event.name
+
+    def end(self):
+        """All events were seen."""
+        for counted, name in ((self._surplus, "try_charge_memcg"), (self._drains, "drain_stock")):
             for caller, _ in counted.most_common(1):
                 self._names[caller] = name
 

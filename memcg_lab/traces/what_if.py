@@ -7,13 +7,26 @@ import numpy as np
 
 from ..checks import whole_number
 from ..mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, SOFTIRQ, TASK, TRY_CHARGE, UNCHARGE_SKMEM, op_dtype
-from ..system import CPUS_MAX, System
+from ..system import CPUS_MAX, MEMCGS_MAX, System
+from ..words import count, listing, printable
 from .check import trace_policy
-from .text import read_rows
+from .gaps import Gaps, Phantoms, without_try
+from .predict import CELLS_MAX
+from .rows import BLOCK_ROWS, CODES, EVENTS, Spool, Trace
+from .text import notes_printed, open_trace
 
-POINTS = 20_000  # looks at the slack; a shorter trace is looked at after every operation
-LEVELS = 3  # counters from the cgroup to the root: /a/b, as in the bundled recordings
-OURS = ("stock", "mem_cgroup_uncharge_skmem")  # give-backs that other rows of the trace name already
+POINTS, FEW_POINTS = 20_000, 2_000  # up to so many operations each is looked at for the slack; of more, so many
+LEVELS, LEVELS_MAX = 3, 64  # counters from the cgroup to the root: /a/b, as in the bundled recordings
+# Users, what they do, the event that shows it, and causes with which other rows of the trace name it already. Kernel
+# memory comes back by the policy's rule, as from v5.11 on.
+KINDS = (
+    ("sockets charge", CHARGE_SKMEM, "chg", ()),
+    ("sockets give back", UNCHARGE_SKMEM, "unc", ()),
+    ("others charge", TRY_CHARGE, "try", ("skmem",)),
+    ("others give back", UNCHARGE_SKMEM, "refill", ("surplus", "skmem")),
+    ("others give back", CANCEL_CHARGE, "pcunc", ("stock", "mem_cgroup_uncharge_skmem")),
+)
+stream_dtype = np.dtype([("op", op_dtype), ("t_us", np.int64)])
 
 WhatIf = namedtuple("WhatIf", "table slack")
 WhatIf.__doc__ = "What :func:`what_if` found: a table with one row a policy, and pages in stocks over time."
@@ -43,7 +56,7 @@ def trace_ops(rows):
 
     Parameters
     ----------
-    rows : list of Row
+    rows : list of Row or Trace
 
     Returns
     -------
@@ -52,50 +65,98 @@ def trace_ops(rows):
     Raises
     ------
     ValueError
-        If there are none.
+        If there are none, or a charge or a give-back cannot be what the kernel did; see Notes.
 
     Notes
     -----
     Sockets come from their own entries. Other users are taken from the entry of ``try_charge``, from give-backs into
     the stock (kernel memory), and from direct give-backs to the counters (page uncharges). A charge of a cgroup that
-    the trace shows as refused is replayed as if it fitted.
+    the trace shows as refused is replayed as if it fitted. CPUs and cgroups are numbered anew: from 0, and from 1.
+
+    A charge of a socket without its entry into ``try_charge`` is refused, because a line is missing. So is a give-back
+    of an unknown user that is the rest of a batch: older scripts took it for one if an interrupt charged in between.
     """
-    found, t_us = [], []
-    counts = dict.fromkeys(("sockets charge", "sockets give back", "others charge", "others give back"), 0)
-    for row in rows:
-        if row.ev == "chg":
-            code, who = CHARGE_SKMEM, "sockets charge"
-        elif row.ev == "unc":
-            code, who = UNCHARGE_SKMEM, "sockets give back"
-        elif row.ev == "try" and row.cause != "skmem":
-            code, who = TRY_CHARGE, "others charge"
-        elif row.ev == "refill" and row.cause not in ("surplus", "skmem"):
-            code, who = UNCHARGE_SKMEM, "others give back"  # kernel memory: by the policy's rule, as from v5.11 on
-        elif row.ev == "pcunc" and row.cause not in OURS:
-            code, who = CANCEL_CHARGE, "others give back"
-        else:
-            continue
-        if row.nr < 1 or row.memcg < 1:
-            raise ValueError(
-                f"line {row.line} ({row.ev}): {row.nr} pages of memcg {row.memcg}; both must be 1 or more."
-            )
-        found.append((code, SOFTIRQ if row.softirq > 0 else TASK, row.cpu, row.memcg, row.nr))
-        t_us.append(row.t_us)
-        counts[who] += 1
-    if not found:
+    with Spool(stream_dtype) as spool:
+        stream = _stream(rows, spool)
+        ops = spool.read(0, spool.size)
+    return Users(ops["op"].copy(), ops["t_us"].copy(), stream.counts)
+
+
+class _Stream:
+    """What the op stream of a trace needs to be known of it."""
+
+    def __init__(self):
+        self.counts = dict.fromkeys((who for who, *_ in KINDS), 0)
+        self.cpus, self.memcgs, self.levels = {}, {}, {}
+
+    def append(self, block, causes, spool):
+        """Add the operations of a block."""
+        for row in block[block["ev"] == CODES["cgroup"]]:
+            self.levels[int(row["memcg"])] = int(row["nr"])
+        ev, cause = block["ev"], block["cause"]
+        kind = np.full(block.size, -1)
+        for k, (_, _, event, skipped) in enumerate(KINDS):
+            no = [place for place, name in enumerate(causes) if name in skipped]
+            kind[(ev == CODES[event]) & ~np.isin(cause, no)] = k
+        chosen = np.flatnonzero(kind >= 0)
+        block, kind = block[chosen], kind[chosen]
+        for row in block[(block["nr"] < 1) | (block["memcg"] < 1)][:1]:
+            what = f"{list(EVENTS)[row['ev']]}): {row['nr']} pages of memcg {row['memcg']}"
+            raise ValueError(f"line {row['line']} ({what}; both must be 1 or more.")
+        ops = np.zeros(block.size, stream_dtype)
+        for k, (who, code, *_) in enumerate(KINDS):
+            ops["op"]["op"][kind == k] = code
+            self.counts[who] += int((kind == k).sum())
+        ops["t_us"], ops["op"]["nr"] = block["t_us"], block["nr"]
+        ops["op"]["ctx"] = np.where(block["softirq"] > 0, SOFTIRQ, TASK)
+        ops["op"]["cpu"] = self._dense(self.cpus, block, "cpu", CPUS_MAX, 0)
+        ops["op"]["memcg"] = self._dense(self.memcgs, block, "memcg", MEMCGS_MAX - 1, 1)
+        if len(self.cpus) * len(self.memcgs) > CELLS_MAX:
+            told = f"{len(self.cpus):,} CPUs and {len(self.memcgs):,} cgroups until here"
+            raise ValueError(f"line {block['line'][-1]}: {told}; their product may be {CELLS_MAX:,}.")
+        spool.append(ops)
+
+    @staticmethod
+    def _dense(numbers, block, name, most, first):
+        """Numbers in the order of their values within a block, and of the blocks."""
+        values, place, which = np.unique(block[name], return_index=True, return_inverse=True)
+        for value, k in zip(values.tolist(), place.tolist()):
+            if value not in numbers:
+                if len(numbers) >= most:
+                    raise ValueError(
+                        f"line {block['line'][k]}: {name} {value:,} is one too many; there may be {most:,}."
+                    )
+                numbers[value] = first + len(numbers)
+        return np.array([numbers[value] for value in values.tolist()], np.int64)[which]
+
+
+def _stream(rows, spool):
+    """The operations of a trace into a spool."""
+    trace, stream, gaps, phantoms = Trace.of(rows), _Stream(), Gaps(), Phantoms()
+    for block in trace.blocks:
+        gaps.see(block)
+        phantoms.see(block, trace.causes)
+        stream.append(block, trace.causes, spool)
+    if not spool.size:
         raise ValueError("this trace has no charges and no give-backs (chg, unc, try, refill).")
-    return Users(np.array(found, op_dtype), np.array(t_us, np.int64), counts)
+    for charge in gaps.found()[:1]:
+        raise ValueError(
+            f"line {charge[0]}: {without_try(charge)} is not in the trace: a line was lost, or a probe was missed; a "
+            "trace with a gap says nothing."
+        )
+    return stream
 
 
-def what_if(rows, policies, *, levels=LEVELS):
+def what_if(rows, policies, *, levels=None):
     """Replay a trace's charges and give-backs under several policies.
 
     Parameters
     ----------
-    rows : list of Row
+    rows : list of Row or Trace
     policies : sequence of Policy
-    levels : int
-        Counters from the cgroup to the root, both included; a trace does not tell. Each costs one atomic.
+    levels : int, optional
+        Counters from the cgroup to the root, both included, of every cgroup; each costs one atomic. Without it what
+        the trace says of each cgroup (``cgroup`` rows), and 3 where it says nothing.
 
     Returns
     -------
@@ -104,14 +165,14 @@ def what_if(rows, policies, *, levels=LEVELS):
             One row a policy: batch; stock_hits (percent of the charges); charges and drains at the counters (calls of
             ``page_counter_try_charge`` and of ``page_counter_uncharge``); atomics (calls times levels);
             atomics_per_op; slack_mean and slack_max (pages in stocks, all slots of all CPUs, over the operations; of
-            a trace with more than 20,000 of them that many are looked at, evenly spread).
+            a trace with more than 20,000 of them 2,000 are looked at, evenly spread).
         slack : DataFrame
             Pages in stocks over time: index ``t_ms``, a column a policy.
 
     Raises
     ------
     ValueError
-        If the trace has no operations, or a number is out of range.
+        As :func:`trace_ops`, or if a number is out of range.
 
     Notes
     -----
@@ -120,40 +181,61 @@ def what_if(rows, policies, *, levels=LEVELS):
     Examples
     --------
     >>> from memcg_lab import V4_13, V6_1, data_path
+    >>> from memcg_lab.traces.text import read_rows
     >>> table, slack = what_if(read_rows(data_path("kernel_traces/t61b.csv.xz")), [V4_13, V6_1])
     >>> table[["policy", "charges", "drains"]].to_string(index=False).splitlines()[2].split()
     ['v6.1', '623', '522']
     """
+    if levels is not None:
+        levels = whole_number("levels", levels, 1, LEVELS_MAX)
+    with Spool(stream_dtype) as spool:
+        return _replayed(spool, _stream(rows, spool), policies, levels)[0]
+
+
+def _replayed(spool, stream, policies, levels):
+    """The `WhatIf`, and pages given back beyond what was charged in the trace."""
     import pandas as pd
 
-    levels = whole_number("levels", levels, 1, 64)
-    users = trace_ops(rows)
-    ops = users.ops.copy()
-    cpus = whole_number("CPUs of the trace", int(ops["cpu"].max()) + 1, 1, CPUS_MAX)
-    numbers = np.unique(ops["memcg"])
-    ops["memcg"] = 1 + np.searchsorted(numbers, ops["memcg"])
-    cuts = np.unique(np.linspace(0, len(ops), min(POINTS, len(ops)) + 1).astype(int))
-    table, slack = [], {}
+    deep = [0] + [levels or stream.levels.get(memcg, LEVELS - 1) + 1 for memcg in stream.memcgs]
+    points = POINTS if spool.size <= POINTS else FEW_POINTS
+    cuts = np.unique(np.linspace(0, spool.size, min(points, spool.size) + 1).astype(int))
+    asked = sum(count for who, count in stream.counts.items() if who.endswith("charge"))
+    table, slack, t_us, before = [], {}, [0], 0
     for policy in policies:
         # One counter below the root, so that calls can be counted; what was charged before the trace may come back.
-        system = System.siblings(len(numbers), cpus=cpus, policy=policy, underflow="record")
-        pages = [0]
-        for begin, end in zip(cuts[:-1], cuts[1:]):
-            system.replay(ops[begin:end])
+        system = System.siblings(len(stream.memcgs), cpus=len(stream.cpus), policy=policy, underflow="record")
+        pages, times, kept, begins = [0], [0], None, 0
+        for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist()):
+            if kept is None or end > begins + kept.size:
+                begins, kept = begin, spool.read(begin, max(end, min(begin + BLOCK_ROWS, spool.size)))
+            part = kept[begin - begins : end - begins]
+            system.replay(np.ascontiguousarray(part["op"]))
             pages.append(int(system.mechanism_state().stock["nr_pages"].sum()))
-        work = system.work()
+            times.append(int(part["t_us"][-1]))
+        work, by_memcg = system.work(), system.atomics_by_memcg()
         charges, drains = work.add // 2, work.sub // 2
-        asked = int((ops["op"] == CHARGE_SKMEM).sum() + (ops["op"] == TRY_CHARGE).sum())
         hits = 100 * work.stock_hits / asked if asked else 0.0
-        atomics = (charges + drains) * levels
+        atomics = int((by_memcg * deep).sum())
         table.append(
-            (policy.name, policy.batch, hits, charges, drains, atomics, atomics / len(ops), np.mean(pages), max(pages))
+            (
+                policy.name,
+                policy.batch,
+                hits,
+                charges,
+                drains,
+                atomics,
+                atomics / spool.size,
+                np.mean(pages),
+                max(pages),
+            )
         )
-        slack[policy.name] = pages
+        slack[policy.name], t_us = pages, times
+        held = system.mechanism_state().memcg
+        before = max(before, -int(np.minimum(held["sock_held"] + held["held"], 0).sum()))
     columns = ["policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op"]
     table = pd.DataFrame(table, columns=[*columns, "slack_mean", "slack_max"])
-    index = pd.Index([0.0, *users.t_us[cuts[1:] - 1] / 1000], name="t_ms")
-    return WhatIf(table, pd.DataFrame(slack, index=index))
+    index = pd.Index([0.0, *(t / 1000 for t in t_us[1:])], name="t_ms")
+    return WhatIf(table, pd.DataFrame(slack, index=index)), before
 
 
 def chosen_policies(names, batches=()):
@@ -188,7 +270,7 @@ def chosen_policies(names, batches=()):
     return policies
 
 
-def print_what_if(path, names, batches=(), levels=LEVELS, kallsyms=None):
+def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
     """Read a trace, replay it under several policies and print the table.
 
     Parameters
@@ -196,7 +278,8 @@ def print_what_if(path, names, batches=(), levels=LEVELS, kallsyms=None):
     path : path
     names, batches
         For :func:`chosen_policies`.
-    levels : int
+    levels : int, optional
+        As for :func:`what_if`.
     kallsyms : path, optional
         Names of callers, for raw text.
 
@@ -209,14 +292,37 @@ def print_what_if(path, names, batches=(), levels=LEVELS, kallsyms=None):
     ValueError
         If the file is no trace, or an argument is out of range.
     """
-    rows = read_rows(path, kallsyms)
-    users = trace_ops(rows)
-    found = what_if(rows, chosen_policies(names, batches), levels=levels)
-    told = ", ".join(f"{who} {count:,}" for who, count in users.counts.items())
-    print(f"{len(users.ops):,} operations on {int(users.ops['cpu'].max()) + 1} CPUs ({told})")
+    policies, name = chosen_policies(names, batches), printable(path)
+    if levels is not None:
+        levels = whole_number("levels", levels, 1, LEVELS_MAX)
+    with Spool(stream_dtype) as spool:
+        try:
+            with notes_printed():
+                stream = _stream(open_trace(path, kallsyms), spool)
+        except ValueError as error:
+            raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
+        found, before = _replayed(spool, stream, policies, levels)
+        size = spool.size
+    told = ", ".join(f"{who} {count:,}" for who, count in stream.counts.items())
+    print(f"{size:,} operations on {len(stream.cpus)} CPUs ({told})")
     shown = found.table.rename(columns={"stock_hits": "hits_%"})
     print(shown.round({"hits_%": 1, "atomics_per_op": 3, "slack_mean": 1}).to_string(index=False))
-    print(
-        f"Atomics: {levels} levels. Slack: pages in stocks. What a trace cannot tell: how policies change the timing."
-    )
+    if before:
+        print(f"{before:,} pages more were given back than the trace shows charged: they were charged before it began.")
+    print(f"Atomics: {_depth(stream, levels)}. Slack: pages in stocks.")
+    print("Not in atomics: protection, memory_allocated, refused attempts.")
+    print("Kernel memory comes back by each policy's rule.")
+    print("What a trace cannot tell: how policies change the timing.")
     return found
+
+
+def _depth(stream, levels):
+    """How many counters each charge meets, in words."""
+    if levels is not None:
+        return count(levels, "level")
+    known = sorted({stream.levels[memcg] + 1 for memcg in stream.memcgs if memcg in stream.levels})
+    words = f"{listing(known)} levels, as the trace says" if known else ""
+    if unknown := sum(memcg not in stream.levels for memcg in stream.memcgs):
+        other = f"{LEVELS} levels (--levels says others)"
+        return f"{words}; {other} for {count(unknown, 'cgroup')} it says nothing of" if words else other
+    return words

@@ -204,7 +204,7 @@ def test_an_unknown_context_is_refused(system, ctx):
 
 @pytest.mark.parametrize("name", ["charge", "", None, 5, "CHARGE_SKMEM"])
 def test_an_unknown_operation_is_refused_with_the_list_of_known_ones(name):
-    with pytest.raises(ValueError, match=f'operation "{name}" does not exist; there are {", ".join(OPS)}'):
+    with pytest.raises(ValueError, match=f"operation {name!r} does not exist; there are {', '.join(OPS)}"):
         op(name, cpu=0)
 
 
@@ -268,7 +268,7 @@ BAD_SYSTEMS = [
     ({"root": 1}, "root is memcg 1, which has the parent 0; the root has none."),
     ({"root": False}, "root is False"),
     ({"memsw": True}, "memsw is accounted in cgroup v1 only; set legacy=True with it."),
-    ({"underflow": "ignore"}, 'underflow is \'ignore\'; it must be "refuse" or "record".'),
+    ({"underflow": "ignore"}, "underflow is 'ignore'; it must be one of: refuse; record."),
     ({"sockets": [2]}, "memcg of socket 0 is 2; it must be a whole number from 0 to 1."),
     ({"sockets": [1, NAN]}, "memcg of socket 1 is nan"),
     ({"tcp_mem": (1, 2)}, "tcp_mem is [1, 2]; it must be three numbers of pages, none below the one before."),

@@ -423,8 +423,8 @@ def test_interrupted_the_command_writes_nothing_and_says_so(monkeypatch, capsys,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("memcg_lab.hardware.measure", interrupt)
-    assert main(["measure", "--out", str(tmp_path / "m.json")]) == 2
-    assert "memcg_lab measure: interrupted; nothing was written." in capsys.readouterr().err
+    assert main(["measure", "--out", str(tmp_path / "m.json")]) == 130
+    assert "memcg_lab measure: interrupted." in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -339,6 +339,22 @@ def test_kernels_of_one_factory_compiled_apart_share_no_machine_code_when_loaded
     assert len(files(factory)) == 4
 
 
+@pytest.mark.once
+def test_a_changed_rule_is_compiled_anew_and_a_changed_docstring_is_not(factory):
+    def change(name, old, new):
+        text = (factory / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        (factory / name).write_text(text.replace(old, new), encoding="utf-8")
+
+    assert run(factory, "-c", RUN_FACTORY, "1") == "1 True 0 1\n"
+    change("factory.py", "A factory.", "A factory, said in other words, on a\n\nline more.")
+    assert run(factory, "-c", RUN_FACTORY, "1") == "1 True 1 0\n"
+    change("factory.py", "s * 100", "s * 101")
+    assert run(factory, "-c", RUN_FACTORY, "1") == "1 True 0 1\n"
+    change("factory.py", "s * 101", "s * 100")
+    assert run(factory, "-c", RUN_FACTORY, "1") == "1 True 1 0\n"  # it did not forget
+
+
 # --- kept on disk ----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def small(tmp_path, monkeypatch):

@@ -23,7 +23,17 @@ from memcg_lab.machine import (
     predict_rows,
     simulate,
 )
-from memcg_lab.machine.cache_lines import LOAD, RMW, STORE, step_tables
+from memcg_lab.machine.cache_lines import (
+    FUNCTION_BITS,
+    KIND_BITS,
+    LOAD,
+    RMW,
+    STORE,
+    TOUCHES_MAX,
+    read_visit,
+    step_table,
+    visit,
+)
 from memcg_lab.machine.run import PENDING_MAX, spread
 from memcg_lab.mechanism.steps import STEPS
 from memcg_lab.workload import skmem
@@ -219,18 +229,25 @@ def test_parent_is_fetched_again_only_where_it_shares_the_line_of_the_count():
 
 def test_a_layout_decides_which_words_are_one_visit():
     for layout in LAYOUTS.values():
-        function, own, touches = step_tables(layout)
-        add = [step.rule for step in STEPS].index("add to this level, speculatively")
-        assert touches[add, 0] == len({getattr(layout, word) for word in ("count", "limit", "watermark", "parent")})
-        assert function[add] == FUNCTIONS.index("page_counter_try_charge")
-        assert own.sum() > 0
+        table = step_table(layout)
+        add = table[[step.rule for step in STEPS].index("add to this level, speculatively")]
+        assert add["lines"] == len({getattr(layout, word) for word in ("count", "limit", "watermark", "parent")})
+        assert add["function"] == FUNCTIONS.index("page_counter_try_charge")
+        assert read_visit(int(add["visits"][0])) == (layout.count, add["function"], RMW)
+        assert table["own"].sum() > 0
+
+
+def test_a_visit_is_read_as_it_was_written():
+    for line, function, kind in ((0, 0, RMW), (1, 2, LOAD), ((1 << 24) - 1, len(FUNCTIONS) - 1, STORE)):
+        assert read_visit(visit(line, function, kind)) == (line, function, kind)
+        assert read_visit(visit(0, function, kind) + visit(line, 0, 0)) == (line, function, kind)
 
 
 def test_every_number_fits_where_the_simulation_packs_it():
     assert len(STEPS) <= coherence.STEP_MASK + 1
-    assert len(FUNCTIONS) <= 32
-    assert max(LOAD, RMW, STORE) < 4
-    assert PENDING_MAX == coherence.PENDING_MASK + 1
+    assert len(FUNCTIONS) <= 1 << FUNCTION_BITS
+    assert max(LOAD, RMW, STORE) < 1 << KIND_BITS
+    assert PENDING_MAX + TOUCHES_MAX <= coherence.PENDING_MASK + 1
 
 
 # --- determinism -----------------------------------------------------------------------------------------------------

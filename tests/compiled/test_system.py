@@ -194,7 +194,7 @@ def test_with_record_a_stream_may_start_in_the_middle():
     system.cancel_charge(cpu=0, memcg=1, nr_pages=1)
     assert system.usage.tolist() == [-3, -3]
     assert system.faults == {"negative_counter": 4, "underflow": 2}
-    assert [name for name, _ in broken(system)] == ["no counter is below zero"]
+    assert [name for name, _ in broken(system)] == ["nobody holds less than nothing", "no counter is below zero"]
 
 
 def test_after_the_patch_an_unknown_uncharge_hides_in_the_stock():

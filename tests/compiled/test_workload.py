@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memcg_lab import (
+    V4_13,
+    V4_14,
     System,
     alternating,
     bulk,
@@ -24,7 +26,16 @@ from memcg_lab import (
 )
 from memcg_lab.checks import whole_number
 from memcg_lab.mechanism.records import CHARGE_SKMEM, SOFTIRQ, TASK, UNCHARGE_SKMEM
-from memcg_lab.workload import SIZE_MIXES, draws, pairs, skmem, splitmix, stream
+from memcg_lab.workload import (
+    SIZE_MIXES,
+    draws,
+    pairs,
+    skmem,
+    splitmix,
+    stream,
+    tcp_data_queue,
+    udp_enqueue,
+)
 
 NAN = float("nan")
 
@@ -242,22 +253,22 @@ def test_mixed_of_an_odd_number_is_one_shorter():
     [
         (lambda: pingpong(-1), "n is -1"),
         (lambda: pingpong(1.5), "n is 1.5"),
-        (lambda: pingpong(1, cpu=-1), "cpu is -1; it must be whole numbers from 0 to 65,535"),
+        (lambda: pingpong(1, cpu=-1), "cpu is -1; it must be a whole number from 0 to 65,535"),
         (lambda: pingpong(1, cpu=65_536), "cpu is 65536"),
         (lambda: pingpong(1, cpu=NAN), "cpu is nan"),
         (lambda: pingpong(1, memcg=2**31), "memcg is 2147483648"),
-        (lambda: pingpong(1, memcg="1"), "memcg is 1"),
+        (lambda: pingpong(1, memcg="1"), "memcg is '1'"),
         (lambda: pingpong(1, nr_pages=2**31), "nr is 2147483648"),
         (lambda: pingpong(1, nr_pages=True), "nr is True"),
-        (lambda: alternating(3, memcgs=()), "memcg is"),
-        (lambda: alternating(3, memcgs=(1, -2)), "memcg is"),
+        (lambda: alternating(3, memcgs=()), "memcgs is empty"),
+        (lambda: alternating(3, memcgs=(1, -2)), r"memcgs\[1\] is -2"),
         (lambda: mixed(10, cpus=0, memcgs=[1]), "cpus is 0"),
         (lambda: mixed(10, cpus=1, memcgs=[]), "memcgs is empty"),
-        (lambda: mixed(10, cpus=1, memcgs=[NAN]), "memcg is nan"),
+        (lambda: mixed(10, cpus=1, memcgs=[NAN]), r"memcgs\[0\] is nan"),
         (lambda: mixed(10, cpus=1, memcgs=[1], same_cpu_percent=101), "same_cpu_percent is 101"),
         (lambda: mixed(10, cpus=1, memcgs=[1], in_flight=-1), "in_flight is -1"),
         (lambda: mixed(NAN, cpus=1, memcgs=[1]), "n is nan"),
-        (lambda: bulk(1, mix={2**31 - 1: 1}), "nr is"),
+        (lambda: bulk(1, mix={2**31 - 1: 1}), r"nr\[0\] is"),
         (lambda: stream(-1), "n is -1"),
     ],
 )
@@ -371,3 +382,44 @@ def test_any_damaged_byte_is_refused_or_does_no_harm(tmp_path):
         except ValueError:
             refused += 1
     assert refused > 100
+
+
+# --- callers of the socket layer
+
+
+def forty_packets(receive, policy, in_use=10, limit=10):
+    """(packets dropped, pages counted) of 40 packets of 3 pages that nobody reads, at a limit that is reached."""
+    system = System.chain(depth=1, cpus=1, policy=policy, limits=[-1, limit], sockets=[1])
+    receive(system, cpu=0, sk=0, nr_bytes=in_use * 4096)
+    kept = [receive(system, cpu=0, sk=0, nr_bytes=3 * 4096) for _ in range(40)]
+    assert system.sock[1] == system.usage[1] == in_use + 3 * sum(kept)
+    return kept.count(False), int(system.usage[1])
+
+
+@pytest.mark.parametrize(
+    ("receive", "policy", "expected"),
+    [
+        (udp_enqueue, V4_13, (40, 10)),
+        (udp_enqueue, V4_14, (20, 70)),
+        (tcp_data_queue, V4_13, (40, 10)),
+        (tcp_data_queue, V4_14, (0, 130)),
+    ],
+)
+def test_a_second_try_in_the_same_call_finds_the_pages_of_the_first(receive, policy, expected):
+    assert forty_packets(receive, policy) == expected
+
+
+def test_tcp_tries_twice_only_where_the_first_try_was_refused():
+    system = System.chain(depth=1, cpus=1, policy=V4_13, limits=[-1, 20], sockets=[1])
+    tcp_data_queue(system, cpu=0, sk=0, nr_bytes=4096)
+    assert tcp_data_queue(system, cpu=0, sk=0, nr_bytes=4096)
+    assert system.work().refused == 0
+    assert not tcp_data_queue(system, cpu=0, sk=0, nr_bytes=40 * 4096)
+    assert system.work().refused == 2
+
+
+def test_an_empty_tcp_queue_takes_what_does_not_fit():
+    system = System.chain(depth=1, cpus=1, policy=V4_13, limits=[-1, 2], sockets=[1])
+    assert not udp_enqueue(system, cpu=0, sk=0, nr_bytes=3 * 4096)
+    assert tcp_data_queue(system, cpu=0, sk=0, nr_bytes=3 * 4096)
+    assert system.usage[1] == 3

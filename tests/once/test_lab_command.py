@@ -1,10 +1,12 @@
 """lab.py does what it says, also when something is missing; all of it without a network."""
 
+import errno
 import importlib.util
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -257,3 +259,70 @@ def test_a_half_made_venv_is_made_anew(copy):
     assert not junk.exists()
     # Finished: the second start does nothing.
     assert lab(copy, "setup") == (0, "asked: warmup\n")
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+def fake_uv(folder, script):
+    """Put a program named uv into a folder; return a PATH that has it first."""
+    folder.mkdir(exist_ok=True)
+    program = folder / "uv"
+    program.write_text(f"#!{sys.executable}\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def runs(pid):
+    """True while a process is there and no zombie."""
+    try:
+        return "\nState:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="elsewhere no system call ends a child with its parent"
+)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_killed_alone_it_leaves_no_installer_running_and_the_next_set_up_works(copy, tmp_path, how):
+    said = tmp_path / "pid"
+    slow = f"import os, time; open({str(said)!r} + '_', 'w').write(str(os.getpid())); " + (
+        f"os.rename({str(said)!r} + '_', {str(said)!r}); time.sleep(50)"
+    )
+    env = {**os.environ, "PATH": fake_uv(tmp_path / "bin", slow)}
+    with subprocess.Popen(
+        [sys.executable, str(copy / "lab.py"), "setup"], env=env, stdout=subprocess.DEVNULL
+    ) as process:
+        end = time.monotonic() + 30
+        while not said.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        installer = int(said.read_text())
+        assert runs(installer)
+        process.send_signal(how)
+        process.wait(10)
+    end = time.monotonic() + 10
+    while runs(installer) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not runs(installer)
+    if how != signal.SIGKILL:
+        assert process.returncode == 128 + how
+        assert not (copy / ".venv").exists()
+    status, said = lab(copy, "setup", PATH=fake_uv(tmp_path / "bin", ""))
+    assert (status, said.splitlines()[-1]) == (0, "warm")
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EROFS, "This folder may not be written to; copy the collection to one that may."),
+        (errno.ENOTEMPTY, "Close every program that uses it"),
+    ],
+)
+def test_a_venv_that_cannot_be_replaced_is_told_with_what_helps(copy, monkeypatch, number, says):
+    module = load(copy)
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, "remove", refuse)
+    with pytest.raises(SystemExit, match=says):
+        module.set_up()

@@ -19,6 +19,7 @@ def pages(root=ROOT):
     return [
         *sorted(root.glob("*.md")),
         *sorted(root.glob("data/**/*.md")),
+        *sorted(root.glob("docs/**/*.md")),
         *sorted(root.glob("notebooks/*.ipynb")),
     ]
 

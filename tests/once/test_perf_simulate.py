@@ -11,8 +11,8 @@ from memcg_lab.files import data_path
 from memcg_lab.machine import TOPOLOGIES, V4_13_LAYOUT, Topology
 from memcg_lab.machine.cache_lines import FUNCTIONS, OTHER
 from memcg_lab.mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
-from memcg_lab.perf import Host, compare, explain, one_socket, read_perf, sensitivity, simulate_top
-from memcg_lab.perf.simulate import FITTED, MEETING, _fits
+from memcg_lab.perf import Host, compare, explain, one_package, read_perf, sensitivity, simulate_top
+from memcg_lab.perf.simulate import FITTED, MEETING, _fits, _reading
 
 REDUCE, TIMER = "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"
 FEW = 4000  # operations; the tests ask for no digit that needs more
@@ -44,7 +44,7 @@ def test_as_many_pages_are_charged_as_given_back(meeting, charge_pages):
     [
         ({"cpus": 1}, "cpus is 1; it must be a whole number from 2"),
         ({"depth": 0}, "depth is 0"),
-        ({"meeting": "never"}, 'meeting is "never"; it must be one of in turn, mixed, apart'),
+        ({"meeting": "never"}, "meeting is 'never'; it must be one of: in turn; mixed; apart"),
         ({"charge_pages": 0}, "charge_pages is 0"),
     ],
 )
@@ -146,12 +146,38 @@ def test_readings_follow_the_factor_that_was_chosen_before():
     assert not _fits(0.51, float("nan"), 0.5)
 
 
+@pytest.mark.parametrize(
+    ("model", "published", "reading"),
+    [
+        (0.47, np.nan, "explained"),
+        (0.48, np.nan, "on the edge"),  # the list ends at 0.5: 0.475 to 0.525 are too near to it
+        (0.52, np.nan, "on the edge"),
+        (0.53, np.nan, "not explained"),
+        (0.0, np.nan, "explained"),
+        (0.47, 1.0, "not explained"),
+        (0.48, 1.0, "on the edge"),
+        (1.0, 1.0, "explained"),
+        (2.09, 1.0, "on the edge"),
+        (2.11, 1.0, "not explained"),
+    ],
+)
+def test_nearer_than_five_percent_to_a_limit_is_on_the_edge(model, published, reading):
+    assert _reading(model, published, 0.5) == reading
+
+
+def test_a_short_run_and_a_long_one_use_the_same_word_for_the_host_of_the_notebook(published):
+    for operations, tolerance in ((2500, 0.02), (40_000, 2e-3)):  # the lab's, the notebook's
+        top = simulate_top(Host(depth=3), ops_wanted=operations, tolerance=tolerance)
+        table = explain(top, *published).set_index("symbol")
+        assert table.loc["__sk_mem_reduce_allocated", "reading"] == "on the edge"
+
+
 def test_every_row_is_read_once(top, published):
     table = explain(top, *published)
     assert set(table["reading"]) <= {
         "fitted, then explained",
-        "fitted, then not explained",
         "explained",
+        "on the edge",
         "not explained",
         "not known",
     }
@@ -175,7 +201,8 @@ def test_a_map_of_hosts_judges_each_alike():
     assert seen == hosts
     assert table["agrees"].tolist() == [False, False, True, False]
     assert table["levels"].tolist() == [3, 3, 6, 6]
-    assert one_socket(TOPOLOGIES["2x E5-2680 v4"]).cpus == 28
+    assert table["misses"].tolist() == ["reduce_after", "reduce_after", "", "reduce_after"]
+    assert one_package(TOPOLOGIES["2x E5-2680 v4"]).cpus == 28
 
 
 def test_other_policies_can_be_put_beside_each_other():
@@ -238,7 +265,7 @@ def test_a_machine_that_cannot_have_that_share_keeps_the_last_view():
     [
         ({"levels": 1}, "levels is 1"),
         ({"same_ns": 4.5}, "same_ns is 4.5"),
-        ({"sockets": "three"}, "sockets is 'three'"),
+        ({"packages": "three"}, "packages is 'three'"),
     ],
 )
 def test_a_setting_of_the_lab_that_is_not_allowed_is_named(setting, message):
