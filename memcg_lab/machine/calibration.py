@@ -161,7 +161,7 @@ def mva_of_groups(clients, groups, think_ns, demands_ns, common):
 
 
 def _mva_load_dependent(clients, think, demands, extra):
-    """The same with service times that grow with the queue; ``at[k][j]`` is the chance of j clients at line k."""
+    """Mean-value analysis of lines whose service grows with the queue; ``at[k][j]``: the chance of j clients at k."""
     at = [[1.0] for _ in demands]
     throughput = 0.0
     for n in range(1, clients + 1):
