@@ -550,7 +550,9 @@ def test_a_file_that_is_not_there_is_told(name, why):
 
 @pytest.mark.parametrize("name", ["stories", "stories_post.jsonl.gz", "../data/README", "x"])
 def test_an_unknown_golden_file_is_told(name):
-    with pytest.raises(ValueError, match="there are random_post, random_pre, stories_post and stories_pre"):
+    with pytest.raises(
+        ValueError, match="there are random_post, random_pre, stories_post, stories_pre, v6_1_random and v6_1_stories"
+    ):
         golden_path(name)
 
 
