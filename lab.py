@@ -92,7 +92,7 @@ def main(argv):
         )
         return 2
     set_up()
-    if command != "lab":  # JupyterLab opens at once, and the kernels are compiled beside it
+    if command not in ("lab", "test"):  # these two see to the kernels themselves: beside JupyterLab, and step by step
         warm_up()
     return commands[command](rest)
 

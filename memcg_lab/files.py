@@ -63,23 +63,23 @@ def golden_path(name):
     """
     known = sorted(path.name.removesuffix(".jsonl.gz") for path in GOLDEN.glob("*.jsonl.gz"))
     if isinstance(name, str) and known and name not in known:
-        raise ValueError(f"no golden file is called {name!r}; there are {listing(known)}.")
+        raise ValueError(f"no golden file is called {shown(name)}; there are {listing(known)}.")
     return _inside(GOLDEN, "data/golden", name, ".jsonl.gz")
 
 
-def _inside(folder, shown, name, suffix=""):
+def _inside(folder, below, name, suffix=""):
     """A file below a folder, or a ValueError that says what is missing."""
     if not isinstance(name, str) or not name:
-        what = "empty" if name == "" else kind(name)
+        what = "empty" if isinstance(name, str) else kind(name)
         raise ValueError(f'the name is {what}; give a text such as "perf/before.txt".')
     parts = pathlib.PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
-        raise ValueError(f"{name!r} is not below {shown}; give a place inside it, with forward slashes.")
+        raise ValueError(f"{shown(name)} is not below {below}; give a place inside it, with forward slashes.")
     path = folder.joinpath(*parts[:-1], parts[-1] + suffix) if parts else folder
-    if not path.is_file():
+    if not os.path.isfile(path):  # false, not an error, for a name that cannot be one
         raise ValueError(
-            f"{shown}/{name}{suffix} is missing; look at the name, or open the notebooks in a full copy of the "
-            "repository."
+            f"{below}/{printable(name)}{suffix} is missing; look at the name, or open the notebooks in a full copy of "
+            "the repository."
         )
     return path
 
@@ -93,7 +93,11 @@ def path_of(path, suffix=""):
     ValueError
         If it is no path: a number would be taken for a file that is open already.
     """
-    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str) or "\0" in os.fspath(path):
+    try:
+        known = isinstance(path, (str, os.PathLike)) and b"\0" not in os.fsencode(pathlib.Path(path))
+    except (TypeError, UnicodeError):  # a path of bytes, or half a letter
+        known = False
+    if not known:
         raise ValueError(f"the path is {shown(path)}; give a text or a pathlib.Path.")
     path = pathlib.Path(path)
     return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)

@@ -2,13 +2,13 @@
 
 import gzip
 import json
-import pathlib
 import zlib
 from collections import namedtuple
 
 import numpy as np
 
-from .checks import whole_number
+from .checks import shown, whole_number
+from .files import path_of
 from .mechanism.policy import POLICIES
 from .mechanism.records import ATOMIC, CONTEXTS, NOFAIL, NORETRY, NOWAIT, OPS, RETRY_MAYFAIL, op_dtype, slab_nr
 from .system import System
@@ -142,7 +142,8 @@ def read_golden(path):
     ValueError
         If a line is not what the format says; the message has the line number.
     """
-    path = pathlib.Path(path)
+    path = path_of(path)
+    shown_path = printable(path)
     scenarios = []
     number = 0
     try:
@@ -152,17 +153,19 @@ def read_golden(path):
                 if line.strip():
                     _read_golden_line(scenarios, json.loads(line))
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file.") from None
+        raise ValueError(f"{shown_path}: no such file.") from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path}, line {number}: not JSON ({error.msg}); is the file cut off?") from None
+        raise ValueError(f"{shown_path}, line {number}: not JSON ({error.msg}); is the file cut off?") from None
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f"{path}, line {number}: not a golden line ({type(error).__name__}: {error}).") from None
+        raise ValueError(
+            f"{shown_path}, line {number}: not a golden line ({type(error).__name__}: {printable(error)})."
+        ) from None
     except ValueError as error:
-        raise ValueError(f"{path}, line {number}: {error}") from None
+        raise ValueError(f"{shown_path}, line {number}: {printable(error)}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}, after line {number}: cannot be read ({error}).") from None
+        raise ValueError(f"{shown_path}, after line {number}: cannot be read ({printable(error)}).") from None
     if not scenarios:
-        raise ValueError(f"{path}: no scenario in it.")
+        raise ValueError(f"{shown_path}: no scenario in it.")
     return [s._replace(ops=np.concatenate([stream(0), *s.ops])) for s in scenarios]
 
 
@@ -188,7 +191,7 @@ def _read_golden_line(scenarios, row):
         ctx |= GFP[flag]
     if name in ("slab_alloc", "slab_free"):
         if row["node"] not in (0, 1) or row["idx"] not in ("R", "U"):
-            raise ValueError(f'node {row["node"]!r}, idx {row["idx"]!r}; node is 0 or 1, idx "R" or "U".')
+            raise ValueError(f'node {shown(row["node"])}, idx {shown(row["idx"])}; node is 0 or 1, idx "R" or "U".')
         nr = slab_nr(nr, node=row["node"], reclaimable=row["idx"] == "R")
     # A dead CPU's stock is drained by another one; in these generations it does not matter by which.
     values = {"op": OPS.index(name), "ctx": ctx, "cpu": row.get("dead", row["cpu"]), "memcg": row["memcg"], "nr": nr}

@@ -1093,7 +1093,7 @@ class System:
         self._arrays["total"][records.HALT] = 1
 
     def _backup(self):
-        return {name: array.copy() for name, array in self._arrays.items()}
+        return {name: _copied(array) for name, array in self._arrays.items()}
 
     def _restore(self, backup):
         if backup is None:
@@ -1185,6 +1185,15 @@ def _among(name, first, last, what):
     names = OPS[OPS.index(first) : OPS.index(last) + 1]
     if not isinstance(name, str) or name not in names:
         raise ValueError(f"{shown(name)} is no operation on {what}; those are {', '.join(names)}.")
+
+
+def _copied(array):
+    """A copy; of a large table by CPU, memory is taken for the rows that hold something alone."""
+    if array.ndim < 2 or array.dtype.names or array.nbytes < 1 << 20:
+        return array.copy()
+    twin, used = np.zeros(array.shape, array.dtype), array.any(axis=1)
+    twin[used] = array[used]
+    return twin
 
 
 def _check_policy(policy):

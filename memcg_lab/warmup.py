@@ -17,11 +17,15 @@ from .traces.check import check_trace, trace_policy
 from .traces.text import read_rows
 from .workload import pingpong
 
-MEMORY = 1 << 30  # bytes for each process that compiles; it takes a third of that
+MEMORY = 1 << 30  # bytes for each process that compiles; it takes up to two thirds of that
 
 
 def _replay(policy):
     System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
+
+
+def _sockets(policy):
+    System.chain(depth=1, cpus=1, policy=policy, sockets=[1]).replay(pingpong(1))
 
 
 def _step_through(policy):
@@ -53,6 +57,7 @@ def kernels():
     calls += [functools.partial(_step_through, policy) for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY)]
     others = CAP_ONLY, UNCHARGE_ONLY, V6_1, before_16, before_64, after_64
     calls += [functools.partial(_replay, policy) for policy in others]
+    calls += [functools.partial(_sockets, policy) for policy in (V4_13, V4_14)]
     if DATA.is_dir():
         calls += [functools.partial(_follow, policy) for policy in (V6_1, trace_policy("v6.1", cap=False))]
     with contextlib.suppress(ValueError):  # no clock that real threads could use

@@ -24,6 +24,7 @@ COMPILED = (
     "memcg_lab/system.py",
     "memcg_lab/hardware",
 )
+WARM_UP = ("-m", "memcg_lab", "warmup")  # a notebook says whether its kernels are ready
 LANES = 2  # steps at a time; the collection is meant for two cores
 WORKERS = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 
@@ -41,6 +42,7 @@ def main(arguments):
     """Run all steps, or pytest where it is told more than the two options. Returns an exit status."""
     everything, timings = "--all" in arguments, "--timings" in arguments
     if set(arguments) - {"--all", "--timings"}:
+        subprocess.call([sys.executable, *WARM_UP], cwd=ROOT, env=environment())
         plain = dict(os.environ, PYTHONUTF8="1", PYTHONHASHSEED="0")
         return subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=plain)
     start = time.monotonic()
@@ -80,7 +82,7 @@ def steps(scratch, everything, timings):
         [[*three_ways, again]],
         unit(scratch, "boundscheck", NUMBA_BOUNDSCHECK="1"),
     )
-    # On all cores, with the kernels that the JIT step left in the cache.
+    # On all cores. Here and in the notebooks the kernels are those that the JIT step left in the cache.
     rest = Step(
         "everything else",
         [[*pytest, *WORKERS, *elsewhere, "--doctest-modules", "-m", chosen]],
@@ -89,10 +91,11 @@ def steps(scratch, everything, timings):
     notebooks = Step(
         "notebooks: every output (nbval), every figure by its pixels",
         [
+            [sys.executable, *WARM_UP],
             [*pytest, "-n", str(AT_ONCE), "--dist", "loadfile", *nbval],
             [*python, "tools.check", "--executed", executed, *(["--timings"] if timings else [])],
         ],
-        environment(),
+        environment() | {"NUMBA_CACHE_DIR": rest.environment["NUMBA_CACHE_DIR"]},
     )
     return [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
 

@@ -5,6 +5,7 @@ import re
 import sys
 
 from .. import _jit
+from ..checks import shown
 from ..files import DATA
 from ..mechanism.policy import V4_13, V4_14, bind
 from ..system import System
@@ -34,7 +35,7 @@ def setup(notebook="00"):
     memcg-lab ... is ready.
     """
     if not isinstance(notebook, str) or not re.fullmatch(r"\d\d", notebook):
-        raise ValueError(f'notebook is {notebook!r}; it must be two digits, such as "04".')
+        raise ValueError(f'notebook is {shown(notebook)}; it must be two digits, such as "04".')
     for policy in (V4_13, V4_14):
         System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
     # Asked at run time: a room does not import the vocabulary it is part of.

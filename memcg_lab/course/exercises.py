@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..checks import shown
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
 from ..mechanism.stock_v4_13 import consume_stock, css_put_many, refill_stock, uncharge_counters
@@ -49,8 +50,8 @@ def check(exercise, answer=None):
     >>> check("00.1", 10)
     00.1: right. The 33rd and the 66th page empty the stock, and each time five counters are changed.
     """
-    if exercise not in EXERCISES:
-        raise ValueError(f"exercise {exercise!r} does not exist; there are {', '.join(EXERCISES)}.")
+    if not isinstance(exercise, str) or exercise not in EXERCISES:
+        raise ValueError(f"exercise {shown(exercise)} does not exist; there are {', '.join(EXERCISES)}.")
     if answer is None or answer is ...:
         print(f"{exercise}: not answered yet. Replace None by your answer and run this cell again.")
         return

@@ -3,10 +3,13 @@
 import math
 import numbers
 
-from ..words import kind, listing, number
+from ..checks import shown
+from ..words import kind, listing, number, printable
 from .questions import COUNT, QUESTIONS, YES_NO
 
 TEXT_MAX = 200  # letters of a prediction in words
+DIGITS_MAX = 300  # what a float still holds
+NUMBER_MAX = 10**DIGITS_MAX
 
 _said = {}
 
@@ -152,7 +155,7 @@ def _asked(question, name, value):
 
 def _named(question, values):
     if not isinstance(question, str) or not question.strip():
-        raise ValueError(f'the question is {question!r}; it must have a name, such as "04.atomics".')
+        raise ValueError(f'the question is {shown(question)}; it must have a name, such as "04.atomics".')
     if not values:
         raise ValueError('nothing is asked; give at least one value, such as predict("04.atomics", before=None).')
 
@@ -162,7 +165,7 @@ def _plain(value, question=None, name=None):
     if isinstance(value, bool) and QUESTIONS.get(question, {}).get(name) == YES_NO:
         return "yes" if value else "no"
     if isinstance(value, str):
-        value = " ".join(value.split())
+        value = printable(" ".join(value.split()))
         if not 1 <= len(value) <= TEXT_MAX:
             raise ValueError(f"has {len(value):,} letters; allowed are 1 to {TEXT_MAX}")
         return value
@@ -171,6 +174,8 @@ def _plain(value, question=None, name=None):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"is {kind(value)}; give a number or a short text")
     if isinstance(value, numbers.Integral):
+        if abs(int(value)) > NUMBER_MAX:
+            raise ValueError(f"has more than {DIGITS_MAX} digits; give a smaller number")
         return int(value)
     if not math.isfinite(value):
         raise ValueError(f"is {float(value)}; give a finite number")

@@ -6,6 +6,7 @@ import pathlib
 import textwrap
 
 from .. import _jit
+from ..checks import shown, whole_number
 from ..files import DATA
 from ..mechanism import memcontrol, page_counter, replay, sock, stock_v4_13, stock_v4_14, stock_v6_1
 
@@ -104,8 +105,7 @@ def show_patch(hunk=None):
     caption = "Linux, GPL-2.0, mm/memcontrol.c, 475d048"
     if hunk is None:
         return Quote(caption, lines, diff=True)
-    if isinstance(hunk, bool) or hunk not in range(1, len(starts) + 1):
-        raise ValueError(f"hunk is {hunk!r}; the patch has hunks 1 to {len(starts)}.")
+    hunk = whole_number("hunk", hunk, 1, len(starts))
     chosen = lines[starts[hunk - 1] : (starts[hunk:] or [len(lines)])[0]]
     return Quote(f"{caption}, hunk {hunk} of {len(starts)}", chosen, diff=True)
 
@@ -149,9 +149,9 @@ def show_rule(function):
     if not isinstance(function, str) and callable(function) and name is not None and name not in known:
         return _own_rule(function, name)
     if name not in known:
-        shown = ", ".join(sorted(n for n in known if n.endswith("stock") or n.startswith(("uncharge_", "refill_"))))
+        known = ", ".join(sorted(n for n in known if n.endswith("stock") or n.startswith(("uncharge_", "refill_"))))
         raise ValueError(
-            f"no rule is called {name!r}; there are {shown} and the other functions of memcg_lab/mechanism."
+            f"no rule is called {shown(name)}; there are {known} and the other functions of memcg_lab/mechanism."
         )
     path, source, node = known[name]
     body = textwrap.dedent("\n".join(source.splitlines()[node.lineno - 1 : node.end_lineno])).splitlines()

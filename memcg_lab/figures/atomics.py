@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ..checks import shown
 from ..history import path as path_up
 from ..system import System
 from ..words import count, factor, kind, number
@@ -91,7 +92,7 @@ def _levels(before, after, leaf):
         leaves = [m for m in range(len(parents)) if m not in inner]
         leaf = max(leaves, key=lambda m: (taken["before"][m], -m))
     elif isinstance(leaf, bool) or leaf not in range(len(parents)):
-        raise ValueError(f"leaf is {leaf!r}; this tree has memcgs 0 to {len(parents) - 1}.")
+        raise ValueError(f"leaf is {shown(leaf)}; this tree has memcgs 0 to {len(parents) - 1}.")
     path = path_up(parents, leaf)
     names = ["leaf", *(f"level {k}" for k in range(len(path) - 2, 0, -1)), "root"][-len(path) :]
     return pd.DataFrame(
@@ -223,8 +224,8 @@ def atomics_per_page_words(first, first_before, first_after, break_even, last):
 
 def _check_costs(sizes, before, after):
     """Rising sizes, and the costs of each; a ValueError says what is wrong."""
-    sizes = numbers("sizes", list(sizes))
-    costs = {name: numbers(name, list(values)) for name, values in (("before", before), ("after", after))}
+    sizes = numbers("sizes", sizes)
+    costs = {name: numbers(name, values) for name, values in (("before", before), ("after", after))}
     if sizes.size < 2 or (np.diff(sizes) <= 0).any() or sizes[0] < 1 or (sizes != np.floor(sizes)).any():
         raise ValueError("sizes must be two or more whole numbers of pages that rise, from 1 on.")
     for name, cost in costs.items():

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from ..checks import whole_number
+from ..checks import several, whole_number
 from ..files import path_of, writing
 from ..words import number
 
@@ -248,7 +248,7 @@ def numbers(name, values):
     """One row of finite numbers as an array, or a ValueError that says which row is none."""
     try:
         row = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be numbers.") from None
     if row.ndim != 1 or not np.isfinite(row).all():
         raise ValueError(f"{name} must be one row of finite numbers.")
@@ -257,7 +257,7 @@ def numbers(name, values):
 
 def rising(name, values, low):
     """Two or more whole numbers that rise, as a list."""
-    values = [whole_number(name, value, low, 2**31 - 1) for value in values]
+    values = [whole_number(name, value, low, 2**31 - 1) for value in several(name, values)]
     if len(values) < 2 or any(a >= b for a, b in zip(values, values[1:], strict=False)):
         raise ValueError(f"{name} must be two or more whole numbers that rise, from {low} on.")
     return values
@@ -265,7 +265,7 @@ def rising(name, values, low):
 
 def counts(name, values, places, place):
     """Whole numbers from 0 on, one for each place, as a list."""
-    values = [whole_number(name, value, 0, 2**62) for value in values]
+    values = [whole_number(name, value, 0, 2**62) for value in several(name, values)]
     if len(values) != len(places):
         raise ValueError(f"{name} has {len(values):,} values; it needs one for each {place}, {len(places):,}.")
     return values

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ..checks import shown
 from ..words import count, listing, number
 from .base import canvas, label_ends, looks, numbers, whole
 
@@ -21,7 +22,7 @@ def series_of(runs, column):
             if column not in run:
                 raise ValueError(f'run "{label}" has no column "{column}"; record() gives one.')
             run = run[column]
-        values = numbers(f'run "{label}"', list(run))
+        values = numbers(f'run "{label}"', run)
         if values.size < 2:
             raise ValueError(f'run "{label}" holds no operation; record a stream with at least one.')
         series[str(label)] = values.astype(np.int64)
@@ -55,7 +56,7 @@ def draw_lines(series, ylabel, cursor=None, bound=None, bound_name="bound"):
     """Steps over operations with their labels, a bound and an upright line at the cursor."""
     n = last_operation(series)
     if cursor is not None and (isinstance(cursor, bool) or cursor not in range(n + 1)):
-        raise ValueError(f"cursor is {cursor!r}; it must be an operation from 0 to {n:,}.")
+        raise ValueError(f"cursor is {shown(cursor)}; it must be an operation from 0 to {n:,}.")
     figure, axes = canvas()
     ends = _steps(axes, series)
     top = max([1, *(int(values.max()) for values in series.values())])

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..checks import whole_number
+from ..checks import shown, whole_number
 from ..words import count, listing, number
 from .base import FURTHER, Figure, canvas, numbers, styled
 
@@ -102,13 +102,13 @@ def profile_rows(profile):
 def marked_rows(rows, marked):
     """Numbers of the rows that are named, from 0, in order; each entry is a symbol or such a number."""
     if isinstance(marked, str) or not hasattr(marked, "__iter__"):
-        raise ValueError(f"marked is {marked!r}; it must be a list of symbols, such as [{rows[0]!r}].")
+        raise ValueError(f"marked is {shown(marked)}; it must be a list of symbols, such as [{rows[0]!r}].")
     found = set()
     for entry in marked:
         if isinstance(entry, str):
             named = [k for k, row in enumerate(rows) if row == entry]
             if not named:
-                raise ValueError(f"{entry!r} is marked, but no row of the profile has this symbol.")
+                raise ValueError(f"{shown(entry)} is marked, but no row of the profile has this symbol.")
             found.update(named)
         else:
             found.add(whole_number("a marked row", entry, 0, len(rows) - 1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import several, whole_number
 from ..mechanism.policy import Policy
 from ..mechanism.records import CHARGE_SKMEM, NR_PAGES_MAX, UNCHARGE_SKMEM
 from ..system import System
@@ -38,7 +38,7 @@ def giving_back(policy, sizes, depth=2):
     """
     if not isinstance(policy, Policy):
         raise ValueError(f"policy is {kind(policy)}; it must be a Policy such as V4_14.")
-    sizes = [whole_number("pages in one call", size, 1, NR_PAGES_MAX // 1024) for size in sizes]
+    sizes = [whole_number("pages in one call", size, 1, NR_PAGES_MAX // 1024) for size in several("sizes", sizes)]
     costs = []
     for size in sizes:
         calls = 4 * (policy.batch // size + 1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from ..checks import shown
 from ..words import capital, count, listing, number
 from .base import LOOKS, Figure, canvas, styled, whole
 from .over_ops import draw_lines, last_operation, over_ops_words, rows_of, series_of
@@ -78,8 +79,10 @@ def pages_over_ops(runs, where, bound=None, bound_name="bound", cursor=None):
 
 def _pages(series, where, bound, bound_name="bound", cursor=None):
     """The figures of pages over operations."""
-    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or bound < 0):
-        raise ValueError(f"{bound_name} is {bound!r}; it must be a whole number of pages, 0 or more.")
+    if bound is not None and (
+        isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or not 0 <= bound < 2**63
+    ):
+        raise ValueError(f"{bound_name} is {shown(bound)}; it must be a whole number of pages, 0 or more.")
     finals = {label: int(values[-1]) for label, values in series.items()}
     peaks = {label: int(values.max()) for label, values in series.items()}
     figure = draw_lines(series, f"pages {where}", cursor, bound, bound_name)

@@ -9,6 +9,7 @@ import numpy as np
 from .. import _jit
 from ..checks import real_number
 from ..machine.measurement import FORMAT, Measurement
+from ..machine.topology import SMT_NS
 from ..mechanism.policy import V4_13, V4_14
 from .atomics import compare_exchange, fetch_add, load, store
 from .counters import bind, make_state, rules_of, run_threads
@@ -19,7 +20,6 @@ ROUNDS, ROUNDS_MIN = 9, 3
 RUN_SECONDS_MIN = 0.005
 OVERLAP = 0.9  # a run whose threads overlapped less is discarded
 DEPTHS = (1, 2, 3, 4)
-SMT_NS = 15  # one way between threads of one core: 6 to 13 ns in data/hardware/published.csv; between cores 20 or more
 BUSY_LOAD = 0.5
 DISCARDED_SHARE = 0.2
 

@@ -10,7 +10,7 @@ import time
 from collections import namedtuple
 from dataclasses import dataclass, field
 
-from ..checks import real_number, whole_number
+from ..checks import real_number, shown, whole_number
 from ..files import DATA, writing
 
 RECORDED = DATA / "observed" / "cgroup-6.1.csv"
@@ -86,7 +86,7 @@ class Samples:
         True
         """
         if name not in COLUMNS:
-            raise ValueError(f"{name!r} is no column; there are {', '.join(COLUMNS)}.")
+            raise ValueError(f"{shown(name)} is no column; there are {', '.join(COLUMNS)}.")
         return [row[COLUMNS.index(name)] for row in self.rows]
 
     def save(self, path, *, replace=False):

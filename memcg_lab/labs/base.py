@@ -2,10 +2,11 @@
 
 import base64
 import html
+import inspect
 
 import ipywidgets as W
 
-from ..checks import one_of, whole_number
+from ..checks import one_of, shown, whole_number
 from ..figures.base import folded, image_html, table_html
 
 LIVE = "Run this cell to make it live."
@@ -39,6 +40,16 @@ class Lab(W.VBox):
     """
 
     picture_height = 300  # pixels, so that nothing jumps
+
+    def __new__(cls, *positional, **settings):
+        """A lab, unless a setting is none of its own."""
+        known = inspect.signature(cls.__init__)
+        try:
+            known.bind(None, *positional, **settings)
+        except TypeError as error:
+            names = ", ".join(list(known.parameters)[1:])
+            raise ValueError(f"{cls.__name__}: {error}; its settings are {names}, given by name.") from None
+        return super().__new__(cls, *positional, **settings)
 
     def __init__(self, **settings):
         self.controls = self.make_controls(**settings)
@@ -147,7 +158,7 @@ class Lab(W.VBox):
         """
         for name in values:
             if name not in self.controls:
-                raise ValueError(f"{name!r} is no setting of this lab; there are {', '.join(self.controls)}.")
+                raise ValueError(f"{shown(name)} is no setting of this lab; there are {', '.join(self.controls)}.")
         self._quiet = True
         try:
             for name in self.controls:  # in their order: one may set the range of a later one

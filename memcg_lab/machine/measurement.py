@@ -11,6 +11,8 @@ from ..words import printable
 
 SCHEMA = pathlib.Path(__file__).with_name("measurement_schema.json")
 FORMAT = "memcg-lab measurement 1"
+NESTED_MAX = 50
+HALF = "it holds half a character (a lone surrogate)."
 DIGITS_MAX = 30  # of a whole number in a file; more is no count and no time
 
 
@@ -131,17 +133,13 @@ def validate(data):
     ...
     ValueError: date is missing.
     """
-    try:
-        _check_json(data)
-    except RecursionError:
-        raise ValueError("the measurement is nested too deep.") from None
+    _check_json(data)
     for error in _validator().iter_errors(data):
-        where = _path(error.absolute_path)
         if error.validator == "required":
             missing = next(name for name in error.validator_value if name not in error.instance)
-            raise ValueError(f"{f'{where}.' if where else ''}{missing} is missing.")
+            raise ValueError(f"{_path((*error.absolute_path, missing))} is missing.")
         allowed = _ALLOWED[error.validator](error.validator_value)
-        raise ValueError(f"{where or 'the measurement'} is {_shown(error.instance)}; it must {allowed}.")
+        raise ValueError(f"{_path(error.absolute_path)} is {_shown(error.instance)}; it must {allowed}.")
 
 
 # What a word of the schema allows, in words.
@@ -168,36 +166,40 @@ def _validator():
 
 def _check_json(data, path=()):
     """ValueError if JSON cannot hold it: another type, a number that is not finite, half a character."""
-    what = _path(path) or "the measurement"
+    if len(path) > NESTED_MAX:
+        raise ValueError(f"{_path(path[:3])}... is nested too deep.")
     if isinstance(data, dict):
         for key, value in data.items():
             if not isinstance(key, str):
-                raise ValueError(f"{what} has a field named {key!r}; names are texts.")
-            _check_text(f"a name in {what}", key)
+                raise ValueError(f"{_path(path)} has a field named {key!r}; names are texts.")
+            if _is_torn(key):
+                raise ValueError(f'a name in {_path(path)} is "{printable(key)[:60]}"; {HALF}')
             _check_json(value, (*path, key))
     elif isinstance(data, list):
         for number, value in enumerate(data):
             _check_json(value, (*path, number))
     elif isinstance(data, str):
-        _check_text(what, data)
-    elif isinstance(data, float) and not math.isfinite(data):
-        raise ValueError(f"{what} is {data!r}; it must be a finite number.")
-    elif isinstance(data, int) and abs(data) >= 10**DIGITS_MAX:
-        raise ValueError(f"{what} is a number of more than {DIGITS_MAX} digits.")
-    elif not isinstance(data, (int, float, type(None))):
-        raise ValueError(f"{what} is {printable(repr(data))[:60]}; JSON has no such type.")
+        if _is_torn(data):
+            raise ValueError(f'{_path(path)} is "{printable(data)[:60]}"; {HALF}')
+    elif isinstance(data, float):
+        if not math.isfinite(data):
+            raise ValueError(f"{_path(path)} is {data!r}; it must be a finite number.")
+    elif isinstance(data, int):
+        if abs(data) >= 10**DIGITS_MAX:
+            raise ValueError(f"{_path(path)} is a number of more than {DIGITS_MAX} digits.")
+    elif data is not None:
+        raise ValueError(f"{_path(path)} is {printable(repr(data))[:60]}; JSON has no such type.")
 
 
-def _check_text(what, text):
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(f'{what} is "{printable(text)[:60]}"; it holds half a character (a lone surrogate).') from None
+def _is_torn(text):
+    """True if a text holds a lone surrogate."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _path(parts):
     """Names and numbers that lead to a field, as one name: ``rules[3].policy``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in parts).lstrip(".")
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in parts).lstrip(".")
+    return name or "the measurement"
 
 
 def _shown(value):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _jit
-from ..checks import whole_number
+from ..checks import flag, shown, text, whole_number
 from .memcontrol import bind_memcontrol, reclaim_nothing
 from .memcontrol_v6_1 import bind_memcontrol_v6_1
 from .operations import bind_operations
@@ -107,17 +107,19 @@ class Policy:
     uncapped: Any = field(default=None, repr=False)
 
     def __post_init__(self):
+        text("name", self.name)
+        flag("css_by_page", self.css_by_page)
         whole_number("batch", self.batch, 1, BATCH_MAX)
         whole_number("slots", self.slots, 1, SLOTS_MAX)
         for rule in RULES:
             if not callable(getattr(self, rule)):
-                raise ValueError(f"{rule} is {getattr(self, rule)!r}; it must be a function.")
+                raise ValueError(f"{rule} is {shown(getattr(self, rule))}; it must be a function.")
         if not isinstance(self.path, ChargePath):
-            raise ValueError(f"path is {self.path!r}; it must be PATH_V4_13 or PATH_V6_1.")
+            raise ValueError(f"path is {shown(self.path)}; it must be PATH_V4_13 or PATH_V6_1.")
         if self.css_by_page and self.path.kernel_pages:
             raise ValueError("css_by_page is True; the charge path of v6.1 keeps no references of pages.")
         if self.uncapped is not None and not callable(self.uncapped):
-            raise ValueError(f"uncapped is {self.uncapped!r}; it must be a function or None.")
+            raise ValueError(f"uncapped is {shown(self.uncapped)}; it must be a function or None.")
         if self.stock_bound is not None:
             whole_number("bound", self.stock_bound, 0, NR_PAGES_MAX)
         if self.slots > 1:

@@ -17,7 +17,7 @@ from ..words import printable
 from .gaps import Gaps, without_try
 from .predict import CELLS_MAX, RULES, Follower, Numbers, predictions
 from .rows import CODES, Spool, Trace, row_dtype
-from .text import open_trace
+from .text import notes_printed, open_trace
 
 # Bundled recordings that a right model gets wrong somewhere, by the first digits of the file's sha256.
 KNOWN = {
@@ -207,7 +207,8 @@ def check_files(paths, policy, batch=None, cap=True, kallsyms=None):
     for path in paths:
         name = printable(path)
         try:
-            verdict = check_trace(open_trace(path, kallsyms), chosen)
+            with notes_printed():
+                verdict = check_trace(open_trace(path, kallsyms), chosen)
         except ValueError as error:
             raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
         for finding in verdict.findings:

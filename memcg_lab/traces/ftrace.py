@@ -10,7 +10,8 @@ from .symbols import Callers
 
 # ftrace text and trace-cmd report: comm-pid (tgid) [cpu] flags seconds: event: (place) arguments
 _FTRACE = re.compile(
-    r"-(\d+) +(?:\( *(?:\d+|-+)\) +)?\[(\d+)\] +(?:(\S+) +)?(\d+)\.(\d{6})\d{0,3}: +(?:memcg_lab:)?(\w+): +\(.*?\) ?(.*)$"
+    r"-(\d+) +(?:\( *(?:\d+|-+)\) +)?\[(\d+)\] +(?:(\S+) +)?(\d+)\.(\d{6})\d{0,3}: +(?:memcg_lab:)?(\w+): +"
+    r"\(.*?\) ?(.*)$"
 )
 # perf script: comm pid/tid [cpu] flags seconds: period group:event: (place) arguments
 _PERF = re.compile(
@@ -95,7 +96,8 @@ def parsed_event(number, text):
 
     Examples
     --------
-    >>> parsed_event(1, " app-100 ( 99) [000] d..1. 5.000010: chg: (f+0x0/0x90) memcg=0x1000 nr=1").fields
+    >>> line = " app-100 ( 99) [000] d..1. 5.000010: chg: (f+0x0/0x90) memcg=0x1000 nr=1"
+    >>> parsed_event(1, line).fields
     {'memcg': 4096, 'nr': 1}
     """
     match = _FTRACE.search(text) or _PERF.match(text)
@@ -103,7 +105,8 @@ def parsed_event(number, text):
         if text.lstrip().startswith("#") or LOST.search(text):
             return None
         if named := _NAMED.search(text):
-            what = f"names our probe {printable(named[1] or named[2])}, but is not a whole line of ftrace, trace-cmd or perf script"
+            probe = printable(named[1] or named[2])
+            what = f"names our probe {probe}, but is not a whole line of ftrace, trace-cmd or perf script"
             raise ValueError(f"line {number}: {what}; was it cut?")
         return None if _OTHER.match(text) else False
     pid, cpu, flags, seconds, micros, name, arguments = match.groups()
@@ -121,7 +124,7 @@ def parsed_event(number, text):
         raise ValueError(f"line {number}: a number is too large.")
     # Where the flag for interrupts stands differs (need-resched-lazy has a column of its own in some kernels), but only
     # there may an "s" (softirq) or an "H" (hardirq within one) be. Without flags nobody knows.
-    softirq = -1 if flags is None or match.re is not _FTRACE else int("s" in flags or "H" in flags)
+    softirq = -1 if flags is None or match.re is _PERF else int("s" in flags or "H" in flags)
     us = int(seconds) * 1_000_000 + int(micros)
     return Event(number, int(cpu), max(int(pid), 0), softirq, us, name, fields)
 

@@ -123,10 +123,10 @@ class Phantoms:
                 if cause == other and match and last not in match:
                     at, _, pages = tries[match[-1]]
                     raise ValueError(
-                        f"line {line}: {nr} pages of memcg {memcg} go into the stock of CPU {cpu} as somebody else's, but "
-                        f"they are the rest of the {BATCH} that the charge of {pages} in line {at} took; an interrupt "
-                        f"charged in between (line {tries[last][0]}). The script mixed them up; record with the "
-                        "scripts beside this version."
+                        f"line {line}: {nr} pages of memcg {memcg} go into the stock of CPU {cpu} as somebody else's, "
+                        f"but they are the rest of the {BATCH} that the charge of {pages} in line {at} took; an "
+                        f"interrupt charged in between (line {tries[last][0]}). The script mixed them up; "
+                        "record with the scripts beside this version."
                     )
                 if match:
                     del tries[match[-1]]

@@ -1,11 +1,13 @@
 """Trace files as rows: the csv of the kernel lab and of the bpftrace scripts, raw ftrace text, and perf script."""
 
 import bz2
+import contextlib
 import csv
 import gzip
 import lzma
 import os
 import re
+import sys
 import tempfile
 import warnings
 import zlib
@@ -36,7 +38,7 @@ PROGRESS = 1 << 22  # bytes from which a progress bar is shown
 PACKED = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
 BROKEN = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 OVERWRITTEN = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d+)/(\d+)")
-CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$")  # what bpftrace says before it begins
+CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$|@over: 1$")  # what bpftrace says else
 ROWS = re.compile(r"@rows: (\d{1,18})$")  # what our scripts say in the end: how many rows they printed
 
 
@@ -97,8 +99,8 @@ def open_trace(path, symbols=None):
     19173
     """
     file = _File(path)
-    for number, piece in file.pieces():
-        for number, line in enumerate(_lines(piece), number):
+    for first, piece in file.pieces():
+        for number, line in enumerate(_lines(piece), first):
             word = line.strip().lstrip("\ufeff")
             if not word or CHATTER.match(word) or ROWS.match(word):
                 continue
@@ -107,6 +109,15 @@ def open_trace(path, symbols=None):
                 return _csv_trace(file, number, word)
             return _kernel_text(file, symbols)
     raise ValueError(f"{file.name}: it is empty.")
+
+
+@contextlib.contextmanager
+def notes_printed():
+    """Warnings of the reader as plain lines on standard error, for a command."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *rest: print(f"note: {message}", file=sys.stderr)
+        yield
 
 
 class _File:
@@ -211,14 +222,14 @@ def _csv_trace(file, place, line):
 
 
 def _csv_blocks(file, place, kind, causes):
-    times, told, found = {}, None, 0
+    times, told, found = {}, 0, 0
     for number, piece in file.pieces("reading"):
         if number <= place:  # the header, and what stands above it
             lines = piece.split(b"\n")
             head, lines = lines[: place - number + 1], lines[place - number + 1 :]
             for line in head:
                 if match := ROWS.match(line.decode("utf-8", "replace").strip()):
-                    told = int(match[1])
+                    told = max(told, int(match[1]))
             piece, number = b"\n".join(lines), number + len(head)
             if not piece:
                 continue
@@ -228,7 +239,7 @@ def _csv_blocks(file, place, kind, causes):
             for line_number, line in enumerate(_lines(piece), number):
                 word = line.strip()
                 if match := ROWS.match(word):
-                    told = int(match[1])
+                    told = max(told, int(match[1]))
                 elif word and not CHATTER.match(word):
                     file.refuse_lost(line_number, word)
                     rows.append(_row(file, line_number, line, kind))
@@ -237,7 +248,7 @@ def _csv_blocks(file, place, kind, causes):
         found += block.size
         if block.size:
             yield block
-    if told is not None and told != found:
+    if told and told != found:  # 0 is what an empty map shows
         raise ValueError(
             f"{file.name}: the script printed {told:,} rows, but {found:,} are here: events were lost; a trace with a "
             "gap says nothing."
@@ -428,6 +439,8 @@ def _events(file, say):
                         stacklevel=2,
                     )
             elif event is False:
+                if not found and "\\x" in line and not piece.isascii():
+                    raise ValueError(f"{file.name}: not text; expected csv, ftrace text or perf script output.")
                 if not found:
                     raise file.error(
                         number,

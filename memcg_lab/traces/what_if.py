@@ -13,7 +13,7 @@ from .check import trace_policy
 from .gaps import Gaps, Phantoms, without_try
 from .predict import CELLS_MAX
 from .rows import BLOCK_ROWS, CODES, EVENTS, Spool, Trace
-from .text import open_trace
+from .text import notes_printed, open_trace
 
 POINTS, FEW_POINTS = 20_000, 2_000  # up to so many operations each is looked at for the slack; of more, so many
 LEVELS, LEVELS_MAX = 3, 64  # counters from the cgroup to the root: /a/b, as in the bundled recordings
@@ -231,7 +231,7 @@ def _replayed(spool, stream, policies, levels):
         )
         slack[policy.name], t_us = pages, times
         held = system.mechanism_state().memcg
-        before = max(before, -int(np.minimum(held["sock_held"], 0).sum() + np.minimum(held["held"], 0).sum()))
+        before = max(before, -int(np.minimum(held["sock_held"] + held["held"], 0).sum()))
     columns = ["policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op"]
     table = pd.DataFrame(table, columns=[*columns, "slack_mean", "slack_max"])
     index = pd.Index([0.0, *(t / 1000 for t in t_us[1:])], name="t_ms")
@@ -297,7 +297,8 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
         levels = whole_number("levels", levels, 1, LEVELS_MAX)
     with Spool(stream_dtype) as spool:
         try:
-            stream = _stream(open_trace(path, kallsyms), spool)
+            with notes_printed():
+                stream = _stream(open_trace(path, kallsyms), spool)
         except ValueError as error:
             raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
         found, before = _replayed(spool, stream, policies, levels)
@@ -307,11 +308,10 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
     shown = found.table.rename(columns={"stock_hits": "hits_%"})
     print(shown.round({"hits_%": 1, "atomics_per_op": 3, "slack_mean": 1}).to_string(index=False))
     if before:
-        print(f"{before:,} pages were given back that the trace does not show charged: it begins after that.")
+        print(f"{before:,} pages more were given back than the trace shows charged: they were charged before it began.")
     print(f"Atomics: {_depth(stream, levels)}. Slack: pages in stocks.")
-    print(
-        "Not in atomics: protection, memory_allocated, refused attempts. Kernel memory comes back by each policy's rule."
-    )
+    print("Not in atomics: protection, memory_allocated, refused attempts.")
+    print("Kernel memory comes back by each policy's rule.")
     print("What a trace cannot tell: how policies change the timing.")
     return found
 

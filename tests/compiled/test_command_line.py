@@ -3,6 +3,7 @@
 import functools
 import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -279,3 +280,76 @@ def test_help_names_the_commands(capsys):
         main(["--help"])
     assert stopped.value.code == 0
     assert "conformance" in capsys.readouterr().out
+
+
+# --- every command ends in one line ----------------------------------------------------------------------------------
+COMMANDS = {
+    "conformance": ["conformance", "x", "--policy", "v4.13"],
+    "profile": ["profile", "x", "y"],
+    "kernel_lab": ["kernel-lab"],
+    "measure": ["measure", "--out", "x"],
+    "warmup": ["warmup"],
+    "trace_check": ["trace", "check", "x", "--policy", "v4.13"],
+    "trace_what_if": ["trace", "what-if", "x", "--policies", "v4.13"],
+}
+ENDS = {
+    "an interrupt": (KeyboardInterrupt(), 130, "interrupted."),
+    "a long name": (OSError(36, "File name too long", "x" * 300), 2, "x" * 300 + ": File name too long."),
+    "no memory": (MemoryError(), 2, "there is not enough memory for this."),
+    "escapes": (ValueError("\x1b]0;owned\x07 in line 1\n\x9b2J"), 2, r"\x1b]0;owned\x07 in line 1\n\x9b2J"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_whatever_ends_a_command_is_one_line_that_a_terminal_may_print(command, end, monkeypatch, capsys):
+    error, status, says = ENDS[end]
+
+    def run(arguments):
+        raise error
+
+    monkeypatch.setattr("memcg_lab.__main__." + command, run)
+    assert main(COMMANDS[command]) == status
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", f"memcg_lab {COMMANDS[command][0]}: {says}\n")
+
+
+def program(*arguments, **options):
+    """The command line as a process of its own."""
+    command = [sys.executable, "-m", "memcg_lab", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+@pytest.mark.once
+def test_a_reader_that_has_enough_ends_it_without_a_word():
+    with program("conformance", STORIES, "--policy", "v4.13") as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_terminal_of_plain_ascii_gets_what_it_can_print(tmp_path, rows):
+    rows[0]["config"]["name"] = "naïve …\x1b[31m"
+    path = written(tmp_path / "a.jsonl", rows)
+    env = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
+    with program("conformance", path, "--policy", "v4.13", env=env) as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (1, b"")
+    assert out.startswith(rb"na\xefve \u2026\x1b[31m, op ")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\nb", "\x1b]0;owned\x07", "gone"])
+def test_a_name_that_is_no_file_is_one_line(name, capsys, tmp_path):
+    for command in (
+        ["conformance", name, "--policy", "v4.13"],
+        ["profile", name, name],
+        ["trace", "check", name, "--policy", "v4.13"],
+        ["trace", "what-if", name, "--policies", "v4.13"],
+        ["measure", "--out", str(tmp_path / "none" / name)],
+    ):
+        assert main(command) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.count("\n") == 1
+        assert "\x1b" not in told.err

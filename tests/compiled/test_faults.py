@@ -14,17 +14,28 @@ from memcg_lab import (
     V4_13,
     V4_14,
     V6_1,
+    CounterLab,
+    Policy,
     System,
     alternating,
     bulk,
     bursts,
+    check,
     data_path,
     figures,
     load_ops,
     mixed,
     op,
     pingpong,
+    predict,
+    producer_consumer,
+    read_golden,
+    reveal,
+    rpc,
     save_ops,
+    show_patch,
+    show_rule,
+    sizes,
 )
 from memcg_lab import system as system_module
 from memcg_lab.__main__ import main
@@ -33,6 +44,7 @@ from memcg_lab.host.cgroupfs import Samples
 from memcg_lab.machine.measurement import read_measurement
 from memcg_lab.mechanism import records
 from memcg_lab.mechanism.page_counter import page_counter_uncharge
+from memcg_lab.mechanism.policy import RULES
 from memcg_lab.mechanism.stock_v4_13 import css_put_many
 from memcg_lab.traces.rows import Row, write_rows
 
@@ -385,3 +397,73 @@ def test_measure_tries_its_place_first_and_prints_before_it_writes(tmp_path, mon
     monkeypatch.setattr("memcg_lab.hardware.measure", measured)
     assert main(["measure", "--out", str(tmp_path / "old.json"), "--replace"]) == 0
     assert read_measurement(tmp_path / "old.json") == measured()
+
+
+# --- values of every wrong kind --------------------------------------------------------------------------------------
+HUGE = 10**5000  # Python refuses to print more than 4,300 digits
+EVIL = [
+    *(None, [], {}, np.array([1, 2]), np.array("x"), object(), HUGE, 10**400, -1, 1.5, float("nan"), "x\x1b", "", b"x"),
+    *(True, (1,), [[1], [2, 3]], str, ["a"], [HUGE], set(), "\ud800"),
+]
+CALLS = {
+    "pingpong": (pingpong, {"n": 3, "memcg": 1, "cpu": 0, "nr_pages": 1}),
+    "producer_consumer": (producer_consumer, {"n": 3, "memcg": 1, "charge_cpu": 0, "uncharge_cpu": 1}),
+    "alternating": (alternating, {"n": 3, "memcgs": [1, 2], "cpu": 0, "nr_pages": 1}),
+    "bursts": (bursts, {"n": 3, "burst": 2, "memcg": 1, "charge_cpu": 0, "mix": "frames", "seed": 1}),
+    "rpc": (rpc, {"n": 3, "memcg": 1, "client_cpu": 0, "server_cpu": 1, "nr_pages": 1}),
+    "bulk": (bulk, {"n": 3, "memcg": 1, "receive_cpu": 0, "timer_cpu": 1, "per_reclaim": 2, "mix": "gro", "seed": 1}),
+    "mixed": (
+        mixed,
+        {"n": 8, "cpus": 2, "memcgs": [1], "mix": "web", "same_cpu_percent": 25, "in_flight": 2, "seed": 1},
+    ),
+    "sizes": (sizes, {"seed": 1, "n": 2, "mix": "web"}),
+    "op": (op, {"name": "charge_skmem", "cpu": 0, "memcg": 1, "nr": 1, "ctx": "task"}),
+    "System": (
+        System,
+        {"parents": [-1, 0], "cpus": 1, "policy": V4_14, "limits": None, "highs": None, "mins": None, "root": 0}
+        | {"legacy": False, "memsw": False, "sockets": (), "tcp_mem": (1, 2, 3), "underflow": "refuse"},
+    ),
+    "Policy": (Policy, {"name": "x", "batch": 32, "slots": 1, "css_by_page": True, "path": V4_14.path}),
+    "rules": (Policy, {rule: getattr(V4_14, rule) for rule in RULES} | {"name": "x", "uncapped": None}),
+    "copy": (System.chain(depth=1, cpus=1).copy, {"policy": V4_14}),
+    "replay": (System.chain(depth=1, cpus=1).replay, {"ops": pingpong(1)}),
+    "read_golden": (read_golden, {"path": "none"}),
+    "data_path": (data_path, {"name": "none"}),
+    "predict": (predict, {"question": "x", "a": 1}),
+    "reveal": (reveal, {"question": "x", "a": 1}),
+    "check": (check, {"exercise": "00.1", "answer": 1}),
+    "show_rule": (show_rule, {"function": "refill_stock"}),
+    "show_patch": (show_patch, {"hunk": 1}),
+    "CounterLab": (CounterLab, {"depth": 2}),
+    "giving_back": (figures.giving_back, {"policy": V4_14, "sizes": [1, 2], "depth": 2}),
+    "atomics_per_page": (figures.atomics_per_page, {"sizes": [1, 2], "before": [2, 2], "after": [1, 1]}),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_whatever_is_given_is_taken_or_refused_in_words_that_may_be_printed(name, capsys):
+    call, good = CALLS[name]
+    for argument in good:
+        for value in EVIL:
+            try:
+                call(**{**good, argument: value})
+            except ValueError as error:
+                said = str(error)
+                assert said.isprintable(), (argument, said)
+                assert len(said) < 700, (argument, said)
+                for words_of_others in ("Exceeds the limit", "broadcast", "ambiguous", "codec", "operands"):
+                    assert words_of_others not in said, (argument, said)
+
+
+def test_a_lab_names_its_settings():
+    with pytest.raises(
+        ValueError, match="CounterLab: got an unexpected keyword argument 'dept'; its settings are depth,"
+    ):
+        CounterLab(dept=2)
+
+
+def test_a_number_of_five_thousand_digits_in_a_file_is_told_with_its_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"config": {"name": ' + "9" * 5000 + "}}\n")
+    with pytest.raises(ValueError, match=r"a\.jsonl, line 1: "):
+        read_golden(path)

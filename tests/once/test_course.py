@@ -736,7 +736,7 @@ def test_added_and_removed_lines_are_marked_by_sign_element_and_colour():
 
 @pytest.mark.parametrize("hunk", [0, 3, -1, "1", True, 1.5])
 def test_there_are_two_hunks(hunk):
-    with pytest.raises(ValueError, match="the patch has hunks 1 to 2"):
+    with pytest.raises(ValueError, match="it must be a whole number from 1 to 2"):
         show_patch(hunk=hunk)
 
 

@@ -382,7 +382,7 @@ def test_no_address_no_name_and_no_process_id_is_left():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (line("unc", 1, memcg=A), "line 2: the probe unc has no field 'nr'"),
+        (line("unc", 1, memcg=A), "line 2: the probe unc has no field nr"),
         (line("unc", 1, memcg=A, nr=1).replace("nr=1", "nr=many"), "line 2: .* is not a list of name=number"),
         (line("unc", 1, memcg=A, nr=1).replace("nr=1", "(fault)"), "line 2: .* is not a list of name=number"),
     ],
@@ -716,6 +716,9 @@ def test_ctrl_c_ends_the_command_in_order(monkeypatch, tmp_path):
 
 # --- scripts for production kernels ----------------------------------------------------------------------------------
 SCRIPTS = sorted((ROOT / "data" / "bpftrace").glob("*.bt"))
+CHARGES = [script for script in SCRIPTS if "charges" in script.name]
+TOTALS = [script for script in SCRIPTS if "totals" in script.name]
+CHECK = ROOT / "data" / "bpftrace" / "check-functions.sh"
 
 
 def code_of(script):
@@ -723,17 +726,26 @@ def code_of(script):
 
 
 def test_there_is_a_script_for_each_generation():
-    assert [script.name for script in SCRIPTS] == [f"socket-charges-6.{minor}.bt" for minor in ("1", "15", "18")]
-    assert code_of(SCRIPTS[0]) == code_of(SCRIPTS[1])  # the functions are the same; what they cannot see is not
-    for script in SCRIPTS:
+    assert [script.name for script in CHARGES] == [f"socket-charges-6.{minor}.bt" for minor in ("1", "15", "18")]
+    assert [script.name for script in TOTALS] == [f"socket-totals-6.{minor}.bt" for minor in ("1", "18")]
+    assert code_of(CHARGES[0]) == code_of(CHARGES[1])  # the functions are the same; what they cannot see is not
+    for script in CHARGES:
         assert "What it cannot see:" in script.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.parametrize("script", CHARGES, ids=lambda script: script.stem)
 def test_a_script_lets_no_address_and_no_name_out(script):
     code = code_of(script)
     head, end = code.split("\nEND\n")
-    assert set(re.findall(r"@\w+", head)) == set(re.findall(r"clear\((@\w+)\)", end))  # bpftrace prints what is left
+    # bpftrace prints what is left when it ends: that it ended, and how many rows there were.
+    assert head.count("/!@over/") == 4
+    assert set(re.findall(r"@\w+", head)) - set(re.findall(r"clear\((@\w+)\)", end)) == {"@rows", "@over"}
+    # Each row is counted. Thread numbers are keys of maps only.
+    assert head.count("printf(") - 1 == head.count("@rows = count()")
+    who = "$who = tid ? (uint64)tid : 0x100000000 + cpu;", "if (tid && !@task[$who])"
+    for words in who:
+        head = head.replace(words, "")
+    assert not re.search(r"printf[^;]*\$(who|memcg|key|parent)\b(?!->css.cgroup->level|\])", head)
     assert not re.search(
         r"\b(comm|pid|tid|ustack|kstack|ksym|usym)\b|%p|%x|%s\\n\", \$memcg", head.replace('"cpu,t_us,pid', "")
     )
@@ -742,13 +754,45 @@ def test_a_script_lets_no_address_and_no_name_out(script):
     assert {row.count(",") for row in rows} == {9}
 
 
+@pytest.mark.parametrize("script", TOTALS, ids=lambda script: script.stem)
+def test_totals_are_one_line_a_second_and_leave_only_what_is_told(script):
+    head, end = code_of(script).split("\nEND\n")
+    left = set(re.findall(r"@\w+", head)) - set(re.findall(r"clear\((@\w+)\)", end))
+    assert left == {"@charges_of", "@gives_back_of", "@tries_of"}
+    assert len(re.findall(r"\\n\"", head)) == 2  # the header, and the line of a second
+    assert not re.search(r"\b(comm|pid|tid)\b|%p|%x|%s", head)
+
+
+@needs_shell
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_functions_are_looked_for_before_they_are_probed(script, tmp_path):
+    def ask(*symbols):
+        listing = tmp_path / "kallsyms"
+        listing.write_text("".join(f"0000000000000000 {kind} {name}\n" for kind, name in symbols))
+        done = subprocess.run(["sh", CHECK, script, listing], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    names = re.findall(r"^kprobe:(\w+)", code_of(script), re.MULTILINE)
+    whole = [("t", name) for name in names]
+    assert ask(*whole, ("t", "refill_stock.cold"), ("D", "refill_stock"))[0] == 0
+    for name in names:
+        status, said = ask(*[one for one in whole if one[1] != name], ("t", name + "_more"))
+        assert (status, f"{name}: is not there: inlined into its callers" in said) == (1, True)
+        status, said = ask(*[one for one in whole if one[1] != name], ("t", name + ".constprop.0"))
+        assert (status, f"{name}: is there only as a clone: {name}.constprop.0" in said) == (1, True)
+        status, said = ask(*whole, ("t", name + ".isra.0"))
+        assert (status, f"{name}: is there, and a clone too: {name}.isra.0" in said) == (1, True)
+        status, said = ask(*whole, ("t", name))
+        assert (status, f"{name}: is there 2 times" in said) == (1, True)
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_bpftrace_can_parse_the_script(script):
     if not shutil.which("bpftrace"):
         pytest.skip("bpftrace is not installed")
     if os.geteuid() != 0:
         pytest.skip("bpftrace wants root even to parse")
-    if "struct sock" in code_of(script) and not pathlib.Path("/sys/kernel/btf/vmlinux").exists():
+    if "(struct " in code_of(script) and not pathlib.Path("/sys/kernel/btf/vmlinux").exists():
         pytest.skip("this kernel does not bring its types (BTF)")
     done = subprocess.run(["bpftrace", "-d", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -56,4 +56,7 @@ def test_any_other_argument_is_one_run_of_pytest(monkeypatch):
     called = []
     monkeypatch.setattr(suite.subprocess, "call", lambda command, **options: called.append(command) or 7)
     assert suite.main(["tests/once", "-k", "name"]) == 7
-    assert called == [[sys.executable, "-m", "pytest", "tests/once", "-k", "name"]]
+    assert called == [
+        [sys.executable, "-m", "memcg_lab", "warmup"],
+        [sys.executable, "-m", "pytest", "tests/once", "-k", "name"],
+    ]

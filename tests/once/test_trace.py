@@ -1,7 +1,10 @@
 """The mechanism follows recordings of real kernels; a trace with one thing wrong in it is found out."""
 
+import bz2
+import gzip
 import itertools
 import lzma
+import random
 
 import numpy as np
 import pytest
@@ -20,8 +23,11 @@ from memcg_lab.mechanism.steps import (
     STEP_TRY_ADD,
     STEP_TRY_UNDO,
 )
+from memcg_lab.traces import rows as kept
+from memcg_lab.traces import what_if as replayed
 from memcg_lab.traces.check import KNOWN, check_files, check_trace, digest, trace_policy, walk_trace
-from memcg_lab.traces.text import EVENTS, Row, read_rows
+from memcg_lab.traces.rows import EVENTS, Causes, Row, Trace, blocks_of, csv_words
+from memcg_lab.traces.text import read_rows
 from memcg_lab.traces.what_if import chosen_policies, trace_ops, what_if
 
 COLUMNS = "cpu,t_us,pid,softirq,ev,memcg,nr,cached,avail,cause"
@@ -336,6 +342,330 @@ def test_ftrace_and_perf_script_of_the_same_events_are_the_same_rows(tmp_path):
     with_symbols = tmp_path / "kallsyms"
     with_symbols.write_text("0000000000000f00 T tcp_something\n")
     assert [row[1:] for row in read_rows(ftrace, with_symbols)] == [row[1:] for row in rows]
+
+
+HEADER = """# tracer: nop
+#
+#                                _-------=> irqs-off
+#                               / _------=> need-resched
+#                              | / _-----=> need-resched-lazy
+#                              || / _----=> hardirq/softirq
+"""
+EVENT = "          app-100     [000] d..1. 100.000010: chg: (f+0x0/0x90) memcg=0xffff888000001000 nr=1"
+ELSE = "       bash-7       [001] d..2. 100.000011: sched_switch: prev_comm=bash LOST tryc ==> next_comm=x"
+
+
+def read_text(tmp_path, *lines, name="trace.txt"):
+    path = tmp_path / name
+    path.write_text("\n".join(lines) + "\n")
+    return read_rows(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        EVENT,
+        EVENT.replace("app-100 ", "app-100   (    100)"),  # record-tgid
+        EVENT.replace("app-100 ", "app-100   (-------)"),
+        EVENT.replace("chg: (", "chg:                  ("),  # trace-cmd report
+        EVENT.replace("chg: (", "memcg_lab:chg: ("),
+        EVENT.replace("d..1. ", ""),  # without latency flags
+        EVENT.replace("000010:", "000010123:"),  # nanoseconds
+        EVENT.replace("app-100", "a b: c-d-100"),
+        EVENT.replace("app", "<...>"),
+        " app   100 [000]   100.000010: memcg_lab:chg: (ffffffff81) memcg=0xffff888000001000 nr=1",
+        " app 100/100 [000] d..1.   100.000010123:   1  memcg_lab:chg: (ffffffff81) memcg=0xffff888000001000 nr=1",
+    ],
+)
+def test_an_event_is_read_in_every_form_it_is_printed_in(tmp_path, line):
+    rows = read_text(
+        tmp_path, "cpus=2", "# a comment", "", line, ELSE, " => caller", "\tffffffff81000000 caller+0x1 (x)"
+    )
+    assert [row[1:9] for row in rows] == [(0, 0, 1, rows[0].softirq, "chg", 1, 1, -1)]
+    assert rows[0].line == 4
+    assert rows[0].softirq == (0 if "d..1." in line and "/100" not in line else -1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "softirq"), [("d..s1..", 1), ("d.s1.", 1), ("dNLH1..", 1), ("d...1..", 0), ("d.h1.", 0)]
+)
+def test_softirq_is_found_where_the_lazy_column_moved_it(tmp_path, flags, softirq):
+    assert read_text(tmp_path, HEADER + EVENT.replace("d..1.", flags))[0].softirq == softirq
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (EVENT[:-5], r'line 2: "memcg=0xffff888000001000" is not a list|line 2: the probe chg has no field nr'),
+        (EVENT + "x", 'line 2: ".*nr=1x" is not a list of name=number'),
+        (EVENT + " nr=2", "each name once"),
+        (EVENT.split("(f")[0], "line 2: names our probe chg, but is not a whole line"),
+        (EVENT.replace("100.000010", "100.0001"), "line 2: names our probe chg"),
+        (EVENT.replace("[000]", ""), "line 2: names our probe chg"),
+        (" app 100 100.000010: memcg_lab:chg: (ffffffff81) memcg=0x1 nr=1", "line 2: names our probe chg"),
+        ("some text in between", 'line 2: "some text in between" is neither an event nor a comment'),
+        ("\x1b]0;owned\x07", r'line 2: "\\x1b\]0;owned\\x07" is neither'),
+        (EVENT.replace("[000]", "[70000]"), "cpu is 70000; it must be at most 65,535"),
+        (EVENT.replace("nr=1", "nr=4294967295"), "nr is 4294967295"),
+        ("CPU:0 [LOST 12 EVENTS]", "line 2: events were lost"),
+        ("CPU:1 [LOST EVENTS]", "line 2: events were lost"),
+        ("CPU:1 [12 EVENTS DROPPED]", "line 2: events were lost"),
+        ("CPU:1 [EVENTS DROPPED]", "line 2: events were lost"),
+        ("swapper 0 [001] 123.4: PERF_RECORD_LOST lost 5", "line 2: events were lost"),
+        ("Processed 10 events and lost 4 chunks!", "line 2: events were lost"),
+        ("overrun: 4", "line 2: events were lost"),
+    ],
+)
+def test_a_line_that_is_no_whole_event_is_refused(tmp_path, line, message):
+    with pytest.raises(ValueError, match=message):
+        read_text(tmp_path, EVENT, line, EVENT)
+
+
+def test_overwritten_events_are_told(tmp_path):
+    with pytest.warns(UserWarning, match="line 1: entries-in-buffer 3 of 5000 written: the oldest were overwritten"):
+        read_text(tmp_path, "# entries-in-buffer/entries-written: 3/5000   #P:2", EVENT)
+    read_text(tmp_path, "# entries-in-buffer/entries-written: 3/3   #P:2", EVENT)
+
+
+@pytest.mark.parametrize("line", ["Lost 12 events", "WARNING: Lost 1 events", "stdin: Lost 1,234 events"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_lost_is_seen_wherever_bpftrace_says_it(tmp_path, line, place):
+    lines = [COLUMNS, "0,5,1,0,chg,1,2,,,"]
+    with pytest.raises(ValueError, match=f"line {place + 1}: events were lost"):
+        read_text(tmp_path, *lines[:place], line, *lines[place:], name="raw.csv")
+
+
+def test_what_bpftrace_says_else_is_passed_over_and_its_rows_are_counted(tmp_path):
+    lines = [
+        "Attaching 6 probes...",
+        COLUMNS,
+        "0,5,1,0,chg,1,2,,,",
+        "0,5,1,0,cgroup,1,2,2,,",
+        "@over: 1",
+        "@rows: 2",
+        "",
+    ]
+    assert [(row.line, row.ev, row.nr) for row in read_text(tmp_path, *lines)] == [(3, "chg", 2), (4, "cgroup", 2)]
+    with pytest.raises(ValueError, match="the script printed 2 rows, but 1 are here"):
+        read_text(tmp_path, *lines[:3], *lines[4:])
+    with pytest.raises(ValueError, match="the script printed 3 rows, but 2 are here"):  # sorted to the top
+        read_text(tmp_path, COLUMNS, "@rows: 3", *lines[2:4])
+    with pytest.raises(ValueError, match="line 5: 1 columns; there must be 10"):
+        read_text(tmp_path, *lines[:4], "hello")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (f"{COLUMNS}\n".encode("utf-16"), "not text in UTF-8 but in UTF-16"),
+        (f"{COLUMNS}\n0,5,1,0,chg,1,2,,,\r0,5,1,0,chg,1,2,,,\n".encode(), "line 2: "),
+        (f"{COLUMNS}\n0,5,1,0,chg,1,2,,,{'x' * 140_000}\n".encode(), "line 2: field larger than field limit"),
+        (f"{COLUMNS}\n0,5,1,0,chg,1,2,,,{'x' * 3_000_000}".encode(), "line 2: is longer than"),
+        (f"{COLUMNS}\n0,5,1,0,chg,1,{'9' * 5000},,,\n".encode(), 'line 2: nr is "999'),
+        (f"{COLUMNS}\n0,5,1,0,chg,{2**53 + 1},1,,,\n".encode(), "line 2: memcg is"),
+        (f"{COLUMNS}\n0,5,1,0,\x1b]0;owned\x07,1,1,,,\n".encode(), r"event \"\\x1b\]0;owned"),
+        (f"{COLUMNS}\n0,5,1,0,chg,1,1,,,\x9b31m\n".encode(), r"cause is \"\\x9b31m"),
+        (b"cpu,\x1b]0;owned\x07\n", r"columns are cpu,\\x1b"),
+        (b"\0" * 100, "not text"),
+        (b"\x28\xb5\x2f\xfd....", "packed with zstd"),
+        (gzip.compress(b"\0" * 50_000_000), "not text"),  # a bomb is unpacked no further than it must be
+        (gzip.compress(f"{COLUMNS}\n".encode())[:-6], "cannot be unpacked"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",  # some content is long, or holds the time of day
+)
+def test_what_no_text_editor_would_write_is_refused_in_words(tmp_path, content, message):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as told:
+        read_rows(path)
+    assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, lambda data: data])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_packed_trace_and_other_line_ends_are_read(tmp_path, pack, ends):
+    path = tmp_path / "any"
+    path.write_bytes(pack(ends.join(["\ufeff" + COLUMNS, "0,5,1,0,chg,1,2,,,", '"0",6,1,0,unc,1,2,,,"a"']).encode()))
+    assert [tuple(row) for row in read_rows(path)] == [
+        (2, 0, 5, 1, 0, "chg", 1, 2, -1, -1, ""),
+        (3, 0, 6, 1, 0, "unc", 1, 2, -1, -1, "a"),
+    ]
+
+
+def test_large_numbers_take_no_room(tmp_path):
+    lines = ["65535,5,1,0,cons,9007199254740992,2,7,60,", "65535,6,1,0,chg,9007199254740992,2,,,"]
+    rows = read_text(tmp_path, COLUMNS, *lines)
+    assert check_trace(rows, V6_1).events == 0
+    assert what_if(rows, [V6_1])[0]["charges"].tolist() == [1]
+    many = [Row(k + 2, 0, k, 1, 0, "cons", k + 1, 1, 0, 0, "") for k in range(66_000)]
+    with pytest.raises(ValueError, match=r"line 65535: one cgroup too many; a trace may name 65,533"):
+        check_trace(many, V6_1)
+    with pytest.raises(ValueError, match=r"line 65537: memcg 65,536 is one too many"):
+        trace_ops([row._replace(ev="chg") for row in many])
+    with pytest.raises(ValueError, match="line 2: CPU 65,535; 1,000 rows of 65,536 CPUs are too many"):
+        walk_trace([rows[0]] * 1000, V6_1)
+
+
+# --- what belongs together -------------------------------------------------------------------------------------------
+def short(*rows):
+    """Rows from ``cpu pid softirq ev memcg nr cause``."""
+    found = []
+    for k, words in enumerate(rows):
+        cpu, pid, softirq, ev, memcg, nr, *cause = words.split()
+        found.append(Row(k + 2, int(cpu), k, int(pid), int(softirq), ev, int(memcg), int(nr), -1, -1, "".join(cause)))
+    return found
+
+
+def test_a_charge_without_its_try_is_found():
+    pair = ["0 0 0 chg 1 2", "0 0 0 try 1 2 skmem"]
+    assert trace_ops(short(*pair, *pair, "0 0 0 chg 1 3")).counts["sockets charge"] == 3  # the end cuts the last one
+    assert trace_ops(short("0 0 0 chg 1 3", "0 0 0 chg 1 3")).counts["sockets charge"] == 2  # no try can be seen
+    nested = short("0 0 0 chg 1 2", "0 0 1 chg 1 3", "0 0 1 try 1 3 skmem", "0 0 0 try 1 2 skmem", *pair)
+    moved = short("0 7 0 chg 1 2", "1 8 0 chg 1 3", "1 7 0 try 1 2 skmem", "0 8 0 try 1 3 skmem", *pair)
+    for rows in (nested, moved):
+        assert trace_ops(rows).counts["sockets charge"] == 3
+    lost = short(*pair, "0 0 0 chg 1 3", *pair)
+    with pytest.raises(
+        ValueError, match="line 4: the try of a charge of 3 pages of memcg 1 on CPU 0 is not in the trace"
+    ):
+        trace_ops(lost)
+    with pytest.raises(ValueError, match="line 4: the try of a charge"):
+        what_if(Trace(Row, iter([next(blocks_of([row], Causes())) for row in lost]), ["", "skmem"]), [V6_1])
+    rows = made(V6_1)
+    place = [k for k, row in enumerate(rows) if row.ev == "try"][100]
+    verdict = check_trace(rows[:place] + rows[place + 1 :], V6_1)
+    assert [finding.kind for finding in verdict.findings if "the try of a charge" in finding.text] == ["missing"]
+
+
+def test_the_rest_of_a_batch_that_a_script_gave_to_somebody_else_is_refused():
+    told = "0 0 0 try 1 1 other", "0 0 1 chg 1 2", "0 0 {0} try 1 2 skmem", "0 0 0 refill 1 62 surplus"
+    for softirq in "01":  # older scripts did not say the context of a try
+        rows = [row.format(softirq) for row in told]
+        assert trace_ops(short(*rows, "0 0 0 refill 1 63 surplus")).counts["others give back"] == 0
+        assert trace_ops(short(*rows, "0 0 0 refill 1 5 other")).counts["others give back"] == 1
+        assert trace_ops(short(*rows, "0 0 0 try 1 9 other", "0 0 0 refill 1 63 other")).counts["others give back"] == 1
+    rows = short(*told[:2], told[2].format(0), "0 0 0 refill 1 63 other")
+    with pytest.raises(ValueError, match=r"line 5: 63 pages of memcg 1 .* the charge of 1 in line 2 .*\(line 4\)"):
+        trace_ops(rows)
+
+
+def test_a_trace_that_says_levels_needs_none(tmp_path, capsys):
+    lines = ["0,1,0,0,cgroup,1,4,2,,", "0,2,0,0,chg,1,3,,,", "0,3,0,0,chg,5,3,,,"]
+    rows = read_text(tmp_path, COLUMNS, *lines, name="t.csv")
+    assert what_if(rows, [V6_1])[0]["atomics"].tolist() == [
+        5 + 3 + 5
+    ]  # two charges, and the first one's stock is drained
+    assert what_if(rows, [V6_1], levels=2)[0]["atomics"].tolist() == [3 * 2]
+    assert main(["trace", "what-if", str(tmp_path / "t.csv"), "--policies", "v6.1"]) == 0
+    assert "5 levels, as the trace says; 3 levels (--levels says others) for 1 cgroup" in capsys.readouterr().out
+
+
+# --- in blocks -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_where_a_block_ends_changes_nothing(size, monkeypatch):
+    rows = made(V6_1, limit=300, ops=400)
+    spoilt = [
+        row._replace(avail=row.avail + 1) if k % 97 == 0 and row.avail >= 0 else row for k, row in enumerate(rows)
+    ]
+    spoilt = [row for k, row in enumerate(spoilt) if k % 211]
+    whole = [check_trace(some, V6_1) for some in (rows, spoilt)]
+    table = what_if(rows, [V6_1, V4_13])
+    monkeypatch.setattr(kept, "BLOCK_ROWS", size)
+    monkeypatch.setattr(replayed, "BLOCK_ROWS", size)
+    for some, verdict in zip((rows, spoilt), whole):
+        again = check_trace(some, V6_1)
+        assert (str(again), again.findings) == (str(verdict), verdict.findings)
+    for one, other in zip(table, what_if(rows, [V6_1, V4_13])):
+        assert one.equals(other)
+
+
+def test_more_findings_than_are_kept_are_counted(monkeypatch, capsys):
+    monkeypatch.setattr("memcg_lab.traces.check.KEPT", 10)
+    assert check_files([recording("t612")], "v6.1", batch=32) == 1
+    assert " more\n" in capsys.readouterr().out
+
+
+# --- text that nobody wrote ------------------------------------------------------------------------------------------
+def mutated(draw, text):
+    """Text with a few things changed, as a broken disk, an editor or a shell would."""
+    data = bytearray(text.encode())
+    for _ in range(draw.randrange(1, 5)):
+        place, kind = draw.randrange(len(data)), draw.randrange(6)
+        if kind == 0:
+            data[place] = draw.randrange(256)
+        elif kind == 1:
+            del data[place : place + draw.randrange(1, 40)]
+        elif kind == 2:
+            data[place:place] = draw.choice(PIECES)
+        elif kind == 3:
+            other = draw.randrange(len(data))
+            data[place:place] = data[other : other + draw.randrange(1, 80)]
+        elif kind == 4:
+            data[place:] = b""
+        else:
+            lines = data.split(b"\n")
+            draw.shuffle(lines)
+            data = bytearray(b"\n".join(lines))
+        data = data or bytearray(b"x")
+    return bytes(data)
+
+
+PIECES = [
+    b"\r",
+    b"\0",
+    b'"',
+    b",",
+    b"\x1b[2J",
+    b"\xff\xfe",
+    b"9" * 30,
+    b"-1",
+    b"1e5",
+    b"0x",
+    b" ",
+    b"\n\n",
+    b"=",
+    b"[LOST]",
+]
+PIECES += [b"Lost 5 events\n", b"nan", b"memcg=0x", b": ", b"#", b"\xe2\x80\xae", b"(" * 50, b" " * 500, b"@rows: 7\n"]
+
+
+def seeds():
+    """A text of each form."""
+    rows = made(V6_1, ops=30, cpus=2)
+    table = "\n".join([COLUMNS, *(",".join(map(str, csv_words(row))) for row in rows)]) + "\n"
+    script = "\n".join(
+        [COLUMNS, "0,1,0,0,cgroup,1,2,0,,", "0,5,1,1,chg,1,2,,,", "0,5,1,1,try,1,2,,,skmem", "@rows: 3\n"]
+    )
+    perf = [
+        f" a 42 [{k}] 7.00010{k}: memcg_lab:{name} (fff8) memcg=0x8 nr=2" for k, name in enumerate(("chg:", "tryc:"))
+    ]
+    return {"csv": table, "ftrace": HEADER + FTRACE, "perf": "\n".join(perf) + "\n", "bpftrace": script}
+
+
+@pytest.mark.parametrize("form", ["csv", "ftrace", "perf", "bpftrace"])
+@pytest.mark.parametrize("budget", [150, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:.*overwritten")
+def test_a_mutated_trace_is_read_or_refused_in_words(tmp_path, form, budget, capsys):
+    draw, path = random.Random(f"{form} {budget}"), tmp_path / "mutated"
+    told, also = [], []
+    text = seeds()[form]
+    for _ in range(budget):
+        path.write_bytes(mutated(draw, text))
+        try:
+            rows = read_rows(path)
+        except ValueError as error:
+            told.append(str(error))
+            continue
+        for use in (trace_ops, lambda rows: check_trace(rows, V6_1)):
+            try:
+                use(rows)
+            except ValueError as error:
+                also.append(str(error))
+    refused = len(told)
+    assert all(map(str.isprintable, told + also))
+    with capsys.disabled():
+        print(f"\n{form}: {budget:,} mutated traces, {refused:,} refused", end=" ")
+    assert 0 < refused < budget
 
 
 # --- the lab ---------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from memcg_lab.mechanism.records import (
 )
 
 COUNTER_FIELDS, MEMCG_FIELDS = records.counter_dtype.names, records.memcg_dtype.names
-# Plain integers: layout's codes for numba are numpy scalars, which plain Python would pay for.
+# Plain integers: the codes that numba knows are numpy scalars, which plain Python would pay for.
 (
     HIT,
     MISS,
@@ -52,7 +52,7 @@ COUNTER_FIELDS, MEMCG_FIELDS = records.counter_dtype.names, records.memcg_dtype.
     NOMEM,
     CSS_CALLS,
 ) = range(len(records.WORK))
-RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(len(records.TOTAL))
+RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW = range(8)
 
 
 class Counter:
