@@ -375,8 +375,8 @@ SYSTEM = System.chain(depth=1, cpus=2)
         ({"topology": "big"}, "topology is 'big'; it must be a Topology"),
         ({"layout": None}, "layout is None; it must be a Layout"),
         ({"lock": "mutex"}, "lock is 'mutex'; it must be one of: atomic"),
-        ({"duration_ns": 0.5e10}, "duration_ns is 5000000000.0; it must be 0 to 1e\\+09"),
-        ({"warm_up": 1}, "warm_up is 1; it must be 0 to 0.9"),
+        ({"duration_ns": 0.5e10}, "duration_ns is 5000000000.0; it must be a number from 0 to 1,000,000,000"),
+        ({"warm_up": 1}, "warm_up is 1; it must be a number from 0 to 0.9"),
         ({"seed": -1}, "seed is -1"),
         ({"record": 1}, "events; record allows 1"),
         (
