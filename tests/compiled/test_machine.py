@@ -37,6 +37,7 @@ from memcg_lab.machine.cache_lines import (
 from memcg_lab.machine.run import PENDING_MAX, spread
 from memcg_lab.mechanism.steps import STEPS
 from memcg_lab.workload import skmem
+from two_slots import TWO_SLOTS, three_take_turns
 
 ONE_LINE = Layout("one line", memory_allocated=False, pressure_walks=0)
 UNCHARGE = 1
@@ -487,3 +488,17 @@ def test_times_and_counts_are_those_of_every_other_mode_and_machine():
         for array in (run.finished, np.round(run.booked_ns * 1000).astype(np.int64), run.traffic):
             digest.update(np.ascontiguousarray(array).astype("<i8").tobytes())
     assert digest.hexdigest()[:16] == "423d993109bb5c7a"
+
+
+# --- several slots ---------------------------------------------------------------------------------------------------
+@without_compiler
+def test_with_two_slots_one_cpu_ends_where_replay_ends():
+    ops = three_take_turns(120, cpus=1)
+    plain = System.siblings(3, cpus=1, policy=TWO_SLOTS)
+    plain.replay(ops)
+    run = simulate(
+        System.siblings(3, cpus=1, policy=TWO_SLOTS), ops, think_ns=100, think="fixed", repeat=False, warm_up=0
+    )
+    assert run.system.stock == plain.stock
+    assert len([stock for stock in run.system.stock[0] if stock.memcg > 0]) == 2
+    assert run.finished.sum() == len(ops)
