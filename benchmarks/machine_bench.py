@@ -63,11 +63,21 @@ class Case:
 
     def arrays(self):
         """A fresh machine, as ``simulate`` makes it."""
-        spread = run.spread("exponential")
-        return run._machine(self.system, self.ops, self.gaps, spread, TOPOLOGY, self.layout, self.lock, True, 1, 0)[0]
+        return run.lay_out(
+            self.system.copy(),
+            self.ops,
+            self.gaps,
+            spread=run.spread("exponential"),
+            topology=TOPOLOGY,
+            layout=self.layout,
+            lock=self.lock,
+            repeat=True,
+            seed=1,
+            record=0,
+        )
 
     def python(self, made):
-        """The same in plain Python or SimPy."""
+        """A fresh machine in plain Python or SimPy."""
         patched = self.policy is V4_14
         return made(
             self.system.parents,

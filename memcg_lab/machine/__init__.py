@@ -2,8 +2,9 @@
 
 from .cache_lines import FUNCTIONS, LAYOUTS, V4_13_LAYOUT, V5_12_LAYOUT, V6_1_LAYOUT, Layout
 from .calibration import fit, mva
-from .closed import closed_loop, predict_rows
+from .closed import closed_loop
 from .measurement import Measurement, read_measurement
+from .rows import predict_rows
 from .run import Run, simulate
 from .topology import TOPOLOGIES, Topology
 

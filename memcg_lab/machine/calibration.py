@@ -5,6 +5,7 @@ import math
 from ..checks import nanoseconds
 
 STEPS = 60
+ROUNDS_MAX = 10_000  # until a fixed point stands still
 
 
 def fit(answer, measured, low, high, what, tolerance=1e-3):
@@ -110,8 +111,57 @@ def mva(clients, think_ns, demands_ns, waiters_cost=None):
     return throughput, queues
 
 
+def mva_of_groups(clients, groups, think_ns, demands_ns, common):
+    """Mean-value analysis of equal groups of clients, with lines of each group's own and lines that all share.
+
+    Schweitzer's approximation: whoever comes to a line finds the queue of all the others, which is a little shorter
+    than the mean queue, by his own share in it. With one group it lies up to 6 % below
+    the exact answer.
+
+    Parameters
+    ----------
+    clients, groups : int
+        All clients; groups among which they are evenly divided.
+    think_ns : float
+    demands_ns : sequence of float
+        Service time of one round at each kind of line.
+    common : sequence of bool
+        Whether all groups share that line, or each group has one like it.
+
+    Returns
+    -------
+    float
+        Rounds of all clients together in a nanosecond.
+
+    Raises
+    ------
+    ValueError
+        If a time is negative or not finite.
+
+    Examples
+    --------
+    >>> round(mva_of_groups(4, 2, 100, [50, 10], [False, True]) * 1000, 2)
+    22.09
+    """
+    think = nanoseconds("think_ns", think_ns)
+    demands = [nanoseconds(f"demands_ns[{k}]", d) for k, d in enumerate(demands_ns)]
+    here = [clients if of_all else clients / groups for of_all in common]  # who may be at such a line
+    queues = [0.0] * len(demands)
+    throughput = 0.0
+    for _ in range(ROUNDS_MAX):
+        waits = [d * (1 + q * (n - 1) / n) for d, q, n in zip(demands, queues, here)]
+        total = think + sum(waits)
+        if not total:
+            return math.inf
+        before, throughput = throughput, clients / total
+        queues = [throughput * w * n / clients for w, n in zip(waits, here)]
+        if abs(throughput - before) <= 1e-12 * throughput:
+            break
+    return throughput
+
+
 def _mva_load_dependent(clients, think, demands, extra):
-    """The same with service times that grow with the queue; ``at[k][j]`` is the chance of j clients at line k."""
+    """Mean-value analysis of lines whose service grows with the queue; ``at[k][j]``: the chance of j clients at k."""
     at = [[1.0] for _ in demands]
     throughput = 0.0
     for n in range(1, clients + 1):

@@ -74,7 +74,11 @@ cpu_dtype = np.dtype(
             "finished",  # operations
             "core",
             "socket",
+            "queue",  # ticket locks: the line in whose queue it is, or -1
+            "until",  # when it will be done there, ps
+            "next",  # the CPU behind it
             "spare",
+            "spare_2",
         )
     ]
 )
@@ -84,10 +88,10 @@ line_dtype = np.dtype(
         ("reader", np.int64),  # who read it last since then
         ("dirty", np.int64),  # 1 if only the owner has it
         ("free_at", np.int64),  # ps
-        ("head", np.int64),  # the queue of a ticket lock: places of Machine.ring
+        ("head", np.int64),  # the queue of a ticket lock: its first CPU, its last one, how many they are
         ("tail", np.int64),
+        ("queued", np.int64),
         ("traffic", np.int64, len(TRAFFIC)),  # times in ps
-        ("spare", np.int64),
     ]
 )
 booked_dtype = np.dtype([(name, np.int64) for name in BOOKED])
@@ -102,7 +106,6 @@ Machine = namedtuple(
         "line",  # line_dtype [lines]; 0 is the protocol's memory_allocated, then the lines of each counter
         "copies",  # int64 [line, word]: a bit for each CPU that has a copy of the line, while the line is not dirty
         "near",  # int64 [socket, word]: a bit for each CPU in the socket
-        "ring",  # int64 [line, cpus]: when those in the queue will be done; ticket locks only
         "booked",  # booked_dtype [function], ps
         "ops",  # op_dtype [ops], sorted by CPU
         "gaps",  # int64 [ops]: mean time before the operation, ps
@@ -180,13 +183,38 @@ def distance(m, one, other):
     return COST_SMT
 
 
+# --- the queue of a ticket lock. Who is done leaves it late: when another CPU looks, or when it joins the next queue.
 @inline
-def waiting(m, number, line, t):
+def leave_first(m, line):
+    """The first CPU of a queue leaves it."""
+    first = m.cpu[line.head]
+    first.queue = -1
+    line.head = first.next
+    line.queued -= 1
+
+
+@inline
+def waiting(m, line, t):
     """How many are in a line's queue; those who are done by now leave it."""
-    room = m.ring.shape[1]
-    while line.head < line.tail and m.ring[number, line.head % room] <= t:
-        line.head += 1
-    return line.tail - line.head
+    while line.queued > 0 and m.cpu[line.head].until <= t:
+        leave_first(m, line)
+    return line.queued
+
+
+@inline
+def join(m, me, number, line, until):
+    """A CPU joins a line's queue. Where it was before, it is done, and so are all before it."""
+    c = m.cpu[me]
+    while c.queue >= 0:
+        leave_first(m, m.line[c.queue])
+    if line.queued > 0:
+        m.cpu[line.tail].next = me
+    else:
+        line.head = me
+    line.tail = me
+    line.queued += 1
+    c.queue = number
+    c.until = until
 
 
 @inline
@@ -272,10 +300,8 @@ def take(m, me, number, line, t, atomic):
                 way *= 2  # the waiter's own line is handed over as well
         elif m.lock == TICKET_LOCK:
             local *= 2
-            ahead = waiting(m, number, line, t)
-            way += way * ahead // 2  # all who wait read the line again; half of them before the next in turn
-            m.ring[number, line.tail % m.ring.shape[1]] = start + way + local
-            line.tail += 1
+            way += way * waiting(m, line, t) // 2  # all who wait read it again, half of them before the next in turn
+            join(m, me, number, line, start + way + local)
     else:
         traffic[STORES] += 1
     line.free_at = start + way + local
@@ -385,6 +411,8 @@ def bind_machine(policy):
             m.pending[me, 0] = visit(0, FN_RAISE if code == CHARGE_SKMEM else FN_REDUCE, RMW)
             todo = 1
         _, reason, _ = page_op(st, code, me, memcg, ctx, nr, True)
+        if reason:
+            return reason
         todo = price(m, me, todo, memcg)
         if code == UNCHARGE_SKMEM:
             if m.walks > 0:
@@ -393,7 +421,7 @@ def bind_machine(policy):
                 todo = walk(m, me, todo, memcg, m.parent, FN_TIMER)
         c.done = 0
         c.todo = todo
-        return reason
+        return 0
 
     def run(m, until):
         n = build(m.tree, m.cpu)
@@ -410,10 +438,12 @@ def bind_machine(policy):
                 if c.todo > m.pending.shape[1] - TOUCHES_MAX or m.state.log[0].after:
                     return Stop(TOO_MANY_STEPS, me)
             now = t
-            while t == now and c.done < c.todo:  # a copy at hand costs no time: the CPU goes on in the same event
-                t = touch(m, me, m.pending[me, c.done & PENDING_MASK], t)
-                c.done += 1
-            if c.done == c.todo:
+            done, todo = c.done, c.todo
+            while t == now and done < todo:  # a copy at hand costs no time: the CPU goes on in the same event
+                t = touch(m, me, m.pending[me, done & PENDING_MASK], t)
+                done += 1
+            c.done = done
+            if done == todo:
                 c.finished += 1
                 c.at += 1
                 if c.at == c.ops and m.repeat:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _jit
-from ..checks import nanoseconds, whole_number
+from ..checks import nanoseconds, one_of, real_number, whole_number
 from ..mechanism import records
 from ..mechanism.records import (
     BAD_CPU,
@@ -40,8 +40,8 @@ from .topology import CPUS_MAX, DEFAULT, DISTANCES, Topology
 
 PS = 1000  # picoseconds in a nanosecond
 IN_FLIGHT = 1 << 30  # pages each cgroup holds before the first event, so that nobody gives back what is not there yet
-DURATION_MAX = 1e9  # ns; one simulated second
-PENDING_ROWS = 64  # touches of one operation, and 64 more for each level of the tree
+DURATION_MAX = 10**9  # ns; one simulated second
+PENDING_ROWS = 64  # touches of one operation, and 64 more for each counter it may meet
 PENDING_MAX = 4096
 
 THINK = ("exponential", "uniform", "fixed")
@@ -55,8 +55,7 @@ def spread(kind):
 
     ``"exponential"``, ``"uniform"`` from 0 to twice the mean, or ``"fixed"``.
     """
-    if kind not in THINK:
-        raise ValueError(f'think times are "{kind}"; they must be one of {", ".join(THINK)}.')
+    one_of("think", kind, THINK)
     middle = (np.arange(SPREAD_ROWS) + 0.5) / SPREAD_ROWS
     shape = {"exponential": -np.log(1 - middle), "uniform": 2 * middle, "fixed": np.ones(SPREAD_ROWS)}[kind]
     return np.round(shape / shape.mean() * (1 << SPREAD_BITS)).astype(np.int64)
@@ -246,11 +245,23 @@ def simulate(
             f"CPU {int(np.argmax(stuck))} does not think, and own_ns is "
             f"{topology.own_ns}; its time would stand still. Let it think, or take an own_ns of 0.001 or more."
         )
-    duration = _between("duration_ns", duration_ns, 0, DURATION_MAX)
-    warm_up = _between("warm_up", warm_up, 0, 0.9)
+    duration = real_number("duration_ns", duration_ns, 0, DURATION_MAX)
+    warm_up = real_number("warm_up", warm_up, 0, 0.9)
     record = whole_number("record", record, 0, 1 << 24)
     seed = whole_number("seed", seed, 0, 2**63 - 1)
-    machine, twin = _machine(system, ops, gaps, spread(think), topology, layout, lock, bool(repeat), seed, record)
+    twin = system.copy()
+    machine = lay_out(
+        twin,
+        ops,
+        gaps,
+        spread=spread(think),
+        topology=topology,
+        layout=layout,
+        lock=lock,
+        repeat=repeat,
+        seed=seed,
+        record=record,
+    )
     kernel = bind_machine(system.policy)
     end = round(duration * PS)
     begin = round(duration * warm_up * PS)
@@ -286,8 +297,7 @@ def _check(system, ops, topology, layout, lock):
         raise ValueError(f"topology is {topology!r}; it must be a Topology.")
     if not isinstance(layout, Layout):
         raise ValueError(f"layout is {layout!r}; it must be a Layout.")
-    if lock not in LOCKS:
-        raise ValueError(f'lock is "{lock}"; it must be one of {", ".join(LOCKS)}.')
+    one_of("lock", lock, LOCKS)
     check_stream(ops)
     wrong = np.flatnonzero(ops["op"] > CANCEL_CHARGE)
     if wrong.size:
@@ -304,16 +314,6 @@ def _check(system, ops, topology, layout, lock):
     ):
         if bad.any():
             raise ValueError(complaint(ops, int(np.argmax(bad)), reason, allowed))
-
-
-def _between(what, value, low, high):
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
-    if isinstance(value, bool) or not low <= number <= high:
-        raise ValueError(f"{what} is {value!r}; it must be {low:,} to {high:,g}.")
-    return number
 
 
 def _gaps(ops, think_ns):
@@ -337,21 +337,23 @@ def _names(system, layout):
     return tuple(names)
 
 
-def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, record):
-    """The arrays of one run, and the system whose state they hold."""
-    cpus, levels = system.cpus, len(system.parents)
-    twin = system.copy()
-    log = np.zeros(LOG_ROWS, coherence.log_dtype)
-    state = twin.mechanism_state(log)
-    if (state.counter["limit"] == PAGE_COUNTER_MAX).all():
-        _put_in_flight(state, twin.parents, ops)
+def lay_out(system, ops, gaps, *, spread, topology, layout, lock, repeat, seed, record):
+    """A machine at the beginning of a run; its state is that of the system, which the run changes."""
+    cpus = system.cpus
+    state = system.mechanism_state(np.zeros(LOG_ROWS, coherence.log_dtype))
+    unlimited = (state.counter["limit"] == PAGE_COUNTER_MAX).all()
+    if unlimited:
+        _put_in_flight(state, system, ops)
+    # Only where a limit refuses is more than one CPU's stock drained.
+    counters = _levels(system.parents) * system.policy.slots if unlimited else len(system.parents)
     order = np.argsort(ops["cpu"], kind="stable")
     cpu = np.zeros(cpus, coherence.cpu_dtype)
     cpu["ops"] = np.bincount(ops["cpu"], minlength=cpus)
     cpu["first"] = np.cumsum(cpu["ops"]) - cpu["ops"]
     cpu["rng"] = splitmix(seed, cpus).astype(np.int64) | 1
     cpu["core"], cpu["socket"] = topology.place(cpus)
-    lines = 1 + levels * layout.lines
+    cpu["queue"] = -1
+    lines = 1 + len(system.parents) * layout.lines
     line = np.zeros(lines, coherence.line_dtype)
     line["owner"] = -1
     near = np.zeros((int(cpu["socket"].max()) + 1, 1 + (cpus - 1) // 64), np.int64)
@@ -366,15 +368,13 @@ def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, re
         topology.cross_ns,
     )
     power = 1 << max(cpus - 1, 0).bit_length()
-    lock = LOCKS.index(lock)
     machine = coherence.Machine(
         state=state,
         cpu=_jit.records(cpu),
-        pending=np.zeros((cpus, min(PENDING_ROWS * (levels + 1), PENDING_MAX) + TOUCHES_MAX), np.int64),
+        pending=np.zeros((cpus, min(PENDING_ROWS * (counters + 1), PENDING_MAX) + TOUCHES_MAX), np.int64),
         line=_jit.records(line),
         copies=np.zeros((lines, near.shape[1]), np.int64),
         near=near,
-        ring=np.zeros((lines, cpus) if lock == coherence.TICKET_LOCK else (1, 1), np.int64),
         booked=_jit.records(np.zeros(len(FUNCTIONS), coherence.booked_dtype)),
         ops=_jit.records(np.ascontiguousarray(ops[order])),
         gaps=gaps[order],
@@ -388,33 +388,45 @@ def _machine(system, ops, gaps, spread, topology, layout, lock, repeat, seed, re
         parent=layout.parent,
         allocated=int(layout.memory_allocated),
         walks=layout.pressure_walks,
-        lock=lock,
+        lock=LOCKS.index(lock),
         repeat=int(repeat),
     )
     busy = cpu["ops"] > 0  # their first think time
     first = machine.gaps[cpu["first"][busy]] * spread[cpu["rng"][busy] >> 20 & (SPREAD_ROWS - 1)] >> SPREAD_BITS
     cpu["clock"][busy] = first
     machine.booked["local"][FN_OTHER] = first.sum()
-    return machine, twin
+    return machine
 
 
-def _put_in_flight(state, parents, ops):
+def _levels(parents):
+    """Counters that a charge to the deepest cgroup meets."""
+    levels = []
+    for parent in parents:  # parents stand before their children
+        levels.append(1 + (levels[parent] if parent >= 0 else 0))
+    return max(levels)
+
+
+def _put_in_flight(state, system, ops):
     """Let each cgroup that is given back to hold pages already."""
-    for memcg in np.unique(ops["memcg"][ops["op"] != CHARGE_SKMEM]):
-        held = state.memcg[memcg]
-        if memcg == state.root:
-            continue
-        sockets = bool((ops["op"][ops["memcg"] == memcg] <= UNCHARGE_SKMEM).any())
-        others = bool((ops["op"][ops["memcg"] == memcg] > UNCHARGE_SKMEM).any())
-        held["sock_held"] += IN_FLIGHT * sockets
-        held["held"] += IN_FLIGHT * others
-        held["css"] += IN_FLIGHT * (sockets + others)
-        state.sock[0, memcg] += IN_FLIGHT * sockets
-        level = memcg
-        while level >= 0:
-            state.counter[level]["count"] += IN_FLIGHT * (sockets + others)
-            state.counter[level]["watermark"] = max(state.counter[level]["watermark"], state.counter[level]["count"])
-            level = parents[level]
+    parents, n = system.parents, len(system.parents)
+    used, by_sockets, by_others = (
+        np.bincount(ops["memcg"][chosen], minlength=n) > 0
+        for chosen in (ops["op"] != CHARGE_SKMEM, ops["op"] <= UNCHARGE_SKMEM, ops["op"] > UNCHARGE_SKMEM)
+    )
+    if state.root >= 0:
+        used[state.root] = False
+    sock_held, held = IN_FLIGHT * (used & by_sockets), IN_FLIGHT * (used & by_others)
+    state.memcg["sock_held"] += sock_held
+    state.memcg["held"] += held
+    state.memcg["css"] += (sock_held + held) * system.policy.css_by_page
+    state.sock[0] += sock_held
+    below = sock_held + held
+    for memcg in range(n - 1, -1, -1):  # parents stand before their children
+        if parents[memcg] >= 0:
+            below[parents[memcg]] += below[memcg]
+    counter = state.counter[:n]
+    counter["count"] += below
+    counter["watermark"] = np.where(below > 0, np.maximum(counter["watermark"], counter["count"]), counter["watermark"])
 
 
 def counted(machine):

@@ -161,7 +161,11 @@ def one_batch(batch):
 
 
 def less_than_a_batch(batch):
-    """The bound where nothing but the rest of a batch goes into a stock."""
+    """The bound where nothing but the rest of a batch goes into a stock.
+
+    It holds for one thread. In the kernel ``try_charge`` can be preempted between its look into the stock and its
+    refill, so several tasks on one CPU may each leave a rest there.
+    """
     return batch - 1
 
 

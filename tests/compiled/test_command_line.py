@@ -325,7 +325,8 @@ def test_a_reader_that_has_enough_ends_it_without_a_word():
     with program("conformance", STORIES, "--policy", "v4.13") as process:
         assert process.stdout.readline()
         process.stdout.close()
-        assert process.stderr.read() == b""
+        said = process.stderr.read().splitlines()
+    assert [line for line in said if b": compiling " not in line] == []
     assert process.returncode == 141
 
 

@@ -354,6 +354,7 @@ def test_whatever_is_read_can_be_saved_and_whatever_is_refused_is_named(data, tm
         for value in wrong:
             container[key] = copy.copy(value)
             message = ""
+            (tmp_path / "m.json").unlink(missing_ok=True)
             try:
                 Measurement(data).save(tmp_path / "m.json")
             except ValueError as error:

@@ -16,6 +16,7 @@ from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, System, bursts, fig
 from memcg_lab.figures import base
 from memcg_lab.files import data_path
 from memcg_lab.perf import read_perf
+from two_slots import TWO_SLOTS, three_take_turns
 
 POLICIES = {"before": V4_13, "after": V4_14, "cap hunk alone": CAP_ONLY, "uncharge hunk alone": UNCHARGE_ONLY}
 
@@ -268,6 +269,14 @@ def test_lines_that_coincide_are_told_apart_and_said_to_coincide(every):
     assert len({(mark.get_marker(), mark.get_markersize()) for mark in marks}) == 2
     assert figure.table["CPUs × 32"].tolist() == [32 * n for n in CPUS]
     assert f"{figure.table['depth 4'].iloc[-1]:,} pages" in figure.caption
+
+
+def test_a_figure_of_two_slots_shows_the_pages_of_both():
+    run = figures.record(System.siblings(3, cpus=2, policy=TWO_SLOTS), three_take_turns(60), memcg=0)
+    figure = figures.stocks_over_ops({"two slots": run}, bound=2 * 2 * 32)
+    assert 32 < run["in_stocks"].max() <= 128  # more than one slot could hold
+    drawn = max(max(line.get_ydata()) for line in figure.figure.axes[0].lines if len(line.get_ydata()) == len(run))
+    assert drawn == run["in_stocks"].max()
 
 
 def test_the_bound_of_several_slots_counts_each():

@@ -307,7 +307,7 @@ def test_killed_alone_it_leaves_no_installer_running_and_the_next_set_up_works(c
         assert process.returncode == 128 + how
         assert not (copy / ".venv").exists()
     status, said = lab(copy, "setup", PATH=fake_uv(tmp_path / "bin", ""))
-    assert (status, said.splitlines()[-1]) == (0, "warm")
+    assert (status, said.splitlines()[-1]) == (0, "asked: warmup")
 
 
 @pytest.mark.parametrize(
