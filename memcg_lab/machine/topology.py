@@ -219,7 +219,7 @@ class Topology:
         ...     path = pathlib.Path(folder) / "four.csv"
         ...     _ = path.write_text(",,,\n7,,,\n40,41,,\n42,40,7,\n")
         ...     Topology.from_core_to_core(path, local_ns=8)
-        Topology(four: 4 CPUs = 1 sockets x 2 cores x 2 threads; 7.0 / 40.5 / 40.5 ns, local 8.0 ns)
+        Topology(four: 4 CPUs = 1 package x 2 cores x 2 threads; 7.0 / 40.5 / 40.5 ns, local 8.0 ns)
         """
         ways = _read_ways(path)
         whole_number("sockets", sockets, 1, len(ways))
@@ -287,7 +287,7 @@ class Topology:
         Examples
         --------
         >>> Topology.named("i7-6700K").stretched(2)
-        Topology(i7-6700K: 8 CPUs = 1 sockets x 4 cores x 2 threads; 13.8 / 40.0 / 40.0 ns, local 10.0 ns)
+        Topology(i7-6700K: 8 CPUs = 1 package x 4 cores x 2 threads; 13.8 / 40.0 / 40.0 ns, local 10.0 ns)
         """
         ways = ("smt_ns", "same_ns", "cross_ns", "local_ns", "clean_ns", "near_ns", "far_ns")
         given = {name: getattr(self, name) for name in ways if getattr(self, name) is not None}

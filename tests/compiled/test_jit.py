@@ -80,15 +80,17 @@ def test_a_kernel_that_allocates_is_refused():
 
 
 @compiled_only
-def test_a_readers_rule_is_compiled_with_bounds_checks_and_ours_without():
+def test_what_a_readers_rule_is_bound_into_is_compiled_with_bounds_checks_and_ours_without():
     def rule(values, index):
         return values[index]
 
     mine = _jit.inline(rule)
-    assert mine.targetoptions["boundscheck"] is True
+    bound = _jit.kernel("bound")(lambda values, index: mine(values, index))
+    assert bound.targetoptions["boundscheck"] is True
+    assert not bind(V4_14, False).targetoptions.get("boundscheck")
     assert not drain_stock.targetoptions.get("boundscheck")
     with pytest.raises(IndexError):
-        mine(np.arange(3), 3)
+        bound(np.arange(3), 3)
 
 
 def test_a_compiled_rule_is_taken_as_it_is():
