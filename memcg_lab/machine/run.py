@@ -77,9 +77,10 @@ class Run:
         line's queue.
     lines : tuple of str
         Names of the cache lines.
-    traffic : ndarray of int64, shape (lines, 9)
-        By line: atomics, loads that missed, stores; lines fetched as a clean copy, from the SMT sibling, from the
-        socket, from another socket; time waited for it and time it was occupied, both in ps.
+    traffic : ndarray of int64, shape (lines, 11)
+        By line: atomics, loads that missed, stores; lines fetched as a clean copy, from the SMT sibling, from a near
+        core (0 without ``near_cores``), from the socket, from another socket, from two hops away (0 without
+        ``near_sockets``); time waited for it and time it was occupied, both in ps.
     system : System
         The mechanism's state at the end.
     regime : str
@@ -351,21 +352,28 @@ def lay_out(system, ops, gaps, *, spread, topology, layout, lock, repeat, seed, 
     cpu["ops"] = np.bincount(ops["cpu"], minlength=cpus)
     cpu["first"] = np.cumsum(cpu["ops"]) - cpu["ops"]
     cpu["rng"] = splitmix(seed, cpus).astype(np.int64) | 1
-    cpu["core"], cpu["socket"] = topology.place(cpus)
+    core, cpu["socket"] = topology.place(cpus)
+    cpu["near"] = core if topology.near_cores is None else topology.near(cpus)
+    cpu["hops"] = topology.hops(cpus)
+    for group in (cpu["hops"], cpu["socket"], cpu["near"], core):
+        cpu["place"] = cpu["place"] << coherence.CPU_BITS | group
     cpu["queue"] = -1
     lines = 1 + len(system.parents) * layout.lines
     line = np.zeros(lines, coherence.line_dtype)
     line["owner"] = -1
-    near = np.zeros((int(cpu["socket"].max()) + 1, 1 + (cpus - 1) // 64), np.int64)
-    number = np.arange(cpus)
-    np.bitwise_or.at(near, (cpu["socket"], number // 64), 1 << number % 64)
+    socket = _members(cpu["socket"])
+    cache = _members(cpu["near"])
+    if topology.near_cores is None:  # all cores of a socket share its cache
+        cache[cpu["near"]] = socket[cpu["socket"]]
     costs = (
         topology.local_ns,
         topology.clean_ns,
         topology.own_ns,
         topology.smt_ns,
+        topology.same_ns if topology.near_ns is None else topology.near_ns,
         topology.same_ns,
         topology.cross_ns,
+        topology.cross_ns if topology.far_ns is None else topology.far_ns,
     )
     power = 1 << max(cpus - 1, 0).bit_length()
     machine = coherence.Machine(
@@ -373,8 +381,10 @@ def lay_out(system, ops, gaps, *, spread, topology, layout, lock, repeat, seed, 
         cpu=_jit.records(cpu),
         pending=np.zeros((cpus, min(PENDING_ROWS * (counters + 1), PENDING_MAX) + TOUCHES_MAX), np.int64),
         line=_jit.records(line),
-        copies=np.zeros((lines, near.shape[1]), np.int64),
-        near=near,
+        copies=np.zeros((lines, socket.shape[1]), np.int64),
+        cache=cache,
+        socket=socket,
+        hops=_members(cpu["hops"]),
         booked=_jit.records(np.zeros(len(FUNCTIONS), coherence.booked_dtype)),
         ops=_jit.records(np.ascontiguousarray(ops[order])),
         gaps=gaps[order],
@@ -389,6 +399,8 @@ def lay_out(system, ops, gaps, *, spread, topology, layout, lock, repeat, seed, 
         allocated=int(layout.memory_allocated),
         walks=layout.pressure_walks,
         lock=LOCKS.index(lock),
+        near_cores=int(topology.near_cores is not None),
+        two_hops=int(topology.near_sockets is not None),
         repeat=int(repeat),
     )
     busy = cpu["ops"] > 0  # their first think time
@@ -396,6 +408,14 @@ def lay_out(system, ops, gaps, *, spread, topology, layout, lock, repeat, seed, 
     cpu["clock"][busy] = first
     machine.booked["local"][FN_OTHER] = first.sum()
     return machine
+
+
+def _members(groups):
+    """A bit for each CPU in its group; int64, shape (groups, words)."""
+    number = np.arange(len(groups))
+    members = np.zeros((int(groups.max()) + 1, 1 + int(number[-1]) // 64), np.int64)
+    np.bitwise_or.at(members, (groups, number // 64), 1 << number % 64)
+    return members
 
 
 def _levels(parents):

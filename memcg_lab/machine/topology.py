@@ -19,9 +19,8 @@ SMT_NS = 15  # one way within a core: 6 to 13 ns in data/hardware/published.csv;
 CELL_MAX = 32  # characters of a number in a file
 NEAR_SHARE = 0.7  # of the way within the socket, at most: then cores that are nearer share a cache
 
-# How far a line travels; columns of Run.transfers.
-DISTANCES = ("clean copy in the socket", "SMT sibling", "same socket", "other socket")
-CLEAN, SMT, SAME, CROSS = range(4)
+# How far a line travels; columns of Run.by_line.
+DISTANCES = ("clean copy in the cache", "SMT sibling", "near core", "same socket", "other socket", "two hops")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Topology:
     local_ns : float
         A locked read-modify-write on a line this CPU owns already.
     clean_ns : float
-        A load of a line that another CPU of this socket has unmodified.
+        A load of a line that another CPU has unmodified, in the last-level cache both share: that of the socket, or
+        of its ``near_cores``.
     own_ns : float
         A step on a line that only this CPU ever touches, such as its stock.
     source : str

@@ -190,10 +190,10 @@ class CleanCopiesAreNotFound(plain_machine.Line):
 
 
 class CopiesAbroadAreForgotten(plain_machine.Line):
-    """A write asks only the CPU that gives the line, not who else has a copy in another socket."""
+    """A write asks only the CPU that gives the line, not who else has a copy farther away."""
 
     def giver(self, cpu):
-        return super().giver(cpu)[0], False
+        return super().giver(cpu)[0], []
 
 
 class OwnerGivesUpNothing(plain_machine.Line):
