@@ -72,10 +72,10 @@ cpu_dtype = np.dtype(
             "todo",  # visits of the running operation
             "done",  # how many of them are made
             "finished",  # operations
-            "place",  # hops, socket, near and core, CPU_BITS each: what two CPUs share is 0 in the exclusive or
-            "near",  # cores that share a cache; of a topology that knows no such, the core alone
-            "socket",
-            "hops",  # sockets that are one hop apart
+            "place",  # hops, socket, near cores and core, CPU_BITS each: what two CPUs share is 0 in the exclusive or
+            "cache",  # rows of Machine.groups: who shares its last-level cache, which are near cores or the socket;
+            "socket",  # who sits in its socket;
+            "hops",  # who is at most one hop away, or -1 if all are
             "queue",  # ticket locks: the line in whose queue it is, or -1
             "until",  # when it will be done there, ps
             "next",  # the CPU behind it
@@ -84,13 +84,14 @@ cpu_dtype = np.dtype(
 )
 line_dtype = np.dtype(
     [
-        ("owner", np.int64),  # who wrote it last, or -1
-        ("reader", np.int64),  # who read it last since then
-        ("dirty", np.int64),  # 1 if only the owner has it
         ("free_at", np.int64),  # ps
-        ("head", np.int64),  # the queue of a ticket lock: its first CPU, its last one, how many they are
-        ("tail", np.int64),
-        ("queued", np.int64),
+        ("owner", np.int32),  # who wrote it last, or -1
+        ("reader", np.int32),  # who read it last since then
+        ("dirty", np.int32),  # 1 if only the owner has it
+        ("queued", np.int32),  # how many are in the queue of a ticket lock, and the first and the last of them
+        ("head", np.int32),
+        ("tail", np.int32),
+        ("spare", np.int64),
         ("traffic", np.int64, len(TRAFFIC)),  # times in ps
     ]
 )
@@ -105,9 +106,7 @@ Machine = namedtuple(
         "pending",  # int64 [cpu, rows]: each visit of the running operation
         "line",  # line_dtype [lines]; 0 is the protocol's memory_allocated, then the lines of each counter
         "copies",  # int64 [line, word]: a bit for each CPU that has a copy of the line, while the line is not dirty
-        "cache",  # int64 [near, word]: a bit for each CPU that shares the last-level cache with the cores of this group
-        "socket",  # int64 [socket, word]: a bit for each CPU in the socket
-        "hops",  # int64 [hops, word]: a bit for each CPU that is at most one hop away
+        "groups",  # int64 [group, word]: a bit for each CPU of a cache, a socket, or sockets one hop apart
         "booked",  # booked_dtype [function], ps
         "ops",  # op_dtype [ops], sorted by CPU
         "gaps",  # int64 [ops]: mean time before the operation, ps
@@ -122,8 +121,6 @@ Machine = namedtuple(
         "allocated",  # 1 = each call touches memory_allocated
         "walks",  # how often an uncharge reads parent at every level
         "lock",  # one of LOCKS
-        "near_cores",  # 1 = some cores of a socket are nearer than others
-        "two_hops",  # 1 = some sockets are two hops away
         "repeat",  # 1 = begin again after the last operation
     ],
 )
@@ -180,8 +177,9 @@ def next_gap(m, c, k):
 def distance(m, one, other):
     """Which cost a line pays from one CPU to another: a step more for each group that only one of them is in."""
     apart = m.cpu[one].place ^ m.cpu[other].place
-    how = COST_SMT + np.int64(apart != 0) + np.int64(apart >> CPU_BITS != 0)
-    return how + np.int64(apart >> 2 * CPU_BITS != 0) + np.int64(apart >> 3 * CPU_BITS != 0)
+    if apart >> 2 * CPU_BITS != 0:
+        return COST_CROSS + np.int64(apart >> 3 * CPU_BITS != 0)
+    return COST_SMT + np.int64(apart != 0) + np.int64(apart >> CPU_BITS != 0)
 
 
 # --- the queue of a ticket lock. Who is done leaves it late: when another CPU looks, or when it joins the next queue.
@@ -227,29 +225,29 @@ def copied(m, number, line, cpu):
 
 
 @inline
-def copied_in(m, number, groups, group):
+def copied_in(m, number, group):
     """True if a CPU of one of these groups has a copy of a line that is not dirty."""
     inside = np.int64(0)
     for word in range(m.copies.shape[1]):
-        inside |= m.copies[number, word] & groups[group, word]
+        inside |= m.copies[number, word] & m.groups[group, word]
     return inside != 0
 
 
 @inline
-def copied_outside(m, number, groups, group):
+def copied_outside(m, number, group):
     """True if a CPU outside of one of these groups has a copy of a line that is not dirty."""
     outside = np.int64(0)
     for word in range(m.copies.shape[1]):
-        outside |= m.copies[number, word] & ~groups[group, word]
+        outside |= m.copies[number, word] & ~m.groups[group, word]
     return outside != 0
 
 
 @inline
 def farthest_copy(m, number, c):
     """Which cost the farthest copy of a line that is not dirty pays to a CPU; 0 if all are in its cache."""
-    if copied_outside(m, number, m.socket, c.socket):
-        return COST_FAR if m.two_hops and copied_outside(m, number, m.hops, c.hops) else COST_CROSS
-    return COST_SAME if m.near_cores and copied_outside(m, number, m.cache, c.near) else 0
+    if copied_outside(m, number, c.socket):
+        return COST_FAR if c.hops >= 0 and copied_outside(m, number, c.hops) else COST_CROSS
+    return COST_SAME if c.cache != c.socket and copied_outside(m, number, c.cache) else 0
 
 
 @inline
@@ -266,7 +264,7 @@ def read(m, me, number, line, t):
     way = np.int64(0)
     traffic[LOADS] += 1
     if line.owner >= 0:
-        if line.dirty == 0 and copied_in(m, number, m.cache, m.cpu[me].near):
+        if line.dirty == 0 and copied_in(m, number, m.cpu[me].cache):
             way = m.cost[COST_CLEAN]
             traffic[BY_CLEAN] += 1
         else:
