@@ -323,7 +323,9 @@ def table(folder, quick=False, chosen=CPUS):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cpus", type=int, nargs="+", choices=CPUS, default=CPUS, help="rows of the table; all of them")
+    parser.add_argument(
+        "--cpus", type=int, nargs="+", choices=CPUS, default=CPUS, help="rows of the table; all of them"
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         sys.exit(0 if table(pathlib.Path(scratch), chosen=asked.cpus) else 1)

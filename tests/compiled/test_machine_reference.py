@@ -287,7 +287,16 @@ class AnotherGenerator(plain_machine.Machine):
 
 
 LINES = (LoadsKeepTheirCopies, NoQueue, CleanCopiesAreNotFound, CopiesAbroadAreForgotten, OwnerGivesUpNothing)
-MACHINES = (DistanceIsIgnored, NoCoreIsNear, NoSocketIsFar, OneCacheForASocket, TheLaterCpuGoesFirst, TheStockKeepsItsCgroup, OwnLinesAreFree, AnotherGenerator)
+MACHINES = (
+    DistanceIsIgnored,
+    NoCoreIsNear,
+    NoSocketIsFar,
+    OneCacheForASocket,
+    TheLaterCpuGoesFirst,
+    TheStockKeepsItsCgroup,
+    OwnLinesAreFree,
+    AnotherGenerator,
+)
 
 
 @pytest.mark.parametrize("change", [*LINES, *MACHINES])
