@@ -131,7 +131,7 @@ class Policy:
         return f"Policy({self.name!r}, batch {self.batch}, {slots}, {refill}, {uncharge})"
 
     def with_rules(self, name, **changes):
-        """The same policy under another name with some constants or rules exchanged.
+        """A copy of this policy under another name, with some constants or rules exchanged.
 
         What was said of the old rules, ``bound`` and ``uncapped``, is not known of new ones: say it again with them.
         """

@@ -336,9 +336,12 @@ def test_a_move_answers_in_50_ms_of_cpu(name):
 
 @pytest.mark.parametrize("lab", [StockLab(position=40), CounterLab(), DriftLab()], ids=lambda lab: type(lab).__name__)
 def test_the_sketch_shows_the_lines_of_the_figure(lab):
-    shown = re.findall(r">([^<>]+: [\d,]+)</text>", lab.picture.value)
+    shown = re.findall(r">([^<>]+: (?:up to )?[\d,]+)</text>", lab.picture.value)
     drawn = [label.get_text() for label in lab.figure().figure.axes[0].texts]
     assert sorted(shown) == sorted(drawn)
+    assert sum(": up to " in label for label in drawn) == len(drawn) - 1  # all but the bound: the words say peaks
+    assert all(line.get_linestyle() == "-" for line in lab.figure().figure.axes[0].lines[: len(drawn) - 1])
+    assert not any("dasharray" in path for path in re.findall(r"<path [^>]*>", lab.picture.value))
     assert ('class="cursor"' in lab.picture.value) == hasattr(lab.result, "position")
 
 

@@ -94,9 +94,9 @@ def test_no_gain_is_not_told_as_a_gain():
 
 
 def test_the_bound_of_the_stocks_is_judged():
-    caption, _ = pages_words({"after": 3, "cap": 90}, {"after": 64, "cap": 90}, 10, bound=64)
+    caption, _ = pages_words({"after": 64, "cap": 90}, 10, bound=64)
     assert caption.endswith("The bound is 64 pages; above it: cap.")
-    caption, _ = pages_words({"after": 3}, {"after": 64}, 10, bound=64)
+    caption, _ = pages_words({"after": 64}, 10, bound=64)
     assert caption.endswith("none is above it.")
 
 
@@ -106,9 +106,9 @@ def test_a_failure_is_one_sentence_that_keeps_the_view():
 
 
 def test_bounds_and_places_have_their_names():
-    caption, sentence = pages_words({"leaf": 3}, {"leaf": 120}, 10, 100, "counted", "limit")
+    caption, sentence = pages_words({"leaf": 120}, 10, 100, "counted", "limit")
     assert caption == "Leaf: up to 120 pages counted. The limit is 100 pages; above it: leaf."
-    assert sentence.startswith("Line chart, pages counted over 10 operations")
+    assert sentence == "Line chart, pages counted over 10 operations: leaf up to 120."
 
 
 def test_a_drift_below_the_bound_is_not_told_as_reached():

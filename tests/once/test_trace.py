@@ -237,10 +237,10 @@ def test_replayed_under_its_own_rule_a_trace_charges_as_often_as_recorded(name):
     assert drains - 2 <= int(table["drains"][0]) <= drains  # a stock that was full before the recording began
 
 
-def test_slack_never_exceeds_what_the_rules_allow():
-    table, slack = what_if(read_rows(recording("t61b")), [V4_13, V6_1], levels=5)
-    assert slack["v6.1"].max() == table["slack_max"][1] == 2 * 64  # looked at after every operation
-    assert len(slack) == len(trace_ops(read_rows(recording("t61b"))).ops) + 1
+def test_drift_never_exceeds_what_the_rules_allow():
+    table, drift = what_if(read_rows(recording("t61b")), [V4_13, V6_1], levels=5)
+    assert drift["v6.1"].max() == table["drift_max"][1] == 2 * 64  # looked at after every operation
+    assert len(drift) == len(trace_ops(read_rows(recording("t61b"))).ops) + 1
     assert table["atomics"].tolist() == [5 * (c + d) for c, d in zip(table["charges"], table["drains"])]
     assert [p.name for p in chosen_policies("v4.13, v6.1", [16, 64])] == [
         "v4.13, batch 16",
@@ -251,18 +251,18 @@ def test_slack_never_exceeds_what_the_rules_allow():
 
 
 def test_the_figure_of_a_what_if_is_written(tmp_path, capsys):
-    for name in ("slack.svg", "slack.png"):
+    for name in ("drift.svg", "drift.png"):
         path = tmp_path / name
         assert main(["trace", "what-if", str(recording("t612")), "--policies", "v6.1", "--figure", str(path)]) == 0
         assert path.stat().st_size > 3000
     assert "figure: " in capsys.readouterr().out
-    table, slack = what_if(read_rows(recording("t612")), [V6_1])
-    figure = figures.what_if(table, slack)
+    table, drift = what_if(read_rows(recording("t612")), [V6_1])
+    figure = figures.what_if(table, drift)
     assert "v6.1 takes 1,518 atomics" in figure.caption
     check_words(figure)
     check_picture(figure, "pages")
     with pytest.raises(ValueError, match="no policies"):
-        figures.what_if(table[:0], slack)
+        figures.what_if(table[:0], drift)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
