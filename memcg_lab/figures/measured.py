@@ -94,7 +94,7 @@ def _panel(axes, part):
             )
     logarithmic(axes.yaxis)
     axes.set_xticks(place, [str(depth) for depth in part.index])
-    axes.grid(False, axis="x")
+    axes.grid(False)  # a line would run through the numbers
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def _panel(axes, when, floor, published, model):
     axes.axvline(floor, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
     axes.set_ylim(len(model) - 0.4, -0.6)
     axes.set_xlabel(f"{when} the patch, percent of samples", fontsize=10)
-    axes.grid(False, axis="y")
+    axes.grid(False)  # a line would run through the numbers
 
 
 # --- the map of hosts ------------------------------------------------------------------------------------------------

@@ -196,26 +196,18 @@ def _panel(axes, name, usage, sock, top):
     axes.step(x, usage, where="post", color=look.color, linewidth=2.2)  # a saw: dashes would shred it
     axes.step(x, sock, where="post", color="#333333", linewidth=1.6)
     axes.set_xlim(0, n)
-    axes.set_ylim(0, max(1, top) * 1.3)
+    axes.set_ylim(0, max(1, top) * 1.45)
     axes.set_xlabel("operation")
     whole(axes.xaxis, 5)
     whole(axes.yaxis)
     axes.text(
         0.02,
         0.985,
-        f"{name}: memory.current,\nup to {count(int((usage - sock).max()), 'page')} above MEMCG_SOCK",
+        f"{name}: memory.current,\nup to {count(int((usage - sock).max()), 'page')} above MEMCG_SOCK,\nthe thin line",
         transform=axes.transAxes,
         color=look.color,
         fontweight="bold",
         fontsize=10.5,
         va="top",
-    )
-    axes.annotate(
-        "MEMCG_SOCK",
-        (n * 0.98, sock.max()),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="right",
-        color="#333333",
-        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..words import count, listing, number
-from .base import Figure, canvas, label_ends, looks, plain, styled
+from .base import Figure, canvas, label_ends, looks, plain, styled, thousands
 from .over_ops import draw_lines
 
 WINDOWS = 60  # of a trace
@@ -56,12 +56,14 @@ def _draw_policies(table, drift):
     means = drift.groupby(np.minimum(drift.index // window, WINDOWS - 1)).mean()
     times = (means.index + 0.5) * window
     ends = []
-    for name, look in looks(drift.columns).items():
-        axes.plot(times, means[name], color=look.color, linestyle=look.linestyle, linewidth=1.8)
+    for rank, (name, look) in enumerate(looks(drift.columns).items()):
+        # Up and down all the time: dashes would shred it, so marks tell the lines apart.
+        axes.plot(times, means[name], color=look.color, linewidth=1.8, marker=look.marker, markevery=(3 * rank + 2, 12))
         row = table[table["policy"] == name].iloc[0]
         ends.append((last, means[name].iloc[-1], f"{plain(name)}: {number(int(row['atomics']))} atomics", look.color))
     axes.set_xlim(0, last)
     axes.set_ylim(0, max(1, float(means.to_numpy().max())) * 1.15)
+    thousands(axes.xaxis)
     axes.set_xlabel("time of the trace, ms")
     axes.set_ylabel(f"pages in stocks, mean of {number(window)} ms")
     label_ends(axes, ends)

@@ -141,7 +141,12 @@ class Policy:
 
     @property
     def stock_bound(self):
-        """Most pages a slot of a CPU's stock can hold between operations, or None if nothing bounds it."""
+        """Most pages a slot of a CPU's stock can hold between operations, or None if nothing bounds it.
+
+        Here one operation follows the other. Where only charging bounds a stock, as in v4.13, the number is nominal:
+        ``try_charge`` can be preempted between its look and its trip, and each of N tasks may bring a batch. A cap
+        looks after each refill, with interrupts off: that bound is hard.
+        """
         return self.bound(self.batch) if callable(self.bound) else self.bound
 
     @property
