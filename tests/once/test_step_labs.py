@@ -245,6 +245,15 @@ def test_wrong_settings_of_the_counter_lab_are_refused(settings, why):
         CounterLab(**settings)
 
 
+def test_the_counter_lab_begins_where_something_moves():
+    lab = CounterLab()
+    moves = [a != b for a, b in zip(lab.result.run.count, lab.result.run.count[1:], strict=False)]
+    assert sum(moves) >= 10
+    assert "refused by memcg 1" in lab.message  # a refusal that leaves only a watermark
+    assert lab.table()["count"].tolist() == [0, 0, 0]
+    assert lab.table()["watermark"].iloc[0] == 101
+
+
 def test_the_start_of_the_counter_lab_says_where_the_limit_is():
     lab = CounterLab(depth=2, limit=7, limit_level=0, position=0)
     assert lab.message == "Nothing has run yet: 32 operations wait. The limit of root is 7 pages."

@@ -2,9 +2,11 @@
 
 import bz2
 import gzip
+import html
 import itertools
 import lzma
 import random
+import re
 
 import numpy as np
 import pytest
@@ -697,6 +699,25 @@ def test_the_trace_lab_walks_every_recording_to_both_ends(name):
     assert "<svg" in lab.picture.value
     check_words(lab.figure())
     check_picture(lab.figure(), "pages")
+
+
+def test_sentence_picture_and_axis_of_the_trace_lab_agree():
+    lab = TraceLab(position=1000)
+    told = re.search(
+        r"(\d+) pages in stocks; the counter is (\d+) pages above its lowest of events 951 to 1,050", lab.message
+    )
+    figure = lab.figure()
+    axes = figure.figure.axes[0]
+    assert axes.get_xlim() == (951, 1050)
+    assert axes.get_xlabel() == "event of the recording"
+    lines = dict(zip(lab._lines(lab.result)[0], axes.lines))
+    for name, pages in zip(("drift, all stocks", "counter, above its lowest"), told.groups()):
+        assert lines[name].get_ydata()[1000 - 951] == int(pages)
+        assert f"{name} {max(lines[name].get_ydata()):,}" in figure.sentence
+    assert html.escape(figure.sentence) in lab.picture.value
+    marks = re.findall(r'text-anchor="middle" fill="[^"]*">([\d,]+)</text>', lab.picture.value)
+    assert all(951 <= int(mark.replace(",", "")) <= 1050 for mark in marks)
+    assert len(marks) > 3
 
 
 def test_the_lab_says_where_the_rules_were_wrong():
