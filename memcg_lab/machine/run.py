@@ -44,9 +44,9 @@ DURATION_MAX = 10**9  # ns; one simulated second
 PENDING_ROWS = 64  # touches of one operation, and 64 more for each counter it may meet
 PENDING_MAX = 4096
 
-# With more mean waiters than this, a ticket lock is qualitative. The measured times at hand end at four threads, one that
-# holds the lock and three that wait: 9.7, 215, 346 and 489 ns with 1 to 4 on a Skylake of four cores (Travis Downs,
-# concurrency-hierarchy-bench). How a handover grows beyond that, nothing here was held against.
+# With more mean waiters than this, a ticket lock is qualitative. The measured times at hand end at four threads: one
+# holds the lock, three wait (9.7, 215, 346 and 489 ns with 1 to 4 on a Skylake of four cores; Travis Downs,
+# concurrency-hierarchy-bench). How a handover grows beyond that was held against no measurement.
 TICKET_WAITERS_MAX = 3
 
 THINK = ("exponential", "uniform", "fixed")
@@ -166,9 +166,10 @@ class Run:
 
     def __repr__(self):
         told = {"tight loop": "; TIGHT LOOP: a regime of its own", "qualitative": "; QUALITATIVE: many wait for a lock"}
+        busiest = f"busiest line {100 * self.utilisation.max():.0f} %"
         return (
             f"Run({self.cpus} CPUs, {self.duration_ns / 1000:,.0f} us, {self.throughput:,.2f} ops/us, "
-            f"{100 * self.stalled:.1f} % stalled, busiest line {100 * self.utilisation.max():.0f} %{told.get(self.regime, '')})"
+            f"{100 * self.stalled:.1f} % stalled, {busiest}{told.get(self.regime, '')})"
         )
 
 

@@ -480,9 +480,9 @@ TOPOLOGIES = {
     )
     for name, sockets, cores, threads, smt, same, cross, clock, cycles in _TABLE
 }
-# A core complex of Zen 2 has four cores (AMD's manual). The 25.3 was once read off that CSV; which pairs it is the median
-# of is not known any more. Those 45 pairs within a complex that are among its first 31 CPUs take 24.6 to 27.9 ns, in the
-# median 25.4 (commit 91c2404 there); the other complexes were not looked at again.
+# A core complex of Zen 2 has four cores (AMD's manual). The 25.3 was once read off that CSV; of which pairs it is the
+# median is not known any more. The 45 pairs within a complex that are among its first 31 CPUs take 24.6 to 27.9 ns, in
+# the median 25.4 (commit 91c2404 there); the other complexes were not looked at again.
 TOPOLOGIES["2x EPYC 7742, core complexes"] = replace(
     TOPOLOGIES["2x EPYC 7742"], name="2x EPYC 7742, core complexes", near_cores=4, near_ns=25.3
 )

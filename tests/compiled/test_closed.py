@@ -129,7 +129,10 @@ def test_cgroups_near_each_other_pay_shorter_ways():
 
 
 # --- seeds -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method", ["queues", "simulation"])
+slow_without_a_compiler = pytest.mark.skipif(not _jit.JIT, reason="many simulations")
+
+
+@pytest.mark.parametrize("method", ["queues", pytest.param("simulation", marks=slow_without_a_compiler)])
 def test_the_standard_error_is_that_of_the_seeds(method):
     each = [throughput(method, clients=4, seed=seed, **GIVE_BACK) for seed in (5, 6, 7)]
     found = closed_loop(clients=4, think_ns=1000.0, visit_ns=50.0, method=method, seed=5, seeds=3, **GIVE_BACK)
@@ -174,7 +177,7 @@ def test_a_path_that_was_measured_is_taken_as_it_is():
     assert abs(table["error_percent"][1]) < 0.5
 
 
-@pytest.mark.skipif(not _jit.JIT, reason="many simulations")
+@slow_without_a_compiler
 def test_a_standard_error_is_told_in_the_unit_of_the_rows():
     rows = made(many=dict(clients=6, think_ns=1000.0, pages=4))
     table = predict_rows(rows, baseline="none", fitted="many", levels=3, method="queues", seeds=3)

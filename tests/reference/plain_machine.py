@@ -75,7 +75,7 @@ class Line:
         return start, way
 
     def giver(self, cpu):
-        """(CPU the line comes from or None, CPUs outside of the cache whose copies have to go) for a write of ``cpu``."""
+        """(CPU the line comes from or None, CPUs outside of the cache whose copies have to go) for a write."""
         if len(self.copies) == 1 or self.owner is None:
             return self.owner, []
         abroad = [c for c in self.copies if not self.machine.share_a_cache(c, cpu)]
