@@ -16,8 +16,8 @@ METHODS = ("additive", "mva", "queues")
 FITTED = ("a visit", "a visit and the path")
 
 Published = namedtuple("Published", "unit base larger levels")
-Published.__doc__ = """A set of rows: the one without counters, those that a visit and the path are fitted to, and how many
-counters a walk may have, each number a variant."""
+Published.__doc__ = """A set of rows: the one without counters, those that a visit and the path are fitted to, and how
+many counters a walk may have, each number a variant."""
 
 SETS = {
     "netperf_2022": Published("root memcg", "6.0-rc1", "C: batch 64", (4,)),
@@ -28,8 +28,8 @@ SETS = {
 def rows(name):
     """The rows that are modelled, and the think time of a round: 10 KiB at the rate of the row without counters.
 
-    Of ``netperf_2022`` each line has its own visits. Of ``sctp_2022`` all have one, and rows in which words share a line
-    with the count are left out.
+    Of ``netperf_2022`` each line has its own visits. Of ``sctp_2022`` all have one, and rows in which words share a
+    line with the count are left out.
     """
     unit = SETS[name].unit
     published = pd.read_csv(data_path(f"published/{name}.csv")).set_index("case")
