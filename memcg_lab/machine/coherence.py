@@ -384,9 +384,10 @@ def price(m, me, todo, memcg):
     charged = np.int64(0)
     for row in range(1, log[0].before + 1):
         touched = m.steps[log[row].step & STEP_MASK]
-        cost = touched.own * m.cost[COST_OWN]
-        own += cost
-        m.booked[touched.function & FUNCTION_MASK].local += cost
+        if touched.own:  # such a step touches no line of a counter
+            own += m.cost[COST_OWN]
+            m.booked[touched.function & FUNCTION_MASK].local += m.cost[COST_OWN]
+            continue
         charged = charged & touched.charged | touched.charged >> 1
         first = visit(1 + log[row].where * m.lines, 0, 0)
         at = min(todo, room) & PENDING_MASK
