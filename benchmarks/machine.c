@@ -294,10 +294,10 @@ static __attribute__((noinline)) int begin(MACHINE, i64 me, struct cpu *c)
 /* --- cache lines --- */
 SHORT i64 distance(MACHINE, i64 one, i64 other)
 {
-	i64 apart = m->cpu[one].place ^ m->cpu[other].place;
+	i64 apart = m->cpu[one].place ^ m->cpu[other].place, hops = m->cpu[other].hops;
 
 	if (apart >> 2 * CPU_BITS)
-		return COST_CROSS + (apart >> 3 * CPU_BITS != 0);
+		return hops >= 0 && m->cpu[one].hops != hops ? COST_FAR : COST_CROSS;
 	return COST_SMT + (apart != 0) + (apart >> CPU_BITS != 0);
 }
 

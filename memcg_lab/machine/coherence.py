@@ -72,7 +72,7 @@ cpu_dtype = np.dtype(
             "todo",  # visits of the running operation
             "done",  # how many of them are made
             "finished",  # operations
-            "place",  # hops, socket, near cores and core, CPU_BITS each: what two CPUs share is 0 in the exclusive or
+            "place",  # socket, near cores and core, CPU_BITS each: what two CPUs share is 0 in the exclusive or
             "cache",  # rows of Machine.groups: who shares its last-level cache, which are near cores or the socket;
             "socket",  # who sits in its socket;
             "hops",  # who is at most one hop away, or -1 if all are
@@ -176,9 +176,11 @@ def next_gap(m, c, k):
 @inline
 def distance(m, one, other):
     """Which cost a line pays from one CPU to another: a step more for each group that only one of them is in."""
-    apart = m.cpu[one].place ^ m.cpu[other].place
+    one, other = m.cpu[one], m.cpu[other]
+    apart = one.place ^ other.place
     if apart >> 2 * CPU_BITS != 0:
-        return COST_CROSS + np.int64(apart >> 3 * CPU_BITS != 0)
+        # The first look spares the second, which waits for the record of another CPU where there are hundreds of them.
+        return COST_FAR if other.hops >= 0 and one.hops != other.hops else COST_CROSS
     return COST_SMT + np.int64(apart != 0) + np.int64(apart >> CPU_BITS != 0)
 
 

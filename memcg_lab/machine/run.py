@@ -419,7 +419,7 @@ def _put_in_place(cpu, topology):
     core, socket = topology.place(cpus)
     near, hops = topology.near(cpus), topology.hops(cpus)
     # Without near cores a line is near to nobody but the other threads of its core.
-    for group in (hops, socket, core if topology.near_cores is None else near, core):
+    for group in (socket, core if topology.near_cores is None else near, core):
         cpu["place"] = cpu["place"] << coherence.CPU_BITS | group
     cpu["socket"] = socket
     cpu["cache"] = socket if topology.near_cores is None else near + socket.max() + 1
