@@ -175,7 +175,7 @@ def next_gap(m, c, k):
 
 @inline
 def distance(m, one, other):
-    """Which cost a line pays from one CPU to another: a step more for each group that only one of them is in."""
+    """Which cost a line pays from one CPU to another."""
     one, other = m.cpu[one], m.cpu[other]
     apart = one.place ^ other.place
     if apart >> 2 * CPU_BITS != 0:

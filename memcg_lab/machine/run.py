@@ -235,6 +235,9 @@ def simulate(
     Unless limits are set, each cgroup holds 2**30 pages when the run begins, so that no CPU gives back what another
     has not charged yet.
 
+    A model: no line of real hardware is served first come, first served; near CPUs often get it sooner. A write to a
+    line with many copies waits for the farthest only. The prefetch of the neighbouring line is left out.
+
     Examples
     --------
     >>> from memcg_lab import V4_13, V4_14, System, mixed

@@ -426,6 +426,25 @@ def test_fit_finds_the_number_and_says_when_there_is_none():
         fit(lambda x: 1 / x, 11.0, 0.1, 100, "x")
 
 
+def test_a_simulation_can_be_interrupted(monkeypatch):
+    """Compiled code hears a signal only between two calls, so no call may simulate more than a small part."""
+    untils = []
+
+    def bind(policy):
+        kernel = coherence.bind_machine(policy)
+
+        def part(machine, until):
+            untils.append(until)
+            return kernel(machine, until)
+
+        return part
+
+    monkeypatch.setattr("memcg_lab.machine.run.bind_machine", bind)
+    simulate(System.chain(depth=1, cpus=2), pingpong(50, memcg=1), duration_ns=1_000_000, warm_up=0)
+    assert untils[-1] == 1_000_000_000
+    assert max(np.diff([0, *untils])) <= 0.04 * untils[-1]
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 OPS = pingpong(4, memcg=1)
 SYSTEM = System.chain(depth=1, cpus=2)
@@ -499,6 +518,10 @@ def test_bad_arguments_are_named(change, message):
         (lambda: closed_loop(clients=1, think_ns=1, visit_ns=1, levels=2, lines=3), "lines is 3"),
         (lambda: closed_loop(clients=1, think_ns=1, visit_ns=1, method="guess"), "method is 'guess'"),
         (lambda: mva(2, -1, [1]), "think_ns is -1"),
+        (lambda: mva("x", 1, [1]), "clients is 'x'; it must be a whole number from 0 to 100,000"),
+        (lambda: mva(2, 1, {1: 2}), "demands_ns is {1: 2}; it must be a list"),
+        (lambda: mva(2, 1, [1, 2], [0.5]), "waiters_cost has 1 values; there are 2 in demands_ns"),
+        (lambda: mva(2, 1, [1], [-0.5]), r"waiters_cost\[0\] is -0.5; it must be a number from 0 to 1,000"),
         (
             lambda: predict_rows({"a": (1.0, None)}, baseline="b", fitted="a", clients=1, think_ns=1),
             'baseline is "b"; the rows are a',
