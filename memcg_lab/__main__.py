@@ -136,6 +136,16 @@ def trace_what_if(arguments):
     return 0
 
 
+def web_build(arguments):
+    """Turn the compiled kernels into WebAssembly, with their description and the golden files for a page."""
+    from .web.build import build
+
+    description = build(arguments.out, jobs=arguments.jobs, tell=lambda line: print(line, flush=True))
+    made = description["kernels"].values()
+    print(f"{len(made)} kernels, {sum(k['bytes'] for k in made):,} bytes, {sum(k['gzip'] for k in made):,} with gzip")
+    return 0
+
+
 def numbers(text):
     """Whole numbers separated by commas."""
     return [int(part) for part in text.split(",")]
@@ -214,6 +224,14 @@ def main(argv=None):
     kind.add_argument("--replace", action="store_true", help="replace the figure if it is there")
     kind.add_argument("--kallsyms", metavar="FILE", help=names)
     kind.set_defaults(run=trace_what_if)
+
+    command = commands.add_parser("web", help="The kernels as WebAssembly, for a page that needs no Python.")
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kind = kinds.add_parser("build", help=web_build.__doc__, description=web_build.__doc__)
+    text = "folder for the files (default: build/web); kernels that are there and unchanged are kept"
+    kind.add_argument("--out", default="build/web", metavar="FOLDER", help=text)
+    kind.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a CPU, at most 4)")
+    kind.set_defaults(run=web_build)
 
     arguments = parser.parse_args(argv)
     try:
