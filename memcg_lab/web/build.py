@@ -1,4 +1,4 @@
-"""Build: every kernel as a WebAssembly file, beside one description of them all and the golden files for a self-check."""
+"""Build: every kernel as a WebAssembly file, one description of them all, and the golden files for a self-check."""
 
 import concurrent.futures
 import contextlib
@@ -111,8 +111,8 @@ def linker():
     found = shutil.which("wasm-ld")
     if not found:
         raise ValueError(
-            "there is no linker for WebAssembly here; install one: pip install ziglang (the extra web of this project), "
-            "or LLVM's wasm-ld (Debian: apt install lld)."
+            "there is no linker for WebAssembly here; install one: pip install ziglang (this project's extra web), or "
+            "LLVM's wasm-ld (Debian: apt install lld)."
         )
     return [found]
 
@@ -168,8 +168,9 @@ def _built(scratch, told, link):
     wasm = scratch / told["file"]
     object_file = wasm.with_suffix(".o")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    # Nothing of the CPU here may be used. Vectors would only be taken apart again: WebAssembly's need a feature.
-    environment |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    # Nothing of the CPU here may be used, nor anything of a cache. Nothing is cached, and if it were, not for long.
+    # Vectors would only be taken apart again: WebAssembly's need a feature that not every browser has.
+    environment |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(scratch / "cache")}
     environment |= {"NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": "0", "PYTHONUTF8": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     compiling = [sys.executable, "-m", compile.__name__, str(object_file), told["kind"], told["policy"]]

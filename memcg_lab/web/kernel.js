@@ -58,11 +58,15 @@ export class Table {
   constructor(form, shape, buffer = null, offset = 0) {
     this.form = form;
     this.shape = shape;
-    this.length = shape.reduce((a, b) => a * b, 1);
+    this.length = product(shape);
     buffer ??= new ArrayBuffer(this.length * form.size);
     this.bytes = new Uint8Array(buffer, offset, this.length * form.size);
     this.words = new BigInt64Array(buffer, offset, this.bytes.length / 8);
     this.view = new DataView(buffer, offset, this.bytes.length);
+    // numba's calling convention: owner, parent, items, size of one, where, then the shape and the strides in bytes.
+    this.head = [BigInt(this.length), BigInt(form.size)];
+    const strides = shape.map((_, d) => form.size * product(shape.slice(d + 1)));
+    this.tail = [...shape, ...strides].map(BigInt);
   }
 
   field(name) {
@@ -124,14 +128,7 @@ class Kernel {
         if (!(value instanceof Table) || value.form.size !== size || value.shape.length !== ndim) {
           throw new TypeError(`${name} must be a Table of ${record} records in ${ndim} dimensions.`);
         }
-        // numba's calling convention: owner, parent, items, size of one, where, shape, strides in bytes.
-        let stride = BigInt(size);
-        const strides = [];
-        for (let d = ndim - 1; d >= 0; d--) {
-          strides.unshift(stride);
-          stride *= BigInt(value.shape[d]);
-        }
-        args.push(0, 0, BigInt(value.length), BigInt(size), end, ...value.shape.map(BigInt), ...strides);
+        args.push(0, 0, value.head[0], value.head[1], end, ...value.tail);
         placed.push([value, end]);
         end = (end + value.bytes.length + 15) & ~15;
       } else if (kind === "none") {
@@ -247,6 +244,7 @@ function whole(what, value, low, high) {
   return value;
 }
 
+const product = (values) => values.reduce((a, b) => a * b, 1);
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 // --- a cgroup tree, CPUs and a policy --------------------------------------------------------------------------------
@@ -271,7 +269,7 @@ export class System {
     let end = 0;
     for (const array of shapes) {
       array.at = end;
-      end = (end + lab.records[array.record].size * sum2(array.shape) + 15) & ~15;
+      end = (end + lab.records[array.record].size * product(array.shape) + 15) & ~15;
     }
     this.buffer = new ArrayBuffer(end);
     this.shapes = shapes;
@@ -282,6 +280,7 @@ export class System {
         if (value !== 0) for (let i = 0; i < table.length; i++) table.set(i, field, value);
       }
     }
+    this.state = this.given("state");
     const { counter, memcg, upward } = this.tables;
     const most = lab.constants.mechanism.PAGE_COUNTER_MAX;
     const put = (what, values, table, field, unset) => {
@@ -301,9 +300,9 @@ export class System {
     put("lows", lows, upward, "memory_low", 0);
   }
 
-  /** What a kernel takes as its state. */
-  given(log = null, prefix = "state") {
-    const given = { log, root: this.root ?? -1, legacy: Number(this.legacy), memsw: Number(this.memsw), ...this.tables };
+  /** What a kernel takes as its state, but the log. */
+  given(prefix) {
+    const given = { root: this.root ?? -1, legacy: Number(this.legacy), memsw: Number(this.memsw), ...this.tables };
     return Object.fromEntries(Object.entries(given).map(([name, value]) => [`${prefix}.${name}`, value]));
   }
 
@@ -326,7 +325,7 @@ export class System {
 
   go(kind, ops, log, before) {
     const kernel = this.lab.kernel(kind, this.policy);
-    const answer = kernel.call({ ...this.given(log), ops, refuse: this.underflow === "refuse" });
+    const answer = kernel.call({ ...this.state, "state.log": log, ops, refuse: this.underflow === "refuse" });
     if (answer.reason !== 0 && before) this.restore(before);
     return answer;
   }
@@ -412,8 +411,6 @@ export class System {
     return state;
   }
 }
-
-const sum2 = (shape) => shape.reduce((a, b) => a * b, 1);
 
 // --- many CPUs at the same time --------------------------------------------------------------------------------------
 /** The random numbers of memcg_lab.workload.splitmix. */
@@ -544,7 +541,7 @@ export class Machine {
   }
 
   run(untilNs) {
-    const given = { ...this.system.given(this.log, "machine.state"), until: Math.round(untilNs * PS) };
+    const given = { ...this.system.given("machine.state"), "machine.state.log": this.log, until: Math.round(untilNs * PS) };
     for (const [name, value] of Object.entries({ ...this.tables, ...this.numbers })) given[`machine.${name}`] = value;
     return this.lab.kernel(this.kind, this.system.policy).call(given);
   }
@@ -575,8 +572,11 @@ function levels(parents) {
 }
 
 // --- the kernel's own answers ----------------------------------------------------------------------------------------
-const flat = (value) =>
-  typeof value === "number" ? [value] : (Array.isArray(value) ? value : Object.values(value)).flatMap(flat);
+function flat(value, into = []) {
+  if (typeof value === "number") into.push(value);
+  else for (const part of Array.isArray(value) ? value : Object.values(value)) flat(part, into);
+  return into;
+}
 
 /** The snapshot with the fields that golden files of this kernel have, their dicts in the order of `template`. */
 function answers(system, config, template) {
