@@ -18,10 +18,21 @@ def golden_answers():
     """
     found = []
     for path in sorted(GOLDEN.glob("*.jsonl.gz")):
-        name = path.name.removesuffix(".jsonl.gz")
-        policy = next(rule for part, rule in POLICY.items() if name.startswith(part) or name.endswith(part))
-        found.append({"file": path.name, "policy": policy, "scenarios": [_short(s) for s in read_golden(path)]})
+        scenarios = [_short(scenario) for scenario in read_golden(path)]
+        found.append({"file": path.name, "policy": policy_of(path.name), "scenarios": scenarios})
     return found
+
+
+def policy_of(file):
+    """Whose answers a golden file has.
+
+    Examples
+    --------
+    >>> policy_of("stories_post.jsonl.gz")
+    'v4.14'
+    """
+    name = file.removesuffix(".jsonl.gz")
+    return next(rule for part, rule in POLICY.items() if name.startswith(part) or name.endswith(part))
 
 
 def _short(scenario):

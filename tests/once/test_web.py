@@ -31,7 +31,7 @@ KERNEL_JS = pathlib.Path(build.__file__).with_name("kernel.js")
 FIRST = [(kind, "v4.14") for kind in kernels.KINDS]  # what is compiled without --all
 OTHERS = [name for name in kernels.names() if name not in FIRST]
 FILES = {path.name: path for path in sorted(GOLDEN.glob("*.jsonl.gz"))}
-GOLDEN_POLICY = {entry["file"]: entry["policy"] for entry in answers.golden_answers()}
+GOLDEN_POLICY = {name: answers.policy_of(name) for name in FILES}
 
 every_policy = pytest.mark.parametrize(
     "policy", [pytest.param(p, id=p.name, marks=[] if p is V4_14 else pytest.mark.slow) for p in POLICIES.values()]
@@ -292,19 +292,19 @@ def machine_of(policy, cpus, *, layout="v4.13", lock="atomic", record=0, think_n
 @pytest.mark.parametrize("cpus", [2, 64, 256])
 def test_every_array_of_the_machine_is_that_of_the_host(policy, cpus, engine):
     (_, here), (_, there) = machine_of(policy, cpus), machine_of(policy, cpus)
-    until = 60_000 * run.PS
+    until = 2_000_000 * run.PS
     assert engine.kernel("machine", policy.name)(there, until) == tuple(bind_machine(policy)(here, until)) == (0, 0)
     assert same_arrays(here, there) == []
-    assert here.cpu["finished"].sum() > 30 * cpus
+    assert here.cpu["finished"].sum() > 20 * cpus
 
 
 @pytest.mark.parametrize(("layout", "lock"), [("v5.12", "queue lock"), ("v6.1", "ticket lock")])
 def test_layouts_and_locks_and_the_record_of_events_are_those_of_the_host(layout, lock, engine):
-    (_, here), (_, there) = (machine_of(V4_14, 9, layout=layout, lock=lock, record=30_000) for _ in range(2))
-    until = 100_000 * run.PS
+    (_, here), (_, there) = (machine_of(V4_14, 9, layout=layout, lock=lock, record=60_000) for _ in range(2))
+    until = 400_000 * run.PS
     assert engine.kernel("events", "v4.14")(there, until) == tuple(bind_machine(V4_14)(here, until))
     assert same_arrays(here, there) == []
-    assert 1000 < here.events["op"][0] < 30_000
+    assert 1000 < here.events["op"][0] < 60_000
 
 
 # --- node: kernel.js -------------------------------------------------------------------------------------------------
