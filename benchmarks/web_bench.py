@@ -6,6 +6,7 @@ python benchmarks/bench.py                as a section of the whole
 The files are those of ``python -m memcg_lab web build``; what is missing of them is built first, which takes minutes.
 """
 
+import importlib.metadata
 import pathlib
 import statistics
 import sys
@@ -108,9 +109,10 @@ def table(quick=False):
         print(f"left out: {error}")
         return True
     rounds = 3 if quick else ROUNDS
+    engine_name = f"wasmtime {importlib.metadata.version('wasmtime')}"
     print(
         f"replay: {OPS:,} operations, 8 CPUs; steps: {LOGGED:,} with their log; machine, events: {CPUS} CPUs, 0.3 ms\n"
-        f"wasmtime {wasmtime.__version__}; ÷ host: its time over that of the host's code on the same arrays, median "
+        f"wasmtime {version('wasmtime')}; ÷ host: its time over that of the host's code on the same arrays, median "
         f"[quartiles] of {rounds} interleaved rounds; CPU time of the thread; copying the arrays is not in it"
     )
     engine, all_equal = Engine(FOLDER), True
