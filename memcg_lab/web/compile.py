@@ -37,7 +37,8 @@ def compiled(made):
     The function is made anew: neither its code nor that of its helpers comes from a cache or goes into one.
     """
     options = {name: value for name, value in made.dispatcher.targetoptions.items() if name != "nopython"}
-    twin = njit(**options, no_cpython_wrapper=True, no_cfunc_wrapper=True)(made.dispatcher.py_func)
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python will not call it
+    twin = njit(**options)(made.dispatcher.py_func)
     signature = tuple(twin.typeof_pyval(value) for value in made.example)
     twin.compile(signature)
     result = twin.overloads[signature]

@@ -1,7 +1,8 @@
 /* kernel.js: the library's compiled kernels in a page, or in node. No rule of the mechanism is written here.
  *
  * `python -m memcg_lab web build` makes kernels.json (the description), one .wasm a kernel, and golden.json.
- * This file needs nothing else. Inlined into one <script type="module"> it works from file://.
+ * This file needs nothing else. Inlined into one <script type="module"> it works from file://; what stands after it in
+ * the same script finds open, check, Table, System and Machine.
  *
  *   const lab = await open(description, read)      description: kernels.json, parsed; read(file) -> Uint8Array, or a
  *                                                  promise of one; a kernel is read when it is first asked for
