@@ -46,20 +46,14 @@ def profile(arguments):
 
     by = None if arguments.by is None else [name.strip() for name in arguments.by.split(",")]
     with Progress() as progress:
-        try:
-            return print_comparison(
-                *(path for path in (arguments.before, arguments.after) if path is not None),
-                progress=progress,
-                event=arguments.event,
-                by=by,
-                groups=arguments.group,
-                normalised=not arguments.as_written,
-            )
-        except KeyboardInterrupt:
-            raise ValueError("interrupted; nothing was compared.") from None
-        except BrokenPipeError:  # the reader of our output, such as head, has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+        return print_comparison(
+            *(path for path in (arguments.before, arguments.after) if path is not None),
+            progress=progress,
+            event=arguments.event,
+            by=by,
+            groups=arguments.group,
+            normalised=not arguments.as_written,
+        )
 
 
 def kernel_lab(arguments):

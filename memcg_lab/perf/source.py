@@ -40,6 +40,7 @@ class Source:
         self.name = printable(name)
         self.lines = lines
         self.notes = []
+        self.lowest = 0.0  # percent; what is not listed may have as much, if the file says that rows are left out
         self.foreign = False  # the first block is not UTF-8
 
     def error(self, number, what):

@@ -145,7 +145,7 @@ def stack_map(source, event):
     tally, name, stack, seen = Tally(source), None, None, set()
     for number, line in source.lines:
         if stack is None:
-            if not line.strip() or re.match(r"Attach(ing|ed) \d+ probe", line):
+            if not line.strip() or re.match(r"Attach(ing|ed) (to )?\d+ probe|\^C\s*$", line):
                 continue
             begin = MAP.fullmatch(line)
             if not begin or "]" in begin[2]:

@@ -17,7 +17,7 @@ import numpy as np
 from ..mechanism.policy import SLOTS_MAX
 from ..mechanism.records import NR_PAGES_MAX
 from ..system import CPUS_MAX
-from ..words import printable
+from ..words import count, printable
 from .ftrace import LOST, Survey, parsed_event, rows_of_events
 from .rows import CODES, COLUMNS, EVENTS, NOT_PAGES, Causes, Row, SlotRow, Trace, blocks_of, row_dtype
 from .symbols import Callers, Symbols
@@ -38,7 +38,7 @@ PROGRESS = 1 << 22  # bytes from which a progress bar is shown
 PACKED = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
 BROKEN = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 OVERWRITTEN = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d+)/(\d+)")
-CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$|@over: 1$")  # what bpftrace says else
+CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$|@over: 1$|\^C$")  # what bpftrace says else
 ROWS = re.compile(r"@rows: (\d{1,18})$")  # what our scripts say in the end: how many rows they printed
 
 
@@ -326,7 +326,8 @@ def _row(file, number, line, kind):
     except csv.Error as error:  # such as a carriage return, or a field of more than 131,072 characters
         raise file.error(number, f"{printable(error)}.") from None
     if len(words) != len(columns):
-        raise file.error(number, f"{len(words)} columns; there must be {len(columns)}.")
+        told = printable(line.strip()[:80])
+        raise file.error(number, f'"{told}" has {count(len(words), "column")}; there must be {len(columns)}.')
     values = [number]
     for name, word in zip(columns, words):
         if name in ("ev", "cause"):

@@ -131,13 +131,13 @@ def make(kind, tmp_path, rows):
             return zipped, "line"
         case "gzip of garbage":
             zipped.write_bytes(gzip.compress(bytes(range(256))))
-            return zipped, "bad.jsonl.gz, line"
+            return zipped, "bad.jsonl.gz: not text (UTF-8)"
         case "plain text called gzip":
             zipped.write_text("hello")
             return zipped, "cannot be read"
         case "gzip called plain":
             path.write_bytes(whole)
-            return path, "line"
+            return path, "not text (UTF-8)"
         case "text":
             path.write_text("hello\n")
             return path, "line 1: not JSON"
