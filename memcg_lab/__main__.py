@@ -58,11 +58,15 @@ def profile(arguments):
 
 def kernel_lab(arguments):
     """Record a real kernel: boot one in QEMU, or the one that runs here, and check the trace."""
-    from .kernel_lab.boot import kernel_lab
+    from .kernel_lab.boot import KERNEL, kernel_lab
     from .kernel_lab.recorder import Traffic
 
+    kernel, cpus = arguments.kernel, arguments.cpus
+    if arguments.native and (kernel, cpus) != (None, None):
+        raise ValueError("--native records the kernel that runs here; leave out --kernel and --cpus.")
     traffic = Traffic(arguments.traffic, arguments.pairs, arguments.mib, arguments.chunk)
-    return kernel_lab(arguments.build, arguments.kernel, traffic, arguments.cpus, arguments.native)
+    kernel, cpus = KERNEL if kernel is None else kernel, 2 if cpus is None else cpus
+    return kernel_lab(arguments.build, kernel, traffic, cpus, arguments.native)
 
 
 def measure(arguments):
@@ -113,19 +117,19 @@ def trace_what_if(arguments):
     """Replay the charges and give-backs of a trace under other policies."""
     from .traces.what_if import print_what_if
 
+    if arguments.replace and not arguments.figure:
+        raise ValueError("--replace says what happens to a figure; say --figure too.")
     if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
         raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")
     if arguments.figure:
         from .files import try_place
 
         try_place(arguments.figure, replace=arguments.replace)
-    table, slack = print_what_if(
-        arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms
-    )
+    found = print_what_if(arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms)
     if arguments.figure:
         from .figures import what_if
 
-        what_if(table, slack).save(arguments.figure, replace=arguments.replace)
+        what_if(*found()).save(arguments.figure, replace=arguments.replace)
         print(f"figure: {arguments.figure}")
     return 0
 
@@ -166,12 +170,12 @@ def main(argv=None):
     command = commands.add_parser("kernel-lab", help=kernel_lab.__doc__, description=kernel_lab.__doc__)
     command.add_argument("--build", default="build/kernel_lab", metavar="DIR", help="everything is written here")
     text = "Debian package, or a .deb file (default: linux-image-cloud-amd64)"
-    command.add_argument("--kernel", default="linux-image-cloud-amd64", metavar="PACKAGE", help=text)
+    command.add_argument("--kernel", metavar="PACKAGE", help=text)
     command.add_argument("--traffic", default="cross", choices=["cross", "same", "rr"], help="across CPUs, or within")
     command.add_argument("--pairs", type=int, default=2, metavar="N", help="connections (default 2)")
     command.add_argument("--mib", type=int, default=8, metavar="N", help="MiB that each one moves (default 8)")
     command.add_argument("--chunk", type=int, default=65_536, metavar="BYTES", help="of one write (default 65536)")
-    command.add_argument("--cpus", type=int, default=2, metavar="N", help="CPUs of the booted machine (default 2)")
+    command.add_argument("--cpus", type=int, metavar="N", help="CPUs of the booted machine (default 2)")
     text = "record the kernel that runs here instead; needs root and cgroup v2"
     command.add_argument("--native", action="store_true", help=text)
     command.set_defaults(run=kernel_lab)

@@ -42,14 +42,14 @@ HEADER = re.compile(
 )
 RULER = re.compile(r"#?\s*+\.{2,}+(?:\s++\.{2,}+)*+\s*+")
 SECTION = re.compile(r"#?\s*Samples:.* of (events?) '?([^']*)")
-SCREEN = re.compile(r"\s*(PerfTop:|Samples:|-{5,}\s*$|Mapped keys:|Enter selection|\[[a-zA-Z]{1,2}\]\s{2,}\S)")
+SCREEN = re.compile(r"(PerfTop:|Samples:|-{5,}\s*$|Mapped keys:|Enter selection|\[[a-zA-Z]{1,2}\]\s{2,}\S)")
 CHATTER = re.compile(
-    r"\s*(Press '\?'|\(?Tip: |\(?For a higher level overview|\(?Cannot load tips|\[ perf record: "
-    r"|(\[?\S+@[^#$]*)?\]?[$#]( (sudo )?perf (report|top)\b.*)?\s*$"
+    r"(Press '\?'|\(?Tip: |\(?For a higher level overview|\(?Cannot load tips|\[ perf record: "
+    r"|(\[?[^\s@]+@[^#$]*)?\]?[$#]( (sudo )?perf (report|top)\b.*)?\s*$"
     r"|Failed to open |no symbols found in |.*Event count \(approx\.\))"
 )
-LEFT_OUT = re.compile(r"\s*[\[<(]?(\.\.\.|…|snip|-+ ?snip ?-+)[\])>]?\s*", re.IGNORECASE)  # by who copied it
-WARNING = re.compile(r"\s*((Warning|WARNING|BFD|\S*addr2line): ?|Couldn't record |Cannot read kernel map)")
+LEFT_OUT = re.compile(r"[\[<(]?(\.\.\.|…|snip|-+ ?snip ?-+)[\])>]?", re.IGNORECASE)  # by who copied it
+WARNING = re.compile(r"((Warning|WARNING|BFD|\S*addr2line): ?|Couldn't record |Cannot read kernel map)")
 DIFF = re.compile(r"#?\s*+(Baseline|Delta)\b")
 LOST = re.compile(r"Total Lost Samples: *[1-9]|lost: [0-9]*[1-9]|drop: [0-9]*[1-9]|/[0-9]*[1-9][0-9]* (?:drop:|\[)")
 FOLD = re.compile(r"^[+-](?=\s+[0-9.]+%)")  # what the interactive screen puts before a row with a call graph
@@ -124,11 +124,11 @@ class _Listing:
                 self.before, self.screen, self.seen, self.longest = self.screen, [], set(), 0
                 self.percent_end, self.last_share, self.left_out = None, math.inf, None
             self.again = False
-        elif LEFT_OUT.fullmatch(line):
+        elif LEFT_OUT.fullmatch(text):
             self.left_out = self.left_out or (number, self.last_share)
-        elif SCREEN.match(line) or CHATTER.match(line) or "build id" in text and text.endswith("without symbols"):
+        elif SCREEN.match(text) or CHATTER.match(text) or "build id" in text and text.endswith("without symbols"):
             pass
-        elif WARNING.match(line):
+        elif WARNING.match(text):
             self.warning = True
         elif self.is_row(line):
             self.warning = False

@@ -179,7 +179,10 @@ def _lines(source, raw, progress):
 
 
 def _unpacked(source, raw):
-    head = raw.peek(8)
+    try:
+        head = raw.peek(8)
+    except OSError as error:
+        raise source.error(0, f"cannot be read ({_reason(error)}).") from None
     for magic, unpack in PACKED:
         if head.startswith(magic):
             return unpack(raw)

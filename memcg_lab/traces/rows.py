@@ -151,7 +151,7 @@ def write_rows(path, rows, *, replace=False):
     ----------
     path : str or Path
         Packed if it ends in ``.xz``.
-    rows : list of Row or list of SlotRow
+    rows : iterable of Row or of SlotRow
         Their ``line`` is not written; unknown numbers become empty.
     replace : bool
         Replace a file that is there; else it is refused.
@@ -159,8 +159,10 @@ def write_rows(path, rows, *, replace=False):
     opened = lzma.open if str(path).endswith(".xz") else open
     with writing(path, replace=replace) as scratch, opened(scratch, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(rows[0]._fields[1:] if rows else COLUMNS)
-        writer.writerows(map(csv_words, rows))
+        rows = iter(rows)
+        first = next(rows, None)
+        writer.writerow(COLUMNS if first is None else first._fields[1:])
+        writer.writerows(map(csv_words, itertools.chain([] if first is None else [first], rows)))
 
 
 def csv_words(row):

@@ -51,8 +51,8 @@ def read_rows(path, symbols=None):
         ``.csv`` with the header of the kernel lab (and ``slot``, for kernels with several); text of tracefs ``trace``
         or ``trace_pipe``; or output of ``trace-cmd report`` or ``perf script``. Packed or not (gzip, xz, bzip2).
     symbols : str or Path, optional
-        ``/proc/kallsyms`` of the kernel that was traced, for all but the csv. Without it callers are told apart by
-        what they do, not by name.
+        ``/proc/kallsyms`` of the kernel that was traced, for all but the csv, which has names. Without it callers are
+        told apart by what they do, not by name.
 
     Returns
     -------
@@ -106,6 +106,8 @@ def open_trace(path, symbols=None):
                 continue
             file.refuse_lost(number, word)
             if word.split(",")[0].strip() == "cpu":
+                if symbols is not None:
+                    raise ValueError(f"{file.name}: its callers have names already; leave kallsyms out.")
                 return _csv_trace(file, number, word)
             return _kernel_text(file, symbols)
     raise ValueError(f"{file.name}: it is empty.")
@@ -127,6 +129,7 @@ class _File:
         self.name = printable(path)
         try:
             self.raw = open(path, "rb")
+            self.raw.peek(1)  # such as a file of /proc that opens and cannot be read
             if not self.raw.seekable():  # a pipe
                 kept = tempfile.TemporaryFile()
                 while block := self.raw.read(PIECE):
@@ -381,7 +384,7 @@ def _check(file, block, times):
 # --- kernel text -----------------------------------------------------------------------------------------------------
 def _kernel_text(file, symbols):
     """A trace from text of the kernel, trace-cmd or perf; it is read twice, first to tell its callers apart."""
-    names = Callers() if symbols is None else Symbols(_symbols_of(symbols))
+    names = Callers() if symbols is None else _symbols_of(symbols)
     survey = Survey(names)
     found = 0
     for event in _events(file, "looking"):
@@ -419,7 +422,12 @@ def _limited(file, rows):
 
 
 def _symbols_of(path):
-    return b"".join(piece for _, piece in _File(path).pieces()).decode("utf-8", "backslashreplace")
+    file = _File(path)
+    text = b"".join(piece for _, piece in file.pieces()).decode("utf-8", "backslashreplace")
+    try:
+        return Symbols(text)
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}") from None
 
 
 def _events(file, say):

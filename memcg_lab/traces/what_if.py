@@ -26,6 +26,7 @@ KINDS = (
     ("others give back", UNCHARGE_SKMEM, "refill", ("surplus", "skmem")),
     ("others give back", CANCEL_CHARGE, "pcunc", ("stock", "mem_cgroup_uncharge_skmem")),
 )
+COLUMNS = ("policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op", "slack_mean", "slack_max")
 stream_dtype = np.dtype([("op", op_dtype), ("t_us", np.int64)])
 
 WhatIf = namedtuple("WhatIf", "table slack")
@@ -189,13 +190,19 @@ def what_if(rows, policies, *, levels=None):
     if levels is not None:
         levels = whole_number("levels", levels, 1, LEVELS_MAX)
     with Spool(stream_dtype) as spool:
-        return _replayed(spool, _stream(rows, spool), policies, levels)[0]
+        return _frames(*_replayed(spool, _stream(rows, spool), policies, levels)[:2])
+
+
+def _frames(table, slack):
+    """The `WhatIf` of a table's rows and of pages by time."""
+    import pandas as pd
+
+    times, pages = slack
+    return WhatIf(pd.DataFrame(table, columns=COLUMNS), pd.DataFrame(pages, index=pd.Index(times, name="t_ms")))
 
 
 def _replayed(spool, stream, policies, levels):
-    """The `WhatIf`, and pages given back beyond what was charged in the trace."""
-    import pandas as pd
-
+    """Rows of the table, times and pages in stocks, and pages given back beyond what was charged in the trace."""
     deep = [0] + [levels or stream.levels.get(memcg, LEVELS - 1) + 1 for memcg in stream.memcgs]
     points = POINTS if spool.size <= POINTS else FEW_POINTS
     cuts = np.unique(np.linspace(0, spool.size, min(points, spool.size) + 1).astype(int))
@@ -225,17 +232,14 @@ def _replayed(spool, stream, policies, levels):
                 drains,
                 atomics,
                 atomics / spool.size,
-                np.mean(pages),
+                float(np.mean(pages)),
                 max(pages),
             )
         )
         slack[policy.name], t_us = pages, times
         held = system.mechanism_state().memcg
         before = max(before, -int(np.minimum(held["sock_held"] + held["held"], 0).sum()))
-    columns = ["policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op"]
-    table = pd.DataFrame(table, columns=[*columns, "slack_mean", "slack_max"])
-    index = pd.Index([0.0, *(t / 1000 for t in t_us[1:])], name="t_ms")
-    return WhatIf(table, pd.DataFrame(slack, index=index)), before
+    return table, ([0.0, *(t / 1000 for t in t_us[1:])], slack), before
 
 
 def chosen_policies(names, batches=()):
@@ -285,7 +289,8 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
 
     Returns
     -------
-    WhatIf
+    callable
+        Makes the `WhatIf` that was printed; printing needs no pandas, which takes longer to load than most traces.
 
     Raises
     ------
@@ -301,19 +306,25 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
                 stream = _stream(open_trace(path, kallsyms), spool)
         except ValueError as error:
             raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
-        found, before = _replayed(spool, stream, policies, levels)
+        table, slack, before = _replayed(spool, stream, policies, levels)
         size = spool.size
     told = ", ".join(f"{who} {count:,}" for who, count in stream.counts.items())
-    print(f"{size:,} operations on {len(stream.cpus)} CPUs ({told})")
-    shown = found.table.rename(columns={"stock_hits": "hits_%"})
-    print(shown.round({"hits_%": 1, "atomics_per_op": 3, "slack_mean": 1}).to_string(index=False))
+    print(f"{count(size, 'operation')} on {count(len(stream.cpus), 'CPU')} ({told})")
+    decimals = {"stock_hits": 1, "atomics_per_op": 3, "slack_mean": 1}
+    shown = [["hits_%" if name == "stock_hits" else name for name in COLUMNS]]
+    for row in table:
+        cells = zip(COLUMNS, row, strict=True)
+        shown.append([f"{value:.{decimals[name]}f}" if name in decimals else str(value) for name, value in cells])
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
     if before:
         print(f"{before:,} pages more were given back than the trace shows charged: they were charged before it began.")
     print(f"Atomics: {_depth(stream, levels)}. Slack: pages in stocks.")
     print("Not in atomics: protection, memory_allocated, refused attempts.")
     print("Kernel memory comes back by each policy's rule.")
     print("What a trace cannot tell: how policies change the timing.")
-    return found
+    return lambda: _frames(table, slack)
 
 
 def _depth(stream, levels):
