@@ -92,16 +92,18 @@ def measure(arguments):
 
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
+    from .checks import whole_number
     from .warmup import not_ready, warm_up
     from .words import count
 
+    jobs = None if arguments.jobs is None else whole_number("jobs", arguments.jobs, 1, 1024)
     if arguments.background and hasattr(os, "nice"):
         os.nice(10)  # not 19: on a busy machine a cell would wait for ever for what it needs
     missing = len(not_ready())
     if missing:
         kernels = count(missing, "kernel")
         print(f"memcg-lab: compiling {kernels}, once; a cell that needs one says that it waits.", flush=True)
-        warm_up(arguments.jobs)
+        warm_up(jobs)
         print("memcg-lab: all kernels are compiled.", flush=True)
     return 0
 
@@ -117,16 +119,17 @@ def trace_what_if(arguments):
     """Replay the charges and give-backs of a trace under other policies."""
     from .traces.what_if import print_what_if
 
-    if arguments.replace and not arguments.figure:
+    draw = arguments.figure is not None
+    if arguments.replace and not draw:
         raise ValueError("--replace says what happens to a figure; say --figure too.")
-    if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
+    if draw and not arguments.figure.endswith((".png", ".svg")):
         raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")
-    if arguments.figure:
+    if draw:
         from .files import try_place
 
         try_place(arguments.figure, replace=arguments.replace)
     found = print_what_if(arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms)
-    if arguments.figure:
+    if draw:
         from .figures import what_if
 
         what_if(*found()).save(arguments.figure, replace=arguments.replace)
@@ -136,7 +139,10 @@ def trace_what_if(arguments):
 
 def numbers(text):
     """Whole numbers separated by commas."""
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers separated by commas") from None
 
 
 def main(argv=None):

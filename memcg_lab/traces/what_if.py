@@ -8,7 +8,7 @@ import numpy as np
 from ..checks import whole_number
 from ..mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, SOFTIRQ, TASK, TRY_CHARGE, UNCHARGE_SKMEM, op_dtype
 from ..system import CPUS_MAX, MEMCGS_MAX, System
-from ..words import count, listing, printable
+from ..words import count, listing, number, printable
 from .check import trace_policy
 from .gaps import Gaps, Phantoms, without_try
 from .predict import CELLS_MAX
@@ -173,7 +173,7 @@ def what_if(rows, policies, *, levels=None):
     Raises
     ------
     ValueError
-        As :func:`trace_ops`, or if a number is out of range.
+        As :func:`trace_ops`, or if a number is out of range, or two policies have one name.
 
     Notes
     -----
@@ -203,6 +203,9 @@ def _frames(table, slack):
 
 def _replayed(spool, stream, policies, levels):
     """Rows of the table, times and pages in stocks, and pages given back beyond what was charged in the trace."""
+    names = [policy.name for policy in policies]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two policies are called {printable(twice[0])}; give each once.")
     deep = [0] + [levels or stream.levels.get(memcg, LEVELS - 1) + 1 for memcg in stream.memcgs]
     points = POINTS if spool.size <= POINTS else FEW_POINTS
     cuts = np.unique(np.linspace(0, spool.size, min(points, spool.size) + 1).astype(int))
@@ -309,7 +312,8 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
         table, slack, before = _replayed(spool, stream, policies, levels)
         size = spool.size
     told = ", ".join(f"{who} {count:,}" for who, count in stream.counts.items())
-    print(f"{count(size, 'operation')} on {count(len(stream.cpus), 'CPU')} ({told})")
+    seconds = number(slack[0][-1] / 1000)
+    print(f"{count(size, 'operation')} on {count(len(stream.cpus), 'CPU')} in {seconds} s ({told})")
     decimals = {"stock_hits": 1, "atomics_per_op": 3, "slack_mean": 1}
     shown = [["hits_%" if name == "stock_hits" else name for name in COLUMNS]]
     for row in table:

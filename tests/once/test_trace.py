@@ -85,6 +85,8 @@ def test_the_command_s_last_line_and_exit_status(capsys):
         (["trace", "check", str(recording("t61e")), "--policy", "v6.1", "--batch", "0"], "batch is 0"),
         (["trace", "what-if", str(recording("t61e")), "--policies", ","], "no policy is named"),
         (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1", "--replace"], "say --figure too"),
+        (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1", "--figure", ""], "must end in .png"),
+        (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1,v6.1"], "two policies are called v6.1"),
         (["trace", "check", str(recording("t61e")), "--policy", "v4.13", "--no-cap"], "v4.13 has no cap"),
         (["trace", "check", str(recording("t61e")), "--policy", "v6.1", "--kallsyms", "x"], "leave kallsyms out"),
         (
