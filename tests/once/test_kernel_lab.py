@@ -275,7 +275,8 @@ def line(event, micros, cpu=0, pid=40, flags="d....", comm="sender", **fields):
 
 def rows_of(lines, symbols):
     """Rows of lines of tracefs ``trace``."""
-    events, survey = [parsed_event(*line) for line in enumerate(lines, 1)], Survey(symbols)
+    events = [event for number, text in enumerate(lines, 1) if (event := parsed_event(number, text))]
+    survey = Survey(symbols)
     for event in events:
         survey.see(event)
     survey.end()
