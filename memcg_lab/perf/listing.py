@@ -520,6 +520,7 @@ def _percent(source, number, line, text):
         raise source.error(number, f"{quote(line)}: {text} has a sign, as in perf diff; give the two profiles.")
     try:
         value = float(text)
+        text = text if len(text) <= 40 else text[:39] + "…"
     except ValueError:
         raise source.error(number, f"{quote(line)}: {text} is not a number.") from None
     if not 0 <= value <= 100:

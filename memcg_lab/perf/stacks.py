@@ -129,6 +129,8 @@ def _stack(source, number, line):
     if len(parts) < 2 or not COUNT.fullmatch(parts[-1]):
         raise source.error(number, f"{quote(line)} is not a stack and its count.")
     count = parts[-1]
+    if len(count.partition(".")[0]) > LONG + 2:
+        raise source.error(number, f"{quote(line)}: a count of {len(count):,} digits.")
     return line.rstrip()[: -len(count)].strip(), int(count) if len(count) < LONG and count.isdigit() else float(count)
 
 

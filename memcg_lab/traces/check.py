@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..checks import flag, whole_number
+from ..checks import flag, shown, whole_number
 from ..mechanism.policy import BATCH_MAX, POLICIES, Policy
 from ..words import printable
 from .gaps import Gaps, without_try
@@ -115,6 +115,13 @@ def trace_policy(name, batch=None, cap=True):
     return policy
 
 
+def checked_policy(policy):
+    """The policy, or a ValueError if it is something else, such as its name."""
+    if not isinstance(policy, Policy):
+        raise ValueError(f"the policy is {shown(policy)}; it must be a Policy, such as POLICIES['v6.1'].")
+    return policy
+
+
 def check_trace(rows, policy):
     """Follow a trace with a policy's rules.
 
@@ -147,7 +154,7 @@ def check_trace(rows, policy):
     events 3878 predicted 3878 wrong 0 missing 0 extra 0
     """
     trace, numbers, gaps, shown = Trace.of(rows), Numbers(), Gaps(), 0
-    verdict = Verdict(policy)
+    verdict = Verdict(checked_policy(policy))
     with Spool(row_dtype) as spool:
         for block in trace.blocks:
             numbers.see(block)

@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..checks import several, shown
 from ..files import writing
 
 COLUMNS = ("cpu", "t_us", "pid", "softirq", "ev", "memcg", "nr", "cached", "avail", "cause")
@@ -72,6 +73,10 @@ class Trace:
         """A list of rows as a trace; a trace as it is."""
         if isinstance(rows, Trace):
             return rows
+        rows = several("rows", rows)
+        for row in rows[:1]:
+            if not isinstance(row, (Row, SlotRow)):
+                raise ValueError(f"rows[0] is {shown(row)}; it must be a Row, as read_rows makes them.")
         causes = Causes()
         kind = type(rows[0]) if len(rows) else Row
         return cls(kind, blocks_of(rows, causes), causes)

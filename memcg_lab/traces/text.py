@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from ..files import path_of
 from ..mechanism.policy import SLOTS_MAX
 from ..mechanism.records import NR_PAGES_MAX
 from ..system import CPUS_MAX
@@ -126,6 +127,7 @@ class _File:
     """A file in pieces of whole lines; it may be read again from the start."""
 
     def __init__(self, path):
+        path = path_of(path)
         self.name = printable(path)
         try:
             self.raw = open(path, "rb")
@@ -138,7 +140,7 @@ class _File:
                 self.raw = kept
         except FileNotFoundError:
             raise ValueError(f"{self.name}: no such file.") from None
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
             raise ValueError(f"{self.name}: cannot be read ({_reason(error)}).") from None
 
     def __del__(self):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import several, whole_number
 from ..mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, SOFTIRQ, TASK, TRY_CHARGE, UNCHARGE_SKMEM, op_dtype
 from ..system import CPUS_MAX, MEMCGS_MAX, System
 from ..words import count, listing, number, printable
-from .check import trace_policy
+from .check import checked_policy, trace_policy
 from .gaps import Gaps, Phantoms, without_try
 from .predict import CELLS_MAX
 from .rows import BLOCK_ROWS, CODES, EVENTS, Spool, Trace
@@ -93,6 +93,8 @@ class _Stream:
     def append(self, block, causes, spool):
         """Add the operations of a block."""
         for row in block[block["ev"] == CODES["cgroup"]]:
+            if not 0 <= row["nr"] < LEVELS_MAX:
+                raise ValueError(f"line {row['line']}: level {row['nr']:,}; it must be 0 to {LEVELS_MAX - 1}.")
             self.levels[int(row["memcg"])] = int(row["nr"])
         ev, cause = block["ev"], block["cause"]
         kind = np.full(block.size, -1)
@@ -203,7 +205,7 @@ def _frames(table, slack):
 
 def _replayed(spool, stream, policies, levels):
     """Rows of the table, times and pages in stocks, and pages given back beyond what was charged in the trace."""
-    names = [policy.name for policy in policies]
+    names = [checked_policy(policy).name for policy in several("policies", policies)]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"two policies are called {printable(twice[0])}; give each once.")
     deep = [0] + [levels or stream.levels.get(memcg, LEVELS - 1) + 1 for memcg in stream.memcgs]

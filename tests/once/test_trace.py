@@ -287,7 +287,7 @@ GOOD = "0,5,1,0,cons,1,2,1,60,"
         ("", "it is empty"),
         ("\n\n", "it is empty"),
         ("cpu,t\n", r"line 1: the columns are cpu,t; they must be cpu,t_us"),
-        (f"{COLUMNS}\n0,5,1,0,cons\n", "line 2: 5 columns; there must be 10"),
+        (f"{COLUMNS}\n0,5,1,0,cons\n", "line 2: .* has 5 columns; there must be 10"),
         (f"{COLUMNS}\n0,5,1,0,fly,1,2,,,\n", 'line 2: event "fly" is not known; there are chg'),
         (f"{COLUMNS}\n0,-5,1,0,chg,1,2,,,\n", 'line 2: t_us is "-5"; it must be a whole number from 0'),
         (f"{COLUMNS}\n70000,5,1,0,chg,1,2,,,\n", 'line 2: cpu is "70000"; it must be a whole number from 0 to 65,535'),
@@ -432,6 +432,24 @@ def test_softirq_is_found_where_the_lazy_column_moved_it(tmp_path, flags, softir
 def test_a_line_that_is_no_whole_event_is_refused(tmp_path, line, message):
     with pytest.raises(ValueError, match=message):
         read_text(tmp_path, EVENT, line, EVENT)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda rows: what_if(None, [V6_1]), "rows is None; it must be a list"),
+        (lambda rows: what_if(["chg"], [V6_1]), r"rows\[0\] is 'chg'; it must be a Row"),
+        (lambda rows: what_if(rows, V6_1), "policies is Policy.* it must be a list"),
+        (lambda rows: what_if(rows, ["v6.1"]), "the policy is 'v6.1'; it must be a Policy"),
+        (lambda rows: check_trace(rows, "v6.1"), "the policy is 'v6.1'; it must be a Policy"),
+        (lambda rows: read_rows(3), "the path is 3; give a text or a pathlib.Path"),
+        (lambda rows: what_if([rows[0]._replace(ev="cgroup", nr=64), rows[0]], [V6_1]), "level 64; it must be 0 to 63"),
+        (lambda rows: trace_policy("v6.1", cap="no"), "cap is 'no'; it must be True or False"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_words(call, says):
+    with pytest.raises(ValueError, match=says):
+        call([Row(2, 0, 5, 1, 0, "chg", 1, 2, -1, -1, "")])
 
 
 @pytest.mark.parametrize("letters", ["@" + " " * 50_000, " 1 [0]" * 20_000, "1.000001: " * 20_000, "chg" * 20_000])
