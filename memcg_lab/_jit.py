@@ -44,6 +44,10 @@ JIT = not config.DISABLE_JIT
 # array; numba refuses to compile one that allocates. The option is private, so a test notices its end.
 _OPTIONS = {"nogil": True, "_nrt": False}
 
+# What only compiled code calls. A way in from Python unpacks about ninety numbers, and all those of the inner functions
+# took a third of the compiler's time.
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 # numba numbers the functions it compiles from 1 in each process, and the linker takes the first of two equal names.
 # Two kernels that were compiled in different processes and loaded into one would share their helpers, whatever those
 # do. With numbers that never come twice they cannot.
@@ -56,14 +60,26 @@ KEEP = 128  # files in one folder; those not used for the longest time go first
 
 def inline(rule):
     """Compile a short rule so that it disappears into its caller; a compiled rule is returned as it is."""
-    if isinstance(rule, Dispatcher):
-        return rule
-    return njit(forceinline=True, **_OPTIONS)(rule)
+    return rule if isinstance(rule, Dispatcher) else _compiled(rule, forceinline=True, **_INNER)
 
 
 def function(rule):
     """Compile a longer function that is shared by several callers."""
-    return njit(**_OPTIONS)(rule)
+    return _compiled(rule, **_INNER)
+
+
+def _compiled(python, **options):
+    dispatcher = njit(**{**_OPTIONS, **options})(python)
+    if JIT and "no_cpython_wrapper" in options:  # to numba it would be a function at address 0
+
+        def keep(result):
+            dispatcher.overloads[tuple(result.signature.args)] = result
+
+        def refuse(*arguments, **named):
+            raise TypeError(f"{python.__qualname__} is for compiled code; from Python call {python.__name__}.py_func")
+
+        dispatcher.add_overload, dispatcher._compile_for_args = keep, refuse
+    return dispatcher
 
 
 def kernel(name):
@@ -74,7 +90,7 @@ def kernel(name):
     """
 
     def compiled(python):
-        dispatcher = njit(**_OPTIONS)(python)
+        dispatcher = _compiled(python)
         if JIT:
             try:
                 content(dispatcher)
@@ -126,8 +142,8 @@ def checked(dispatcher, twins):
             tuple(types.CellType(twin_of(cell.cell_contents, names)) for cell in python.__closure__ or ()),
         )
         twin.__qualname__, twin.__module__ = python.__qualname__, python.__module__
-        inlined = dispatcher.targetoptions.get("forceinline", False)
-        twins[dispatcher] = njit(forceinline=inlined, **{**_OPTIONS, "boundscheck": True})(twin)
+        options = {name: value for name, value in dispatcher.targetoptions.items() if name != "nopython"}
+        twins[dispatcher] = _compiled(twin, **{**options, "boundscheck": True})
     return twins[dispatcher]
 
 

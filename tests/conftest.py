@@ -31,5 +31,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if MODE != "jit" and (item.get_closest_marker("once") or item.path.parent.name in ("once", "notebooks")):
             item.add_marker(pytest.mark.skip(reason="says nothing about compiled code"))
+        if MODE == "boundscheck" and item.get_closest_marker("own_rule"):
+            item.add_marker(pytest.mark.skip(reason="a reader's rule has bounds checks in every mode"))
         if MODE == "nojit" and isinstance(item, pytest.DoctestItem) and item.path.parent.name == "hardware":
             item.add_marker(pytest.mark.skip(reason="Python has no atomics of the CPU"))

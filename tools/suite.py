@@ -62,6 +62,7 @@ def steps(scratch, everything, timings):
     three_ways = [*pytest, *COMPILED, "--doctest-modules", "-m"]
     chosen = "not browser" if everything else "not browser and not slow"
     again = "not browser and not slow and not once"
+    bounds = f"{again} and not own_rule"
     coverage = ["--cov=memcg_lab/mechanism", "--cov-report=term", "--cov-fail-under=95"]
     elsewhere = ["tests/once", "tests/notebooks", "memcg_lab", *(f"--ignore={path}" for path in COMPILED)]
     executed = str(scratch / "executed")
@@ -79,7 +80,7 @@ def steps(scratch, everything, timings):
     )
     boundscheck = Step(
         "compiled code, bounds checked",
-        [[*three_ways, again]],
+        [[*three_ways, bounds]],
         unit(scratch, "boundscheck", NUMBA_BOUNDSCHECK="1"),
     )
     # On all cores. Here and in the notebooks the kernels are those that the JIT step left in the cache.

@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
+from lab_helpers import without_compiler
 from memcg_lab import V6_1, System, mixed, op
 from memcg_lab.files import data_path
 from memcg_lab.mechanism.records import CANCEL_CHARGE, UNCHARGE_SKMEM
@@ -19,6 +20,8 @@ from memcg_lab.traces.what_if import trace_ops, what_if
 from two_slots import TWO_SLOTS, place, put, refill
 
 CPUS, MEMCGS = 2, (1, 2, 3)
+own_rule = pytest.mark.own_rule
+two_slots_and_v6_1 = [pytest.param(TWO_SLOTS, id="two slots", marks=own_rule), pytest.param(V6_1, id="v6.1")]
 
 
 def slots(system, cpu):
@@ -73,7 +76,7 @@ def unnamed(rows):
 
 @pytest.mark.parametrize("named", [False, True], ids=["slots unnamed", "slots named"])
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("policy", [TWO_SLOTS, V6_1], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", two_slots_and_v6_1)
 def test_a_trace_with_every_slot_used_is_followed_from_its_first_event(policy, seed, named):
     rows, _ = recorded(policy, seed=seed)
     verdict = check_trace(rows if named else unnamed(rows), policy)
@@ -81,6 +84,7 @@ def test_a_trace_with_every_slot_used_is_followed_from_its_first_event(policy, s
     assert verdict.predicted > 1000
 
 
+@without_compiler
 def test_both_slots_are_used_and_another_rule_predicts_clearly_less():
     rows = recorded(TWO_SLOTS)[0]
     held = {(row.cpu, row.cached) for row in rows if row.cached > 0}
@@ -94,6 +98,7 @@ def test_both_slots_are_used_and_another_rule_predicts_clearly_less():
         assert verdict.predicted < 0.97 * verdict.events, other
 
 
+@own_rule
 @pytest.mark.parametrize(
     ("ev", "field"),
     [("cons", "avail"), ("refill", "avail"), ("refill", "cached"), ("refill", "slot"), ("pcunc", "nr")],
@@ -109,6 +114,7 @@ def test_one_wrong_thing_in_either_slot_is_found(ev, field):
         assert not check_trace(spoilt, TWO_SLOTS).exact, place_
 
 
+@own_rule
 @pytest.mark.parametrize("begin", range(100, 1300, 100))
 def test_a_recording_that_begins_in_the_middle_is_followed_if_its_rows_name_their_slots(begin):
     rows, _ = recorded(TWO_SLOTS, seed=3)
@@ -118,6 +124,7 @@ def test_a_recording_that_begins_in_the_middle_is_followed_if_its_rows_name_thei
     assert verdict.events > 400
 
 
+@own_rule
 def test_rows_with_slots_are_written_and_read(tmp_path):
     rows, _ = recorded(TWO_SLOTS, ops=50)
     write_rows(tmp_path / "t.csv", rows)
@@ -130,6 +137,7 @@ def test_rows_with_slots_are_written_and_read(tmp_path):
         check_trace(rows, V6_1)
 
 
+@own_rule
 def test_a_walk_has_the_pages_of_all_slots():
     rows, pages = recorded(TWO_SLOTS)
     walk = walk_trace(rows, TWO_SLOTS)
@@ -147,6 +155,7 @@ def look(ev, cached, avail, memcg=1, nr=1):
     return Row(1, 0, 0, 1, 0, ev, memcg, nr, cached, avail, "")
 
 
+@own_rule
 def test_a_row_shows_the_slot_that_holds_its_cgroup_or_one_that_nobody_saw():
     rows = [
         look("cons", 1, 9),  # never seen: taken as it is, 8 are left
@@ -169,6 +178,7 @@ def test_a_row_shows_the_slot_that_holds_its_cgroup_or_one_that_nobody_saw():
     assert [told.pages for told in found] == [8, 25, 24, 23, 16, 16, 32, 0, 3, 2]
 
 
+@own_rule
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -197,6 +207,7 @@ def astray(st, batch, drain, cpu, memcg, nr_pages):
     put(st, batch, drain, cpu, memcg, nr_pages)
 
 
+@own_rule
 @pytest.mark.parametrize(("rule", "says"), [(restless, "takes more steps"), (astray, "an index that does not exist")])
 def test_a_rule_that_goes_too_far_is_refused(rule, says):
     with pytest.raises(ValueError, match=says):
@@ -234,6 +245,7 @@ def plain(ops, batch, nr_slots):
     return pages, charges, drains
 
 
+@own_rule
 @pytest.mark.parametrize("name", ["made", "t612"])
 def test_the_slack_of_a_what_if_is_that_of_all_slots(name):
     rows = recorded(TWO_SLOTS)[0] if name == "made" else read_rows(data_path("kernel_traces/t612.csv.xz"))

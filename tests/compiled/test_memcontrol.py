@@ -169,6 +169,7 @@ def test_a_forced_charge_is_exact_and_by_passes_the_stock_and_memory_high():
 
 
 # --- reclaim ---------------------------------------------------------------------------------------------------------
+@pytest.mark.own_rule
 def test_a_reclaim_rule_of_ones_own_makes_room():
     system = full(OWN)
     answer, _, reclaims, ooms = attempt(system, 4, TASK)
@@ -177,21 +178,25 @@ def test_a_reclaim_rule_of_ones_own_makes_room():
     assert broken(system) == []
 
 
+@pytest.mark.own_rule
 def test_progress_lets_a_small_charge_go_on_without_spending_a_retry():
     # 8 pages need 8 calls, more than one call for the drain and five retries.
     assert attempt(full(OWN), 8, TASK)[:3] == (0, 9, 8)
 
 
+@pytest.mark.own_rule
 def test_progress_does_not_help_a_charge_of_more_than_8_pages():
     system = full(OWN)
     assert attempt(system, 9, TASK) == (ENOMEM, 8, 7, 1)
     assert system.usage.tolist() == [3, 3]
 
 
+@pytest.mark.own_rule
 def test_noretry_gives_up_though_reclaim_gets_on():
     assert attempt(full(OWN), 4, NORETRY)[:3] == (ENOMEM, 3, 2)
 
 
+@pytest.mark.own_rule
 def test_room_enough_after_reclaim_saves_the_drain():
     system = System.chain(depth=1, cpus=2, policy=OWN, limits=[-1, 64])
     system.charge_skmem(cpu=1, memcg=1, nr_pages=1)
@@ -200,6 +205,7 @@ def test_room_enough_after_reclaim_saves_the_drain():
     assert system.stock[1] == (1, 31)
 
 
+@pytest.mark.own_rule
 def test_a_write_of_memory_max_reclaims_until_usage_fits():
     system = full(OWN, limit=100)
     system.set_max(cpu=0, memcg=1, nr_pages=3)
@@ -207,6 +213,7 @@ def test_a_write_of_memory_max_reclaims_until_usage_fits():
     assert (system.work().reclaim, system.snapshot()["ev_oom"]) == (7, [0, 0])
 
 
+@pytest.mark.own_rule
 def test_a_write_of_memory_high_reclaims_once():
     system = full(OWN)
     system.set_high(cpu=0, memcg=1, nr_pages=3)
@@ -451,6 +458,7 @@ def test_with_memsw_a_forced_charge_goes_to_both_counters():
     assert system.snapshot()["memsw"] == system.snapshot()["usage"] == [0, 0]
 
 
+@pytest.mark.own_rule
 def test_with_memsw_the_margin_is_the_smaller_of_the_two():
     # Reclaim frees one page of both a call; 4 pages are missing below the limit of memsw, none below that of memory.
     system = v1(OWN, memsw=True)

@@ -1,5 +1,7 @@
 """Policies: the generations, each hunk alone, mutants and a reader's own rule through one factory."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,7 @@ def test_the_cap_hunk_alone_changes_nothing():
 
 
 # --- rules of one's own ----------------------------------------------------------------------------------------------
+@pytest.mark.own_rule
 def test_a_readers_plain_function_takes_effect():
     system = System.chain(depth=1, cpus=2, policy=OWN)
     system.replay(producer_consumer(32))
@@ -115,6 +118,7 @@ def test_a_readers_plain_function_takes_effect():
     assert kernel.stock[1] == (1, 32)
 
 
+@pytest.mark.own_rule
 def test_a_readers_rule_that_indexes_out_of_range_is_stopped_and_leaves_no_trace():
     system = System.chain(depth=1, cpus=1, policy=OWN, limits=[-1, FAULTY])
     system.replay(pingpong(3))
@@ -189,6 +193,7 @@ def test_a_plain_function_and_the_compiled_rule_are_the_same_rule():
     assert own.work() == built_in.work()
 
 
+@pytest.mark.own_rule
 def test_a_mutant_differs_from_the_kernel_where_it_should():
     mutant, kernel = (System.chain(depth=1, cpus=2, policy=p) for p in (OWN, V4_14))
     assert OWN.refill is drain_at_the_batch
@@ -274,13 +279,17 @@ def drain_first(st, cpu, slot, cause):
     st.stock[cpu, 0].nr_pages = 0
 
 
+one_more = functools.partial(pytest.param, marks=without_compiler)
+
+
+@pytest.mark.own_rule
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"slots": 3, "refill": refill_two}, "x has 3 slots, but its rule refill fills 2 of them"),
+        one_more({"slots": 3, "refill": refill_two}, "x has 3 slots, but its rule refill fills 2 of them"),
         ({"refill": wrong_slot}, "a rule of x used an index that does not exist"),
-        ({"consume": consume_first}, "x has 2 slots, but its rule consume finds pages in 1 of them"),
-        ({"drain": drain_first}, "x has 2 slots, but its rule drain empties 1 of them"),
+        one_more({"consume": consume_first}, "x has 2 slots, but its rule consume finds pages in 1 of them"),
+        one_more({"drain": drain_first}, "x has 2 slots, but its rule drain empties 1 of them"),
     ],
 )
 def test_a_readers_rules_that_leave_a_slot_unused_are_refused(changes, says):

@@ -170,6 +170,7 @@ def test_the_log_retells_kernel_pages_and_protection(name):
 
 
 # --- several slots ---------------------------------------------------------------------------------------------------
+@pytest.mark.own_rule
 def test_the_log_retells_stocks_of_two_slots():
     before, after = (System.siblings(3, cpus=2, policy=TWO_SLOTS) for _ in range(2))
     log = after.step_through(three_take_turns(300))
@@ -178,12 +179,14 @@ def test_the_log_retells_stocks_of_two_slots():
     assert all(rule.holds for rule in after.invariants())
 
 
+@pytest.mark.own_rule
 def test_only_a_step_on_a_stock_names_a_slot():
     log = System.siblings(3, cpus=2, policy=TWO_SLOTS).step_through(three_take_turns(300))
     of_a_stock = np.array(["stock of CPU" in step.what for step in STEPS])[log.rows["step"]]
     assert ((log.rows["slot"] >= 0) == of_a_stock).all()
 
 
+@pytest.mark.own_rule
 def test_with_several_slots_the_words_and_the_table_name_them():
     log = System.siblings(3, cpus=2, policy=TWO_SLOTS).step_through(three_take_turns(300))
     number = int(np.flatnonzero(log.rows["slot"] == 1)[0])
@@ -192,6 +195,7 @@ def test_with_several_slots_the_words_and_the_table_name_them():
     assert log.frame()["slot"].tolist() == log.rows["slot"].tolist()
 
 
+@pytest.mark.own_rule
 def test_history_and_record_see_all_slots():
     system = System.siblings(3, cpus=2, policy=TWO_SLOTS)
     ops = three_take_turns(100)

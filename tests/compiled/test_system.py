@@ -64,6 +64,7 @@ def test_v1_and_memsw_add_their_fields():
     assert set(memsw.snapshot()) - set(v1.snapshot()) == {"memsw", "memsw_failcnt"}
 
 
+@pytest.mark.own_rule
 def test_with_several_slots_a_cpus_stock_is_a_list():
     system = System.siblings(2, cpus=2, policy=TWO_SLOTS)
     assert system.stock == [[Stock(-1, 0)] * 2] * 2
@@ -292,6 +293,7 @@ def test_a_copy_may_go_on_under_other_rules():
     assert (system.policy, after.policy) == (V4_13, V4_14)
 
 
+@pytest.mark.own_rule
 def test_a_copy_cannot_change_its_slots():
     with pytest.raises(ValueError, match="two slots has 2 slots, this system 1"):
         System.chain(depth=1, cpus=1).copy(policy=TWO_SLOTS)
