@@ -232,7 +232,7 @@ def main(argv=None):
     except ValueError as error:
         status, said = 2, error
     except OSError as error:
-        status, said = 2, f"{error.filename or 'a file'}: {error.strerror or error}."
+        status, said = 2, f"{error.filename or 'the output or a file'}: {error.strerror or error}."
     except MemoryError:
         status, said = 2, "there is not enough memory for this."
     from .words import printable
@@ -242,6 +242,8 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    for out in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone gets \u2026 for what it cannot show
-        out.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before we began
+            setattr(sys, name, open(os.devnull, "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # ASCII alone gets \u2026 for what it cannot show
     sys.exit(main())

@@ -330,6 +330,22 @@ def test_a_reader_that_has_enough_ends_it_without_a_word():
     assert process.returncode == 141
 
 
+@pytest.mark.once
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a shell and /dev/full")
+def test_an_output_that_is_closed_or_full_is_no_traceback(tmp_path):
+    (tmp_path / "a.txt").write_text("a;b 1\n")
+    for to, status, said in (
+        (">&-", 0, b""),
+        ("2>&-", 0, b""),
+        ("> /dev/full", 2, b"a file: No space left on device.\n"),
+    ):
+        command = f'"{sys.executable}" -m memcg_lab profile "$0" "$0" {to}'
+        done = subprocess.run(["sh", "-c", command, tmp_path / "a.txt"], cwd=ROOT, capture_output=True)
+        assert done.returncode == status
+        assert done.stderr.endswith(said)
+        assert b"Traceback" not in done.stderr
+
+
 def test_a_terminal_of_plain_ascii_gets_what_it_can_print(tmp_path, rows):
     rows[0]["config"]["name"] = "naïve …\x1b[31m"
     path = written(tmp_path / "a.jsonl", rows)
