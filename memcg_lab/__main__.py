@@ -163,7 +163,9 @@ def main(argv=None):
     command = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
     text = "output of perf top, perf report --stdio or perf script as text, folded stacks, a map of stacks of bpftrace"
     command.add_argument("before", metavar="BEFORE", help=f"{text}; .gz, .xz and .bz2 too")
-    text = "the same, from after the change; leave it out if BEFORE is a comparison table of the kernel test robot"
+    text = (
+        "such a profile, from after the change; leave it out if BEFORE is a comparison table of the kernel test robot"
+    )
     command.add_argument("after", metavar="AFTER", nargs="?", help=text)
     command.add_argument("--event", metavar="NAME", help="which event, if a file has several")
     command.add_argument("--by", metavar="A,B,...", help="what a row is known by: some of comm,dso,symbol,keys")
@@ -214,7 +216,7 @@ def main(argv=None):
     kind.add_argument("--batches", type=numbers, default=[], metavar="N,M,...", help="each policy with each batch")
     text = "counters up to the root, of every cgroup (default: what the trace says, else 3, as for /a/b)"
     kind.add_argument("--levels", type=int, metavar="N", help=text)
-    kind.add_argument("--figure", metavar="FILE", help="also draw the slack over time, .png or .svg")
+    kind.add_argument("--figure", metavar="FILE", help="also draw the drift over time, .png or .svg")
     kind.add_argument("--replace", action="store_true", help="replace the figure if it is there")
     kind.add_argument("--kallsyms", metavar="FILE", help=names)
     kind.set_defaults(run=trace_what_if)

@@ -979,8 +979,8 @@ class System:
         ------
         ValueError
             If the state could not have come about under that policy: another number of slots, a stock above its bound,
-            another charge path or another kind of references while something is held or parked. An empty system
-            takes any policy that models what it has (cgroup v1, sockets, protection).
+            another charge path or another kind of references while pages are held or lie in stocks. An empty
+            system takes any policy that models what it has (cgroup v1, sockets, protection).
 
         Examples
         --------
@@ -1019,8 +1019,8 @@ class System:
         if held and (policy.path, policy.css_by_page) != (old.path, old.css_by_page):
             what = "references" if policy.path == old.path else "charges"
             raise ValueError(
-                f"{policy.name} counts {what} otherwise than {old.name}, and some are held or parked; give everything "
-                "back and drain the stocks first."
+                f"{policy.name} counts {what} otherwise than {old.name}, and some are held or lie in stocks; give "
+                "everything back and drain the stocks first."
             )
         fullest = int(stock["nr_pages"].max())
         if policy.stock_bound is not None and fullest > policy.stock_bound:

@@ -15,7 +15,7 @@ from .predict import CELLS_MAX
 from .rows import BLOCK_ROWS, CODES, EVENTS, Spool, Trace
 from .text import notes_printed, open_trace
 
-POINTS, FEW_POINTS = 20_000, 2_000  # up to so many operations each is looked at for the slack; of more, so many
+POINTS, FEW_POINTS = 20_000, 2_000  # up to so many operations each is looked at for the drift; of more, so many
 LEVELS, LEVELS_MAX = 3, 64  # counters from the cgroup to the root: /a/b, as in the bundled recordings
 # Users, what they do, the event that shows it, and causes with which other rows of the trace name it already. Kernel
 # memory comes back by the policy's rule, as from v5.11 on.
@@ -26,10 +26,10 @@ KINDS = (
     ("others give back", UNCHARGE_SKMEM, "refill", ("surplus", "skmem")),
     ("others give back", CANCEL_CHARGE, "pcunc", ("stock", "mem_cgroup_uncharge_skmem")),
 )
-COLUMNS = ("policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op", "slack_mean", "slack_max")
+COLUMNS = ("policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op", "drift_mean", "drift_max")
 stream_dtype = np.dtype([("op", op_dtype), ("t_us", np.int64)])
 
-WhatIf = namedtuple("WhatIf", "table slack")
+WhatIf = namedtuple("WhatIf", "table drift")
 WhatIf.__doc__ = "What :func:`what_if` found: a table with one row a policy, and pages in stocks over time."
 
 
@@ -167,9 +167,9 @@ def what_if(rows, policies, *, levels=None):
         table : DataFrame
             One row a policy: batch; stock_hits (percent of the charges); charges and drains at the counters (calls of
             ``page_counter_try_charge`` and of ``page_counter_uncharge``); atomics (calls times levels);
-            atomics_per_op; slack_mean and slack_max (pages in stocks, all slots of all CPUs, over the operations; of
+            atomics_per_op; drift_mean and drift_max (pages in stocks, all slots of all CPUs, over the operations; of
             a trace with more than 20,000 of them 2,000 are looked at, evenly spread).
-        slack : DataFrame
+        drift : DataFrame
             Pages in stocks over time: index ``t_ms``, a column a policy.
 
     Raises
@@ -185,7 +185,7 @@ def what_if(rows, policies, *, levels=None):
     --------
     >>> from memcg_lab import V4_13, V6_1, data_path
     >>> from memcg_lab.traces.text import read_rows
-    >>> table, slack = what_if(read_rows(data_path("kernel_traces/t61b.csv.xz")), [V4_13, V6_1])
+    >>> table, drift = what_if(read_rows(data_path("kernel_traces/t61b.csv.xz")), [V4_13, V6_1])
     >>> table[["policy", "charges", "drains"]].to_string(index=False).splitlines()[2].split()
     ['v6.1', '623', '522']
     """
@@ -195,11 +195,11 @@ def what_if(rows, policies, *, levels=None):
         return _frames(*_replayed(spool, _stream(rows, spool), policies, levels)[:2])
 
 
-def _frames(table, slack):
+def _frames(table, drift):
     """The `WhatIf` of a table's rows and of pages by time."""
     import pandas as pd
 
-    times, pages = slack
+    times, pages = drift
     return WhatIf(pd.DataFrame(table, columns=COLUMNS), pd.DataFrame(pages, index=pd.Index(times, name="t_ms")))
 
 
@@ -212,7 +212,7 @@ def _replayed(spool, stream, policies, levels):
     points = POINTS if spool.size <= POINTS else FEW_POINTS
     cuts = np.unique(np.linspace(0, spool.size, min(points, spool.size) + 1).astype(int))
     asked = sum(count for who, count in stream.counts.items() if who.endswith("charge"))
-    table, slack, t_us, before = [], {}, [0], 0
+    table, drift, t_us, before = [], {}, [0], 0
     for policy in policies:
         # One counter below the root, so that calls can be counted; what was charged before the trace may come back.
         system = System.siblings(len(stream.memcgs), cpus=len(stream.cpus), policy=policy, underflow="record")
@@ -241,10 +241,10 @@ def _replayed(spool, stream, policies, levels):
                 max(pages),
             )
         )
-        slack[policy.name], t_us = pages, times
+        drift[policy.name], t_us = pages, times
         held = system.mechanism_state().memcg
         before = max(before, -int(np.minimum(held["sock_held"] + held["held"], 0).sum()))
-    return table, ([0.0, *(t / 1000 for t in t_us[1:])], slack), before
+    return table, ([0.0, *(t / 1000 for t in t_us[1:])], drift), before
 
 
 def chosen_policies(names, batches=()):
@@ -311,12 +311,12 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
                 stream = _stream(open_trace(path, kallsyms), spool)
         except ValueError as error:
             raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
-        table, slack, before = _replayed(spool, stream, policies, levels)
+        table, drift, before = _replayed(spool, stream, policies, levels)
         size = spool.size
     told = ", ".join(f"{who} {count:,}" for who, count in stream.counts.items())
-    seconds = number(slack[0][-1] / 1000)
+    seconds = number(drift[0][-1] / 1000)
     print(f"{count(size, 'operation')} on {count(len(stream.cpus), 'CPU')} in {seconds} s ({told})")
-    decimals = {"stock_hits": 1, "atomics_per_op": 3, "slack_mean": 1}
+    decimals = {"stock_hits": 1, "atomics_per_op": 3, "drift_mean": 1}
     shown = [["hits_%" if name == "stock_hits" else name for name in COLUMNS]]
     for row in table:
         cells = zip(COLUMNS, row, strict=True)
@@ -326,11 +326,11 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
         print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
     if before:
         print(f"{before:,} pages more were given back than the trace shows charged: they were charged before it began.")
-    print(f"Atomics: {_depth(stream, levels)}. Slack: pages in stocks.")
+    print(f"Atomics: {_depth(stream, levels)}. Drift: pages in stocks.")
     print("Not in atomics: protection, memory_allocated, refused attempts.")
     print("Kernel memory comes back by each policy's rule.")
     print("What a trace cannot tell: how policies change the timing.")
-    return lambda: _frames(table, slack)
+    return lambda: _frames(table, drift)
 
 
 def _depth(stream, levels):

@@ -283,7 +283,7 @@ def test_a_copy_goes_on_under_rules_that_its_state_can_have_come_from():
         assert broken(empty.copy(policy=policy)) == []
     used = empty.copy()
     used.charge_skmem(cpu=0, memcg=1, nr_pages=1)
-    with pytest.raises(ValueError, match="counts references otherwise than v4.14, and some are held or parked"):
+    with pytest.raises(ValueError, match="counts references otherwise than v4.14, and some are held or lie in stocks"):
         used.copy(policy=by_stock)
     with pytest.raises(ValueError, match="a stock holds 31 pages; with batch 8 none can hold more than 8. Drain it"):
         used.copy(policy=small)

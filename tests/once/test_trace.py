@@ -3,9 +3,11 @@
 import bz2
 import contextlib
 import gzip
+import html
 import itertools
 import lzma
 import random
+import re
 import time
 
 import numpy as np
@@ -249,10 +251,10 @@ def test_replayed_under_its_own_rule_a_trace_charges_as_often_as_recorded(name):
     assert drains - 2 <= int(table["drains"][0]) <= drains  # a stock that was full before the recording began
 
 
-def test_slack_never_exceeds_what_the_rules_allow():
-    table, slack = what_if(read_rows(recording("t61b")), [V4_13, V6_1], levels=5)
-    assert slack["v6.1"].max() == table["slack_max"][1] == 2 * 64  # looked at after every operation
-    assert len(slack) == len(trace_ops(read_rows(recording("t61b"))).ops) + 1
+def test_drift_never_exceeds_what_the_rules_allow():
+    table, drift = what_if(read_rows(recording("t61b")), [V4_13, V6_1], levels=5)
+    assert drift["v6.1"].max() == table["drift_max"][1] == 2 * 64  # looked at after every operation
+    assert len(drift) == len(trace_ops(read_rows(recording("t61b"))).ops) + 1
     assert table["atomics"].tolist() == [5 * (c + d) for c, d in zip(table["charges"], table["drains"])]
     assert [p.name for p in chosen_policies("v4.13, v6.1", [16, 64])] == [
         "v4.13, batch 16",
@@ -263,18 +265,18 @@ def test_slack_never_exceeds_what_the_rules_allow():
 
 
 def test_the_figure_of_a_what_if_is_written(tmp_path, capsys):
-    for name in ("slack.svg", "slack.png"):
+    for name in ("drift.svg", "drift.png"):
         path = tmp_path / name
         assert main(["trace", "what-if", str(recording("t612")), "--policies", "v6.1", "--figure", str(path)]) == 0
         assert path.stat().st_size > 3000
     assert "figure: " in capsys.readouterr().out
-    table, slack = what_if(read_rows(recording("t612")), [V6_1])
-    figure = figures.what_if(table, slack)
+    table, drift = what_if(read_rows(recording("t612")), [V6_1])
+    figure = figures.what_if(table, drift)
     assert "v6.1 takes 1,518 atomics" in figure.caption
     check_words(figure)
     check_picture(figure, "pages")
     with pytest.raises(ValueError, match="no policies"):
-        figures.what_if(table[:0], slack)
+        figures.what_if(table[:0], drift)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -741,6 +743,25 @@ def test_the_trace_lab_walks_every_recording_to_both_ends(name):
     assert "<svg" in lab.picture.value
     check_words(lab.figure())
     check_picture(lab.figure(), "pages")
+
+
+def test_sentence_picture_and_axis_of_the_trace_lab_agree():
+    lab = TraceLab(position=1000)
+    told = re.search(
+        r"(\d+) pages in stocks; the counter is (\d+) pages above its lowest of events 951 to 1,050", lab.message
+    )
+    figure = lab.figure()
+    axes = figure.figure.axes[0]
+    assert axes.get_xlim() == (951, 1050)
+    assert axes.get_xlabel() == "event of the recording"
+    lines = dict(zip(lab._lines(lab.result)[0], axes.lines))
+    for name, pages in zip(("drift, all stocks", "counter, above its lowest"), told.groups()):
+        assert lines[name].get_ydata()[1000 - 951] == int(pages)
+        assert f"{name} {max(lines[name].get_ydata()):,}" in figure.sentence
+    assert html.escape(figure.sentence) in lab.picture.value
+    marks = re.findall(r'text-anchor="middle" fill="[^"]*">([\d,]+)</text>', lab.picture.value)
+    assert all(951 <= int(mark.replace(",", "")) <= 1050 for mark in marks)
+    assert len(marks) > 3
 
 
 def test_the_lab_says_where_the_rules_were_wrong():
