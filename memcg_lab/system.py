@@ -979,8 +979,8 @@ class System:
         ------
         ValueError
             If the state could not have come about under that policy: another number of slots, a stock above its bound,
-            another charge path or another kind of references while something is held or parked. An empty system
-            takes any policy that models what it has (cgroup v1, sockets, protection).
+            another charge path or another kind of references while pages are held or lie in stocks. An empty
+            system takes any policy that models what it has (cgroup v1, sockets, protection).
 
         Examples
         --------
@@ -1019,8 +1019,8 @@ class System:
         if held and (policy.path, policy.css_by_page) != (old.path, old.css_by_page):
             what = "references" if policy.path == old.path else "charges"
             raise ValueError(
-                f"{policy.name} counts {what} otherwise than {old.name}, and some are held or parked; give everything "
-                "back and drain the stocks first."
+                f"{policy.name} counts {what} otherwise than {old.name}, and some are held or lie in stocks; give "
+                "everything back and drain the stocks first."
             )
         fullest = int(stock["nr_pages"].max())
         if policy.stock_bound is not None and fullest > policy.stock_bound:
@@ -1114,7 +1114,7 @@ class System:
         backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
         refuse = self.underflow == "refuse"
-        arguments = (state, _jit.records(np.ascontiguousarray(ops[:SLICE])), refuse)
+        arguments = (state, _jit.records(_plain(ops[:SLICE])), refuse)
         start = 0
         try:
             while True:
@@ -1125,7 +1125,7 @@ class System:
                 start += int(done)
                 if reason or start >= len(ops):
                     break
-                arguments = (state, _jit.records(np.ascontiguousarray(ops[start : start + SLICE])), refuse)
+                arguments = (state, _jit.records(_plain(ops[start : start + SLICE])), refuse)
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
             if isinstance(error, KeyboardInterrupt) and error.args == (True,):
                 self._arrays = backup  # the rule is running still, on the arrays that were
@@ -1144,6 +1144,11 @@ class System:
             owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
             raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
+
+
+def _plain(ops):
+    """A slice of a stream as kernels take it; one that is read-only would be compiled for once more."""
+    return np.require(ops, requirements=["C_CONTIGUOUS", "WRITEABLE", "ENSUREARRAY"])
 
 
 def complaint(ops, number, reason, allowed, owned=0):

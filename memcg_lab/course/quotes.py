@@ -13,7 +13,11 @@ from ..mechanism import memcontrol, page_counter, replay, sock, stock_v4_13, sto
 PATCH = DATA / "patch" / "475d048.diff"
 RULES = (stock_v4_13, stock_v4_14, stock_v6_1, page_counter, memcontrol, sock, replay)
 
-_PRE = "background:#fafafa;color:#222222;border:1px solid #cccccc;padding:0.5em;overflow-x:auto;line-height:1.45"
+# JupyterLab breaks a long line of a <pre> within a word; this one scrolls instead.
+_LINES = "white-space:pre;word-break:normal;overflow-wrap:normal"
+_PRE = (
+    f"background:#fafafa;color:#222222;border:1px solid #cccccc;padding:0.5em;overflow-x:auto;line-height:1.45;{_LINES}"
+)
 _SIGNS = {
     "+": ("ins", "background:#dcecf7;color:#00406b;text-decoration:none"),
     "-": ("del", "background:#fbe5d8;color:#7a3500;text-decoration:none"),
@@ -59,7 +63,8 @@ class Quote:
             )
         code = "\n".join(rows)
         caption = html.escape(self.caption)
-        return f'<figure><pre style="{_PRE}"><code>{code}</code></pre><figcaption>{caption}</figcaption></figure>'
+        lines = f'<pre style="{_PRE}" tabindex="0"><code style="{_LINES}">{code}</code></pre>'
+        return f"<figure>{lines}<figcaption>{caption}</figcaption></figure>"
 
     def _repr_mimebundle_(self, include=None, exclude=None, **options):
         return {"text/plain": repr(self), "text/html": self.to_html()}

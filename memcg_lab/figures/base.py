@@ -8,15 +8,17 @@ import pathlib
 from collections import namedtuple
 
 import numpy as np
-from matplotlib import style
+from matplotlib import font_manager, style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from PIL import Image
 
 from ..checks import several, whole_number
 from ..files import path_of, writing
-from ..words import number
+from ..words import number, printable
+
+NAME_SHOWN = 44  # letters of a name from elsewhere
 
 STYLE = ["default", str(pathlib.Path(__file__).with_name("memcg.mplstyle"))]
 
@@ -73,7 +75,8 @@ class Figure:
     """
 
     def __init__(self, figure, caption, sentence, table):
-        self.figure, self.caption, self.sentence, self.table = figure, caption, sentence, table
+        self.figure, self.table = figure, table
+        self.caption, self.sentence = printable(caption), printable(sentence)
         if figure.get_layout_engine() is not None:
             with style.context(STYLE):
                 figure.draw_without_rendering()
@@ -137,10 +140,10 @@ def folded(table, summary="The numbers", caption=""):
 
 def table_html(table, caption=""):
     """A DataFrame as a table whose headers say what they head: text to the left, numbers to the right."""
-    names = [table.index.name or "", *table.columns]
+    names = [printable(name) for name in (table.index.name or "", *table.columns)]
     columns = [table.index, *(values for _, values in table.items())]
     sides = [f' style="text-align:{"right" if all(map(is_number, values)) else "left"}"' for values in columns]
-    head = [f'<th scope="col"{side}>{html.escape(str(name))}</th>' for name, side in zip(names, sides, strict=True)]
+    head = [f'<th scope="col"{side}>{html.escape(name)}</th>' for name, side in zip(names, sides, strict=True)]
     rows = ["".join(head)]
     for label, *values in zip(*map(cells, columns), strict=True):
         row = [f"<td{side}>{html.escape(value)}</td>" for value, side in zip(values, sides[1:], strict=True)]
@@ -164,7 +167,7 @@ def cell(value):
     """One entry of a table as text."""
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
-    return number(value.item() if isinstance(value, np.generic) else value) if is_number(value) else str(value)
+    return number(value.item() if isinstance(value, np.generic) else value) if is_number(value) else printable(value)
 
 
 def is_number(value):
@@ -188,6 +191,32 @@ def fill(look):
     return {"facecolor": "white" if look.hatch else look.color, "edgecolor": look.color, "hatch": look.hatch}
 
 
+@functools.cache
+def _letters():
+    """What the house font can draw."""
+    return frozenset(map(chr, font_manager.get_font(font_manager.findfont("DejaVu Sans")).get_charmap()))
+
+
+def plain(name):
+    r"""A name from elsewhere as a chart can draw it: at most 44 letters, all of them in the font, none obeyed.
+
+    Examples
+    --------
+    >>> print(plain("tcp_ack"), plain("a\nb"), plain("$x_2$"), plain("猫"))
+    tcp_ack a\nb $x_2$ \u732b
+    """
+    text = "".join(
+        letter if letter in _letters() else letter.encode("unicode_escape").decode("ascii")
+        for letter in printable(name)
+    )
+    return text if len(text) <= NAME_SHOWN else text[: NAME_SHOWN - 1] + "…"
+
+
+def in_legend(name):
+    """A name as a legend takes it: matplotlib leaves out what begins with an underscore."""
+    return f" {plain(name)}" if plain(name).startswith("_") else plain(name)
+
+
 def canvas(columns=1, **options):
     """An empty picture of the house size and its axes."""
     figure = Canvas()
@@ -198,6 +227,13 @@ def canvas(columns=1, **options):
 def thousands(axis):
     """Write an axis' numbers as 10,000."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+
+
+def logarithmic(axis):
+    """A logarithmic axis with its powers of ten written out."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    thousands(axis)
+    axis.set_minor_formatter(NullFormatter())
 
 
 def whole(axis, steps=6):

@@ -8,7 +8,7 @@ import pandas as pd
 from ..machine.cache_lines import FUNCTIONS, OTHER
 from ..machine.run import Run
 from ..words import capital, count, kind, listing, number
-from .base import LOOKS, Figure, canvas, fill, label_ends, looks, numbers, styled, thousands
+from .base import LOOKS, Figure, canvas, fill, in_legend, label_ends, looks, numbers, plain, styled, thousands
 
 OPS_PER_US = "operations in a microsecond"
 LINES_MAX = 6
@@ -150,7 +150,7 @@ def _draw_throughput(what, places, series, tight, unit, logarithmic):
     ends = []
     for rank, (label, values) in enumerate(series.items()):
         _marked_line(axes, places, values, tight[label], chosen[label], rank)
-        ends.append((places[-1], values[-1], f"{label}: {number(values[-1])}", chosen[label].color))
+        ends.append((places[-1], values[-1], f"{plain(label)}: {number(values[-1])}", chosen[label].color))
     if logarithmic:
         axes.set_xscale("log", base=2 if what == "CPUs" else 10)
         axes.minorticks_off()
@@ -160,8 +160,8 @@ def _draw_throughput(what, places, series, tight, unit, logarithmic):
     thousands(axes.yaxis)
     axes.set_xlim(places[0], places[-1])
     axes.set_ylim(0, max(values.max() for values in series.values()) * 1.15 or 1)
-    axes.set_xlabel(f"{what} (logarithmic)" if logarithmic else what)
-    axes.set_ylabel(unit.replace(" in a ", "\nin a "))
+    axes.set_xlabel(f"{plain(what)} (logarithmic)" if logarithmic else plain(what))
+    axes.set_ylabel(plain(unit).replace(" in a ", "\nin a "))
     for label, at in _peaks(series).items():
         above = all(series[label][at] >= values[at] for values in series.values())  # else a line would run through it
         _label_peak(axes, places[at], series[label][at], chosen[label].color, above)
@@ -290,7 +290,7 @@ def _draw_times(shown):
         axes.bar_label(bars, [f"{share:.2f}" for share in shown[name]], padding=3, color=look.color, fontweight="bold")
     axes.set_yticks(place, list(shown.index))
     axes.tick_params(axis="y", length=0)
-    axes.grid(False, axis="y")
+    axes.grid(False)  # a line would run through the numbers
     axes.set_ylim(max(len(shown), 3) - 0.4, -0.6)
     axes.set_xlim(0, max(0.1, shown.to_numpy().max(initial=0)) * 1.15)
     axes.set_xlabel("percent of all CPU time")
@@ -394,14 +394,14 @@ def _draw_models(table, models, unit):
             edgecolor="#333333" if look is None else look.color,
             hatch="" if look is None else look.hatch,
             linewidth=1.4,
-            label=name,
+            label=in_legend(name),
         )
-    names_below = [textwrap.fill(row, 12) + f"\n({role})" for row, role in table["role"].items()]
+    names_below = [textwrap.fill(plain(row), 12) + f"\n({role})" for row, role in table["role"].items()]
     axes.set_xticks(place, names_below)
     axes.tick_params(axis="x", length=0, labelsize=8.5)
     axes.grid(False, axis="x")
     axes.set_ylim(0, float(table[names].max().max()) * 1.08)
     thousands(axes.yaxis)
-    axes.set_ylabel(unit)
+    axes.set_ylabel(plain(unit))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=2.0, handleheight=1.2)
     return figure

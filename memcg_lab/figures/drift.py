@@ -4,7 +4,7 @@ import pandas as pd
 
 from ..checks import whole_number
 from ..words import capital, count, listing, number
-from .base import Figure, canvas, counts, label_ends, looks, rising, styled, whole
+from .base import Figure, canvas, counts, label_ends, looks, plain, rising, styled, whole
 
 
 @styled
@@ -87,7 +87,7 @@ def _draw(cpus, worst, line, bound):
     for rank, (label, pages) in enumerate(worst.items()):
         below = len(worst) - 1 - rank  # lines still to come: the earlier a line, the wider it is
         _line(axes, cpus, pages, chosen[label], rank, below)
-        ends.append((cpus[-1], pages[-1], f"{label}: {number(pages[-1])}", chosen[label].color))
+        ends.append((cpus[-1], pages[-1], f"{plain(label)}: {number(pages[-1])}", chosen[label].color))
     axes.plot(cpus, bound, color="#222222", linewidth=1.3, linestyle=(0, (2, 2)), zorder=4)
     ends.append((cpus[-1], bound[-1], f"{line}: {number(bound[-1])}", "#222222"))
     axes.set_xlim(0, cpus[-1] * 1.02)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..words import count, number
-from .base import LOOKS, Figure, canvas, styled
+from .base import LOOKS, Figure, canvas, logarithmic, styled
 
 POLICIES = {"v4.13": "before", "v4.14": "after"}
 
@@ -92,9 +92,9 @@ def _panel(axes, part):
                 ha="center",
                 fontsize=9,
             )
-    axes.set_yscale("log")
+    logarithmic(axes.yaxis)
     axes.set_xticks(place, [str(depth) for depth in part.index])
-    axes.grid(False, axis="x")
+    axes.grid(False)  # a line would run through the numbers
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------
@@ -157,8 +157,8 @@ def _draw_runs(kept):
                 markeredgewidth=2,
                 label=f"{name}, {count(threads, 'thread')}",
             )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    logarithmic(axes.xaxis)
+    logarithmic(axes.yaxis)
     axes.set_xlabel("measured, ns for a pair (logarithmic)")
     axes.set_ylabel("predicted, ns (logarithmic)")
     axes.legend(loc="upper left")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from ..checks import shown
 from ..words import count, listing, number
-from .base import canvas, label_ends, looks, numbers, whole
+from .base import canvas, label_ends, looks, numbers, plain, whole
 
 ROWS_SHOWN = 20  # of a long series in its data table, plus the start
 
@@ -52,32 +52,46 @@ def over_ops_words(what, finals, operations):
     return caption, sentence
 
 
-def draw_lines(series, ylabel, cursor=None, bound=None, bound_name="bound"):
-    """Steps over operations with their labels, a bound and an upright line at the cursor."""
+def end_labels(series, peaks):
+    """The label of each line: its last value, or its highest where the words speak of that."""
+    return [
+        f"{plain(label)}: {f'up to {number(int(max(values)))}' if peaks else number(int(values[-1]))}"
+        for label, values in series.items()
+    ]
+
+
+def draw_lines(
+    series, ylabel, cursor=None, bound=None, bound_name="bound", *, peaks=False, first=0, xlabel="operation"
+):
+    """Steps with their labels, a bound and an upright line at the cursor; ``first`` is the number of the first one."""
     n = last_operation(series)
     if cursor is not None and (isinstance(cursor, bool) or cursor not in range(n + 1)):
         raise ValueError(f"cursor is {shown(cursor)}; it must be an operation from 0 to {n:,}.")
     figure, axes = canvas()
-    ends = _steps(axes, series)
+    ends = _steps(axes, series, peaks, first)
     top = max([1, *(int(values.max()) for values in series.values())])
     if bound is not None:
         top = max(top, bound)
         axes.axhline(bound, color="#333333", linewidth=1.2, linestyle=(0, (2, 2)))
-        ends.append((n, bound, f"{bound_name}: {number(bound)}", "#333333"))
-    axes.set_xlim(0, n)
+        ends.append((first + n, bound, f"{bound_name}: {number(bound)}", "#333333"))
+    axes.set_xlim(first, first + max(1, n))
     axes.set_ylim(0, top * 1.08)
     whole(axes.xaxis, 8)
     whole(axes.yaxis)
-    axes.set_xlabel("operation")
+    axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     if cursor is not None:
-        axes.axvline(cursor, color="#111111", linewidth=1.6)
+        axes.axvline(first + cursor, color="#111111", linewidth=1.6)
     label_ends(axes, ends)
     return figure
 
 
-def _steps(axes, series):
-    """Draw each series; returns the ends that are to be labelled."""
+def _steps(axes, series, peaks, first):
+    """Draw each series; returns the ends that are to be labelled.
+
+    Lines whose peaks count go up and down all the time, and dashes would shred them: they are solid, and marks tell
+    them apart.
+    """
     n = last_operation(series)
     every = max(1, n // 6)
     chosen = looks(series)
@@ -87,18 +101,18 @@ def _steps(axes, series):
         covers = any((values == other).all() for other in drawn)  # thinner, so that the line below stays visible
         drawn.append(values)
         axes.plot(
-            np.arange(n + 1),
+            first + np.arange(n + 1),
             values,
             drawstyle="steps-post" if n <= 500 else "default",
             color=look.color,
-            linestyle=look.linestyle,
+            linestyle="-" if peaks else look.linestyle,
             marker=look.marker,
             markevery=((rank * every) // max(2, len(series)) + every // 3, every),
             linewidth=look.width - 1.0 if covers else look.width,
             zorder=2 + rank / 10,
         )
-        ends.append((n, values[-1], f"{label}: {number(int(values[-1]))}", look.color))
-    return ends
+        ends.append((first + n, values[-1], look.color))
+    return [(x, y, text, color) for (x, y, color), text in zip(ends, end_labels(series, peaks), strict=True)]
 
 
 def rows_of(series, peak=False):

@@ -4,10 +4,9 @@ import pandas as pd
 
 from ..checks import shown, whole_number
 from ..words import count, listing, number
-from .base import FURTHER, Figure, canvas, numbers, styled
+from .base import FURTHER, Figure, canvas, numbers, plain, styled
 
 BARS_SHOWN = 30  # of a long profile; more could not be read
-NAME_SHOWN = 44  # letters of a symbol beside its bar
 
 
 @styled
@@ -120,13 +119,13 @@ def _draw(rows, percents, marked, shown):
     figure.set_size_inches(8, 1.0 + 0.285 * max(shown, 4))
     for k in range(shown):
         _bar(axes, k, percents[k], k in marked)
-    axes.set_yticks(range(shown), [_short(row) for row in rows[:shown]])
+    axes.set_yticks(range(shown), [plain(row) for row in rows[:shown]])
     for k, label in enumerate(axes.get_yticklabels()):
         label.set_fontweight("bold" if k in marked else "normal")
     axes.set_ylim(shown - 0.4, -0.6)
     axes.set_xlim(0, max(*percents, 0.01) * 1.25)
     axes.tick_params(axis="y", length=0)
-    axes.grid(False, axis="y")
+    axes.grid(False)  # a line would run through the numbers
     axes.set_xlabel("percent of all samples")
     return figure
 
@@ -150,7 +149,3 @@ def _bar(axes, k, percent, filled):
         fontweight="bold" if filled else "normal",
         color="#005f45" if filled else "#222222",
     )
-
-
-def _short(symbol):
-    return symbol if len(symbol) <= NAME_SHOWN else symbol[: NAME_SHOWN - 1] + "…"

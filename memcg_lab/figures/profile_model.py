@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..words import count, listing
-from .base import GREY, LOOKS, Figure, canvas, styled
+from .base import GREY, LOOKS, Figure, canvas, plain, styled
 
 MODELLED = ("page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler", "__sk_mem_raise_allocated")
 
@@ -81,7 +81,7 @@ def _panel(axes, when, floor, published, model):
     axes.axvline(floor, color="#444444", linewidth=1, linestyle=(0, (2, 2)))
     axes.set_ylim(len(model) - 0.4, -0.6)
     axes.set_xlabel(f"{when} the patch, percent of samples", fontsize=10)
-    axes.grid(False, axis="y")
+    axes.grid(False)  # a line would run through the numbers
 
 
 # --- the map of hosts ------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def _draw_map(hosts):
         )
     for level, name, share in zip(hosts["levels"], kind, hosts["reduce_after"]):
         axes.annotate(f"{share:.2f}", (level, names.index(name)), (9, 0), **_BESIDE)
-    axes.set_yticks(range(len(names)), names, fontsize=10)
+    axes.set_yticks(range(len(names)), [plain(name) for name in names], fontsize=10)
     axes.set_ylim(len(names) - 0.4, -0.6)
     levels = sorted(set(hosts["levels"]))
     axes.set_xticks(levels)

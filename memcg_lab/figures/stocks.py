@@ -6,7 +6,7 @@ import pandas as pd
 from ..checks import shown
 from ..words import capital, count, listing, number
 from .base import LOOKS, Figure, canvas, styled, whole
-from .over_ops import draw_lines, last_operation, over_ops_words, rows_of, series_of
+from .over_ops import draw_lines, last_operation, rows_of, series_of
 
 
 @styled
@@ -83,19 +83,19 @@ def _pages(series, where, bound, bound_name="bound", cursor=None):
         isinstance(bound, bool) or not isinstance(bound, (int, np.integer)) or not 0 <= bound < 2**63
     ):
         raise ValueError(f"{bound_name} is {shown(bound)}; it must be a whole number of pages, 0 or more.")
-    finals = {label: int(values[-1]) for label, values in series.items()}
     peaks = {label: int(values.max()) for label, values in series.items()}
-    figure = draw_lines(series, f"pages {where}", cursor, bound, bound_name)
-    words = pages_words(finals, peaks, last_operation(series), bound, where, bound_name)
+    figure = draw_lines(series, f"pages {where}", cursor, bound, bound_name, peaks=True)
+    words = pages_words(peaks, last_operation(series), bound, where, bound_name)
     return Figure(figure, *words, rows_of(series, peak=True))
 
 
-def pages_words(finals, peaks, operations, bound=None, where="in the stocks", bound_name="bound"):
-    """Caption and sentence of pages over operations; ``finals`` and ``peaks`` map labels to pages."""
-    _, sentence = over_ops_words(f"pages {where}", finals, operations)
+def pages_words(peaks, operations, bound=None, where="in the stocks", bound_name="bound"):
+    """Caption and sentence of pages over operations; ``peaks`` maps labels to the most pages."""
     most = max(peaks, key=peaks.get)
     caption = f"{capital(most)}: up to {count(peaks[most], 'page')} {where}"
-    others = [f"{label} up to {number(peak)}" for label, peak in peaks.items() if label != most]
+    told = [f"{label} up to {number(peak)}" for label, peak in peaks.items()]
+    sentence = f"Line chart, pages {where} over {count(operations, 'operation')}: {listing(told)}."
+    others = [words for label, words in zip(peaks, told, strict=True) if label != most]
     caption += f"; {listing(others)}." if others else "."
     if bound is not None:
         over = [label for label, peak in peaks.items() if peak > bound]
@@ -193,29 +193,21 @@ def _panel(axes, name, usage, sock, top):
     look, n = LOOKS[name], len(usage) - 1
     x = np.arange(n + 1)
     axes.fill_between(x, sock, usage, step="post", color=look.color, alpha=0.16, linewidth=0)
-    axes.step(x, usage, where="post", color=look.color, linestyle=look.linestyle, linewidth=2.2)
+    axes.step(x, usage, where="post", color=look.color, linewidth=2.2)  # a saw: dashes would shred it
     axes.step(x, sock, where="post", color="#333333", linewidth=1.6)
     axes.set_xlim(0, n)
-    axes.set_ylim(0, max(1, top) * 1.3)
+    axes.set_ylim(0, max(1, top) * 1.45)
     axes.set_xlabel("operation")
     whole(axes.xaxis, 5)
     whole(axes.yaxis)
     axes.text(
         0.02,
         0.985,
-        f"{name}: memory.current,\nup to {count(int((usage - sock).max()), 'page')} above MEMCG_SOCK",
+        f"{name}: memory.current,\nup to {count(int((usage - sock).max()), 'page')} above MEMCG_SOCK,\nthe thin line",
         transform=axes.transAxes,
         color=look.color,
         fontweight="bold",
         fontsize=10.5,
         va="top",
-    )
-    axes.annotate(
-        "MEMCG_SOCK",
-        (n * 0.98, sock.max()),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha="right",
-        color="#333333",
-        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1},
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

@@ -169,7 +169,7 @@ class Lab(W.VBox):
         self._update()
 
     def to_html(self):
-        """What a reader without a kernel sees: the same view, not moving."""
+        """What a reader without a kernel sees: view, picture, sentence and numbers, not moving."""
         figure = self.figure(self.result)
         return (
             f"<figure>{self.view(self.result)}{image_html(figure.png(), figure.sentence)}"

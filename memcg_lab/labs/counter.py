@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
-from ..figures.over_ops import over_ops_words
+from ..figures.stocks import pages_words
 from ..history import History
 from ..mechanism.policy import V4_13
 from ..mechanism.records import OPS
@@ -97,9 +97,9 @@ class CounterLab(SteppedLab):
 
     Examples
     --------
-    >>> print(CounterLab(depth=2, limit=100, limit_level=1, position=3).message)
-    Operation 3 of 32, CPU 0 charges 40 pages, not socket memory, to memcg 2: refused by memcg 1, at the cost of 4 \
-atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 failure.
+    >>> print(CounterLab(depth=2, limit=100, limit_level=1, position=1).message)
+    Operation 1 of 32, CPU 0 charges 101 pages, not socket memory, to memcg 2: refused by memcg 1, at the cost of 4 \
+atomics. The leaf counts 0 pages, the limit is 100; so far 4 atomics and 1 failure.
     """
 
     traffics = tuple(TRAFFIC)
@@ -112,8 +112,8 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
         depth=2,
         limit=100,
         limit_level=1,
-        traffic="charges of 40 pages, until somebody refuses",
-        position=3,
+        traffic="one page above the limit, then exactly the limit",
+        position=1,
     ):
         super().__init__(depth=depth, limit=limit, limit_level=limit_level, traffic=traffic, position=position)
 
@@ -199,8 +199,8 @@ atomics. The leaf counts 80 pages, the limit is 100; so far 10 atomics and 1 fai
     def picture_html(self, result):
         """Count and watermark of the leaf as a sketch, with the limit and the cursor."""
         series = self._series(result)
-        finals = {label: values[-1] for label, values in series.items()}
-        sentence = over_ops_words("pages counted", finals, OPERATIONS)[1]
+        peaks = {label: max(values) for label, values in series.items()}
+        sentence = pages_words(peaks, OPERATIONS, where="counted")[1]
         return sketch.lines(series, "pages counted", sentence, result.limit, "limit", result.position)
 
     def view(self, result=None):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
-from ..figures.over_ops import over_ops_words
+from ..figures.stocks import pages_words
 from ..history import History
 from ..mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
 from ..mechanism.records import CHARGE_SKMEM, PAGE_SIZE, UNCHARGE_SKMEM
@@ -171,9 +171,8 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     def picture_html(self, result):
         """The drift under both rules as a sketch, with the bound."""
         series = self._series(result)
-        finals = {label: int(values[-1]) for label, values in series.items()}
-        n = len(result.now.pages) - 1
-        sentence = over_ops_words("pages ahead", finals, n)[1]
+        peaks = {label: int(values.max()) for label, values in series.items()}
+        sentence = pages_words(peaks, len(result.now.pages) - 1, where="ahead")[1]
         return sketch.lines(series, "pages ahead", sentence, result.bound)
 
     def view(self, result=None):

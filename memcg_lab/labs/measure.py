@@ -11,7 +11,7 @@ from .. import figures
 from ..files import data_path
 from ..hardware import measure
 from ..machine import read_measurement
-from ..words import count, number
+from ..words import count, number, printable
 from .base import Lab, failed, whole_number_box
 
 BUNDLED = "hardware/2026-11-23-amd-epyc.json"
@@ -88,10 +88,14 @@ class MeasureLab(Lab):
         measurement = (result or self.result).measurement
         rows = [("plain add", measurement["local"]["plain_add"]), ("atomic add", measurement["local"]["atomic"])]
         rows += [(f"a line, one way, {name}", stat) for name, stat in measurement["transfer"].items()]
-        rows += [(f"atomic add, {row['threads']} threads on one word", row["ns"]) for row in measurement["contended"]]
+        rows += [
+            (f"atomic add, {count(row['threads'], 'thread')} on one word", row["ns"])
+            for row in measurement["contended"]
+        ]
         rows += [
             (
-                f"a pair, {figures.measured.POLICIES[row['policy']]}, depth {row['depth']}, {row['threads']} threads"
+                f"a pair, {figures.measured.POLICIES[row['policy']]}, depth {row['depth']}, "
+                + count(row["threads"], "thread")
                 + ("" if row["padded"] else ", unpadded"),
                 row["ns"],
             )
@@ -135,7 +139,7 @@ def measured_words(measurement, mine):
     """Whose measurement it is, what it says in one sentence, and what it warns of."""
     machine = measurement["machine"]
     whose = "Your measurement" if mine else f"This is the bundled measurement of {measurement['date']}"
-    parts = [f"{whose}, {machine['model']}, {count(machine['cpus'], 'CPU')}."]
+    parts = [f"{whose}, {printable(machine['model'])}, {count(machine['cpus'], 'CPU')}."]
     for threads in (2, 1):
         speedup = measurement.speedup(depth=3, threads=threads)
         if speedup is not None:
@@ -144,5 +148,5 @@ def measured_words(measurement, mine):
                 "the patch as after it."
             )
             break
-    parts += measurement["warnings"]
+    parts += map(printable, measurement["warnings"])
     return " ".join(parts)

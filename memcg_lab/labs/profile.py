@@ -12,7 +12,7 @@ from .. import figures
 from ..figures.profile import BARS_SHOWN, marked_rows, profile_rows
 from ..files import data_path
 from ..perf import read_perf
-from ..words import count, number
+from ..words import count, number, printable
 from .base import Lab
 
 Result = namedtuple("Result", "marked share factor")  # rows from 0; share of all samples, percent; None: no bound
@@ -97,7 +97,7 @@ class ProfileLab(Lab):
         if rows and rows[-1] >= shown:
             raise ValueError(f"row {rows[-1] + 1} is marked; this lab shows the first {shown} rows.")
         labels = [
-            f"{percent:.2f} %  {symbol}"
+            f"{percent:.2f} %  {printable(symbol)}"
             for percent, symbol in zip(self.percents[:shown], self.symbols[:shown], strict=True)
         ]
         return {"marked": Ticks(labels, rows)}

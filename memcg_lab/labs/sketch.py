@@ -1,10 +1,11 @@
-"""Lines as SVG: the same picture as the figure's, drawn fast enough to follow every move of a lab."""
+"""Lines as SVG: what the figure shows, drawn fast enough to follow every move of a lab."""
 
 import html
 
 from matplotlib.ticker import MaxNLocator
 
 from ..figures.base import looks
+from ..figures.over_ops import end_labels
 from ..words import number
 
 WIDTH, HEIGHT = 720, 288  # pixels, as the figures have them
@@ -20,8 +21,8 @@ _MARKERS = {
 }
 
 
-def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None):
-    """Steps over operations.
+def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None, *, first=0, xlabel="operation"):
+    """Steps over operations, each line labelled with its highest value.
 
     Parameters
     ----------
@@ -34,7 +35,10 @@ def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None)
         A level drawn across.
     bound_name : str
     cursor : int, optional
-        An operation to mark with an upright line.
+        An operation to mark with an upright line, from 0.
+    first : int
+        Number of the first operation.
+    xlabel : str
 
     Returns
     -------
@@ -48,7 +52,7 @@ def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None)
     """
     n = len(next(iter(series.values()))) - 1
     top = max([1, bound or 0, *(max(values) for values in series.values())]) * 1.08
-    labels = [f"{label}: {number(int(values[-1]))}" for label, values in series.items()]
+    labels = end_labels(series, peaks=True)
     labels += [f"{bound_name}: {number(bound)}"] if bound is not None else []
     right = WIDTH - 14 - LETTER * max(map(len, labels))
 
@@ -58,7 +62,7 @@ def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None)
     def y(value):
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * value / top
 
-    parts = [_axes(n, top, x, y, right, ylabel)]
+    parts = [_axes(n, top, x, y, right, ylabel, first, xlabel)]
     chosen = looks(series)
     ends = []
     drawn = []
@@ -68,11 +72,7 @@ def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None)
         values = [int(value) for value in values]
         width = look.width - 1.0 if values in drawn else look.width  # thinner, so that the line below stays visible
         drawn.append(values)
-        dash = "" if look.linestyle == "-" else ",".join(f"{step * width:.1f}" for step in look.linestyle[1])
-        parts.append(
-            f'<path d="{_steps(values, x, y)}" fill="none" stroke="{look.color}" stroke-width="{width}" '
-            f'stroke-dasharray="{dash}"/>'
-        )
+        parts.append(f'<path d="{_steps(values, x, y)}" fill="none" stroke="{look.color}" stroke-width="{width}"/>')
         start = (rank * every) // max(2, len(series)) + every // 3
         shape = _MARKERS.get(look.marker, _MARKERS["o"])
         parts.extend(
@@ -99,7 +99,7 @@ def lines(series, ylabel, sentence, bound=None, bound_name="bound", cursor=None)
     )
 
 
-def _axes(n, top, x, y, right, ylabel):
+def _axes(n, top, x, y, right, ylabel, first, xlabel):
     """Grid, ticks on whole numbers, and what the axes are."""
     parts = []
     for tick in MaxNLocator(nbins=6, integer=True).tick_values(0, top):
@@ -109,16 +109,17 @@ def _axes(n, top, x, y, right, ylabel):
                 f'<line x1="{LEFT}" x2="{right:.1f}" y1="{at:.1f}" y2="{at:.1f}" stroke="#dddddd"/>'
                 f'<text x="{LEFT - 6}" y="{at + 5:.1f}" text-anchor="end" fill="{DARK}">{number(int(tick))}</text>'
             )
-    for tick in MaxNLocator(nbins=8, integer=True).tick_values(0, n):
-        if 0 <= tick <= n:
+    for tick in MaxNLocator(nbins=8, integer=True).tick_values(first, first + n):
+        if first <= tick <= first + n:
             parts.append(
-                f'<text x="{x(tick):.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle" fill="{DARK}">'
+                f'<text x="{x(tick - first):.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle" fill="{DARK}">'
                 f"{number(int(tick))}</text>"
             )
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
         f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{right:.1f}" fill="none" stroke="#666666"/>'
-        f'<text x="{(LEFT + right) / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle" fill="{DARK}">operation</text>'
+        f'<text x="{(LEFT + right) / 2:.1f}" y="{HEIGHT - 6}" text-anchor="middle" fill="{DARK}">'
+        f"{html.escape(xlabel)}</text>"
         f'<text transform="translate(15 {middle}) rotate(-90)" text-anchor="middle" fill="{DARK}">'
         f"{html.escape(ylabel)}</text>"
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
-from ..figures.over_ops import over_ops_words
+from ..figures.stocks import pages_words
 from ..history import History
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
@@ -188,7 +188,7 @@ every level. Refill: 31 pages into the stock, now 31. The stock holds 31 pages o
     def picture_html(self, result):
         """Pages in the stock as a sketch, with the cursor."""
         here = result.run
-        sentence = over_ops_words("pages in the stock", {result.policy: here.level[-1]}, len(here.history))[1]
+        sentence = pages_words({result.policy: max(here.level)}, len(here.history), where="in the stock")[1]
         series = {result.policy: here.level}
         return sketch.lines(series, "pages in the stock", sentence, CHARGE_BATCH, "batch", result.position)
 

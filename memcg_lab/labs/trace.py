@@ -10,6 +10,7 @@ import pandas as pd
 
 from .. import figures
 from .. import words as text
+from ..figures.traces import trace_window_words
 from ..files import data_path
 from ..traces.check import trace_policy, walk_trace
 from ..traces.text import read_rows
@@ -24,7 +25,7 @@ LINES = 7  # events that are listed
 # Name in the list -> (file, whether the rule has the cap).
 RECORDINGS = {
     "6.1: bulk, one CPU sends, another receives": ("ab_post", True),
-    "6.1 without the patch: the same": ("ab_pre", False),
+    "6.1 without the patch: bulk, one CPU sends, another receives": ("ab_pre", False),
     "6.1: sender and receiver on one CPU": ("t61e", True),
     "6.1: a tight limit, and the OOM killer": ("oom", True),
 }
@@ -50,7 +51,7 @@ def walk(recording):
     name, cap = RECORDINGS[recording]
     rows = read_rows(data_path(f"kernel_traces/{name}.csv.xz"))[:EVENTS]
     stock, counter, predicted = walk_trace(rows, trace_policy("v6.1", cap=cap))
-    return Walk(rows, stock, counter - counter.min(), predicted)
+    return Walk(rows, stock, counter, predicted)
 
 
 class TraceLab(SteppedLab):
@@ -116,9 +117,11 @@ class TraceLab(SteppedLab):
                 parts.append(
                     f"{held}; predicted were {text.count(predicted.nr_pages, 'page')} of {_memcg(predicted.memcg)}."
                 )
+        first, last = _window(result)
+        above = int(shown.counter[k - 1] - shown.counter[first:last].min())
         parts.append(
-            f"Counter {text.count(int(shown.counter[k - 1]), 'page')} above its lowest, "
-            f"{text.count(_slack(shown.stock[k - 1]), 'page')} in stocks."
+            f"{text.count(_drift(shown.stock[k - 1]), 'page')} in stocks; the counter is {text.count(above, 'page')} "
+            f"above its lowest of events {text.number(first + 1)} to {text.number(last)}."
         )
         return " ".join(parts)
 
@@ -160,23 +163,24 @@ class TraceLab(SteppedLab):
 
     def figure(self, result=None):
         """Pages in the stocks and on the counter, over the events around the cursor."""
-        series, cursor, first = self._window(result or self.result)
+        series, cursor, first = self._lines(result or self.result)
         return figures.trace_window(series, first, cursor)
 
     def picture_html(self, result):
         """Stocks and counter around the cursor as a sketch."""
-        series, cursor, _ = self._window(result)
-        return sketch.lines(series, "pages", self.sentence(result), cursor=cursor)
+        series, cursor, first = self._lines(result)
+        peaks = {name: int(max(values)) for name, values in series.items()}
+        sentence = trace_window_words(peaks, first + 1, first + len(next(iter(series.values()))))[1]
+        return sketch.lines(series, "pages", sentence, cursor=cursor, first=first + 1, xlabel="event of the recording")
 
-    def _window(self, result):
-        n = len(result.walk.rows)
-        first = min(max(0, result.position - WINDOW // 2), max(0, n - WINDOW))
-        last = min(n, first + WINDOW)
+    def _lines(self, result):
+        """What the picture shows, the cursor within it, and its first event, from 0."""
+        first, last = _window(result)
         stock = np.maximum(result.walk.stock[first:last], 0)
         series = {f"stock of CPU {cpu}": stock[:, cpu] for cpu in range(min(stock.shape[1], 4))}
-        series["slack (all stocks)"] = stock.sum(axis=1)
+        series["drift, all stocks"] = stock.sum(axis=1)
         counter = result.walk.counter[first:last]
-        series["counter (from its lowest)"] = counter - counter.min()
+        series["counter, above its lowest"] = counter - counter.min()
         return series, max(0, result.position - 1 - first), first
 
     def landmarks(self, result):
@@ -194,5 +198,12 @@ def _memcg(number):
     return f"cgroup {number}" if number > 0 else "no cgroup"
 
 
-def _slack(stock):
+def _window(result):
+    """The events that the picture shows: the first, from 0, and the one after the last."""
+    n = len(result.walk.rows)
+    first = min(max(0, result.position - WINDOW // 2), max(0, n - WINDOW))
+    return first, min(n, first + WINDOW)
+
+
+def _drift(stock):
     return int(np.maximum(stock, 0).sum())

@@ -131,7 +131,7 @@ class Policy:
         return f"Policy({self.name!r}, batch {self.batch}, {slots}, {refill}, {uncharge})"
 
     def with_rules(self, name, **changes):
-        """The same policy under another name with some constants or rules exchanged.
+        """A copy of this policy under another name, with some constants or rules exchanged.
 
         What was said of the old rules, ``bound`` and ``uncapped``, is not known of new ones: say it again with them.
         """
@@ -141,7 +141,12 @@ class Policy:
 
     @property
     def stock_bound(self):
-        """Most pages a slot of a CPU's stock can hold between operations, or None if nothing bounds it."""
+        """Most pages a slot of a CPU's stock can hold between operations, or None if nothing bounds it.
+
+        Here one operation follows the other. Where only charging bounds a stock, as in v4.13, the number is nominal:
+        ``try_charge`` can be preempted between its look and its trip, and each of N tasks may bring a batch. A cap
+        looks after each refill, with interrupts off: that bound is hard.
+        """
         return self.bound(self.batch) if callable(self.bound) else self.bound
 
     @property

@@ -30,7 +30,7 @@ def drain_stock_v6_1(st, cpu, slot, cause):
 
 @inline
 def refill_stock_v6_1(st, batch, drain, cpu, memcg, nr_pages):
-    """v5.9 and later, until v6.15: the same with the stock's one reference, and without the cap."""
+    """Put charged pages in; a stock holds one reference of its cgroup. v5.9 until v6.15: no upper bound here."""
     stock = st.stock[cpu, 0]
     if stock.memcg != memcg:
         drain(st, cpu, 0, DRAIN_OTHER_MEMCG)

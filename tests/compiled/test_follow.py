@@ -1,4 +1,4 @@
-"""Recordings are followed slot by slot: a policy with two slots is predicted, and its slack is that of both."""
+"""Recordings are followed slot by slot: a policy with two slots is predicted, and its drift is that of both."""
 
 import functools
 import itertools
@@ -247,14 +247,14 @@ def plain(ops, batch, nr_slots):
 
 @own_rule
 @pytest.mark.parametrize("name", ["made", "t612"])
-def test_the_slack_of_a_what_if_is_that_of_all_slots(name):
+def test_the_drift_of_a_what_if_is_that_of_all_slots(name):
     rows = recorded(TWO_SLOTS)[0] if name == "made" else read_rows(data_path("kernel_traces/t612.csv.xz"))
     found = what_if(rows, [TWO_SLOTS])
     pages, charges, drains = plain(trace_ops(rows).ops, 32, 2)
-    assert found.slack["two slots"].tolist() == pages
+    assert found.drift["two slots"].tolist() == pages
     row = found.table.iloc[0]
-    assert (row["charges"], row["drains"], row["slack_max"]) == (charges, drains, max(pages))
-    assert row["slack_max"] > 32 * (CPUS if name == "made" else 1)
+    assert (row["charges"], row["drains"], row["drift_max"]) == (charges, drains, max(pages))
+    assert row["drift_max"] > 32 * (CPUS if name == "made" else 1)
 
 
 def test_the_rule_without_a_cap_is_the_policy_s_own():

@@ -780,6 +780,7 @@ def test_a_quote_gives_text_and_html():
         assert set(data) == {"text/plain", "text/html"}
         assert data["text/plain"] == repr(quote)
         assert data["text/html"].count("<pre") == data["text/html"].count("</pre>") == 1
+        assert data["text/html"].count("white-space:pre;word-break:normal") == 2  # of the <pre> and of its <code>
 
 
 def test_the_vocabulary_has_every_name_of_the_course():

@@ -5,16 +5,19 @@ import html
 import re
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from figure_checks import check_picture, check_words
 from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, System, bursts, figures, mixed, op, producer_consumer
 from memcg_lab.figures import base
 from memcg_lab.files import data_path
+from memcg_lab.machine import predict_rows
 from memcg_lab.perf import read_perf
 from two_slots import TWO_SLOTS, three_take_turns
 
@@ -458,3 +461,69 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence(name):
     attempt, why = refused()[name]
     with pytest.raises(ValueError, match=re.escape(why)):
         attempt()
+
+
+# --- names from elsewhere
+
+HOSTILE = [
+    "$x_2$",
+    "_start",
+    "\\frac{1}{2}$",
+    "$",
+    "\x1b[31mred",
+    "two\nlines",
+    "\u202egnp.exe",
+    "\ud800",
+    "猫\U0001f431",
+    "<script>alert(1)</script>",
+    "n" * 400,
+    "",
+]
+
+
+def texts_of(figure):
+    """Everything that is written in a picture."""
+    figure.png()
+    texts = {text.get_text() for text in figure.figure.findobj(Text)}
+    assert not any(text.get_parse_math() for text in figure.figure.findobj(Text))
+    return texts
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_name_from_elsewhere_is_drawn_as_it_stands_or_escaped(name, tmp_path):
+    profile = pd.DataFrame({"percent": [2.0, 1.0], "symbol": [name, "tcp_ack"]})
+    series = {name: [0, 1, 3], "after": [0, 1, 2]}
+    rows = {"none": (100.0, None), "batch 32": (50.0, {"batch": 32}), "batch 64": (75.0, {"batch": 64})}
+    model = predict_rows(rows, baseline="none", fitted="batch 32", clients=8, think_ns=1000)
+    told = pd.DataFrame({"policy": [name], "atomics": [3], "drift_max": [2]})
+    hosts = pd.DataFrame(
+        {"machine": [name], "meeting": ["apart"], "levels": [3], "agrees": [True], "reduce_after": [0.5]}
+    )
+    every = [
+        figures.profile_bars(profile, marked=[name]),
+        figures.stocks_over_ops(series, bound=2),
+        figures.atomics_over_ops(series),
+        figures.drift_bound([1, 2], {name: [32, 64]}, batch=32),
+        figures.throughput_over("CPUs", [1, 2], {name: [1.0, 2.0]}),
+        figures.measured_beside_models({name or "m": model}, {f"{name} row": 60.0}),
+        figures.what_if(told, pd.DataFrame({name: [0, 2]}, index=[0.0, 1.0])),
+        figures.host_map(hosts),
+        figures.trace_window({name: [1, 2]}, 0, 0),
+    ]
+    label = base.plain(name)
+    assert len(label) <= base.NAME_SHOWN
+    assert label == name or not name.isprintable() or len(name) > base.NAME_SHOWN or name.startswith("猫")
+    for figure in every:
+        assert figure.caption.isprintable()
+        assert figure.sentence.isprintable()
+        assert "<script" not in figure.to_html()
+        assert any(label[:10] in text for text in texts_of(figure))
+        figure.save(tmp_path / "one.svg", replace=True)
+        ElementTree.parse(tmp_path / "one.svg")
+
+
+def test_a_legend_keeps_a_name_that_begins_with_an_underscore():
+    rows = {"none": (100.0, None), "batch 32": (50.0, {"batch": 32})}
+    model = predict_rows(rows, baseline="none", fitted="batch 32", clients=8, think_ns=1000)
+    legend = figures.measured_beside_models({"_mine": model}).figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["measured", " _mine"]

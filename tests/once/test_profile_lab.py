@@ -109,6 +109,13 @@ def test_a_profile_of_one_row_that_is_everything():
     assert lab.table().loc[1, "percent without the marked"] == "gone"
 
 
+def test_a_symbol_that_a_screen_would_obey_is_escaped():
+    lab = ProfileLab(pd.DataFrame({"percent": [2.0], "symbol": ["\x1b[31m\u202e_f"]}), marked=[0])
+    labels = [box.description for box in lab.marked.boxes]
+    assert labels == [r"2.00 %  \x1b[31m\u202e_f"]
+    assert not {"\x1b", "\u202e"} & set(lab.to_html() + lab.code_line() + repr(lab))
+
+
 def test_symbols_are_escaped():
     lab = ProfileLab(pd.DataFrame({"percent": [2.0], "symbol": ["operator<"]}), marked=[0])
     assert "operator<" not in lab.to_html().replace("operator&lt;", "")

@@ -245,6 +245,15 @@ def test_wrong_settings_of_the_counter_lab_are_refused(settings, why):
         CounterLab(**settings)
 
 
+def test_the_counter_lab_begins_where_something_moves():
+    lab = CounterLab()
+    moves = [a != b for a, b in zip(lab.result.run.count, lab.result.run.count[1:], strict=False)]
+    assert sum(moves) >= 10
+    assert "refused by memcg 1" in lab.message  # a refusal that leaves only a watermark
+    assert lab.table()["count"].tolist() == [0, 0, 0]
+    assert lab.table()["watermark"].iloc[0] == 101
+
+
 def test_the_start_of_the_counter_lab_says_where_the_limit_is():
     lab = CounterLab(depth=2, limit=7, limit_level=0, position=0)
     assert lab.message == "Nothing has run yet: 32 operations wait. The limit of root is 7 pages."
@@ -336,9 +345,12 @@ def test_a_move_answers_in_50_ms_of_cpu(name):
 
 @pytest.mark.parametrize("lab", [StockLab(position=40), CounterLab(), DriftLab()], ids=lambda lab: type(lab).__name__)
 def test_the_sketch_shows_the_lines_of_the_figure(lab):
-    shown = re.findall(r">([^<>]+: [\d,]+)</text>", lab.picture.value)
+    shown = re.findall(r">([^<>]+: (?:up to )?[\d,]+)</text>", lab.picture.value)
     drawn = [label.get_text() for label in lab.figure().figure.axes[0].texts]
     assert sorted(shown) == sorted(drawn)
+    assert sum(": up to " in label for label in drawn) == len(drawn) - 1  # all but the bound: the words say peaks
+    assert all(line.get_linestyle() == "-" for line in lab.figure().figure.axes[0].lines[: len(drawn) - 1])
+    assert not any("dasharray" in path for path in re.findall(r"<path [^>]*>", lab.picture.value))
     assert ('class="cursor"' in lab.picture.value) == hasattr(lab.result, "position")
 
 
