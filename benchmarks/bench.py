@@ -24,6 +24,7 @@ import atomics_bench  # noqa: E402
 import compilers  # noqa: E402
 import machine_bench  # noqa: E402
 import numpy as np  # noqa: E402
+import web_bench  # noqa: E402
 
 from memcg_lab import V4_13, V4_14, System, mixed, op, workload  # noqa: E402
 from memcg_lab.mechanism import policy, records  # noqa: E402
@@ -466,6 +467,7 @@ def main():
         if everywhere:
             os.sched_setaffinity(0, everywhere)
         equal = atomics_bench.table(folder, options.rounds) and equal
+        equal = web_bench.table(options.quick) and equal
         if not options.quick:
             start_table(folder, 5)
     print(f"\n{time.perf_counter() - start:.0f} s in all")

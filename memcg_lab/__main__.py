@@ -46,29 +46,27 @@ def profile(arguments):
 
     by = None if arguments.by is None else [name.strip() for name in arguments.by.split(",")]
     with Progress() as progress:
-        try:
-            return print_comparison(
-                *(path for path in (arguments.before, arguments.after) if path is not None),
-                progress=progress,
-                event=arguments.event,
-                by=by,
-                groups=arguments.group,
-                normalised=not arguments.as_written,
-            )
-        except KeyboardInterrupt:
-            raise ValueError("interrupted; nothing was compared.") from None
-        except BrokenPipeError:  # the reader of our output, such as head, has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+        return print_comparison(
+            *(path for path in (arguments.before, arguments.after) if path is not None),
+            progress=progress,
+            event=arguments.event,
+            by=by,
+            groups=arguments.group,
+            normalised=not arguments.as_written,
+        )
 
 
 def kernel_lab(arguments):
     """Record a real kernel: boot one in QEMU, or the one that runs here, and check the trace."""
-    from .kernel_lab.boot import kernel_lab
+    from .kernel_lab.boot import KERNEL, kernel_lab
     from .kernel_lab.recorder import Traffic
 
+    kernel, cpus = arguments.kernel, arguments.cpus
+    if arguments.native and (kernel, cpus) != (None, None):
+        raise ValueError("--native records the kernel that runs here; leave out --kernel and --cpus.")
     traffic = Traffic(arguments.traffic, arguments.pairs, arguments.mib, arguments.chunk)
-    return kernel_lab(arguments.build, arguments.kernel, traffic, arguments.cpus, arguments.native)
+    kernel, cpus = KERNEL if kernel is None else kernel, 2 if cpus is None else cpus
+    return kernel_lab(arguments.build, kernel, traffic, cpus, arguments.native)
 
 
 def measure(arguments):
@@ -94,16 +92,18 @@ def measure(arguments):
 
 def warmup(arguments):
     """Compile what the notebooks use, once; later starts load it."""
+    from .checks import whole_number
     from .warmup import not_ready, warm_up
     from .words import count
 
+    jobs = None if arguments.jobs is None else whole_number("jobs", arguments.jobs, 1, 1024)
     if arguments.background and hasattr(os, "nice"):
         os.nice(10)  # not 19: on a busy machine a cell would wait for ever for what it needs
     missing = len(not_ready())
     if missing:
         kernels = count(missing, "kernel")
         print(f"memcg-lab: compiling {kernels}, once; a cell that needs one says that it waits.", flush=True)
-        warm_up(arguments.jobs)
+        warm_up(jobs)
         print("memcg-lab: all kernels are compiled.", flush=True)
     return 0
 
@@ -119,26 +119,40 @@ def trace_what_if(arguments):
     """Replay the charges and give-backs of a trace under other policies."""
     from .traces.what_if import print_what_if
 
-    if arguments.figure and not arguments.figure.endswith((".png", ".svg")):
+    draw = arguments.figure is not None
+    if arguments.replace and not draw:
+        raise ValueError("--replace says what happens to a figure; say --figure too.")
+    if draw and not arguments.figure.endswith((".png", ".svg")):
         raise ValueError(f"--figure {arguments.figure}: the name must end in .png or .svg.")
-    if arguments.figure:
+    if draw:
         from .files import try_place
 
         try_place(arguments.figure, replace=arguments.replace)
-    table, drift = print_what_if(
-        arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms
-    )
-    if arguments.figure:
+    found = print_what_if(arguments.file, arguments.policies, arguments.batches, arguments.levels, arguments.kallsyms)
+    if draw:
         from .figures import what_if
 
-        what_if(table, drift).save(arguments.figure, replace=arguments.replace)
+        what_if(*found()).save(arguments.figure, replace=arguments.replace)
         print(f"figure: {arguments.figure}")
+    return 0
+
+
+def web_build(arguments):
+    """Turn the compiled kernels into WebAssembly, with their description and the golden files for a page."""
+    from .web.build import build
+
+    description = build(arguments.out, jobs=arguments.jobs, tell=lambda line: print(line, flush=True))
+    made = description["kernels"].values()
+    print(f"{len(made)} kernels, {sum(k['bytes'] for k in made):,} bytes, {sum(k['gzip'] for k in made):,} with gzip")
     return 0
 
 
 def numbers(text):
     """Whole numbers separated by commas."""
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers separated by commas") from None
 
 
 def main(argv=None):
@@ -174,12 +188,12 @@ def main(argv=None):
     command = commands.add_parser("kernel-lab", help=kernel_lab.__doc__, description=kernel_lab.__doc__)
     command.add_argument("--build", default="build/kernel_lab", metavar="DIR", help="everything is written here")
     text = "Debian package, or a .deb file (default: linux-image-cloud-amd64)"
-    command.add_argument("--kernel", default="linux-image-cloud-amd64", metavar="PACKAGE", help=text)
+    command.add_argument("--kernel", metavar="PACKAGE", help=text)
     command.add_argument("--traffic", default="cross", choices=["cross", "same", "rr"], help="across CPUs, or within")
     command.add_argument("--pairs", type=int, default=2, metavar="N", help="connections (default 2)")
     command.add_argument("--mib", type=int, default=8, metavar="N", help="MiB that each one moves (default 8)")
     command.add_argument("--chunk", type=int, default=65_536, metavar="BYTES", help="of one write (default 65536)")
-    command.add_argument("--cpus", type=int, default=2, metavar="N", help="CPUs of the booted machine (default 2)")
+    command.add_argument("--cpus", type=int, metavar="N", help="CPUs of the booted machine (default 2)")
     text = "record the kernel that runs here instead; needs root and cgroup v2"
     command.add_argument("--native", action="store_true", help=text)
     command.set_defaults(run=kernel_lab)
@@ -217,6 +231,14 @@ def main(argv=None):
     kind.add_argument("--kallsyms", metavar="FILE", help=names)
     kind.set_defaults(run=trace_what_if)
 
+    command = commands.add_parser("web", help="The kernels as WebAssembly, for a page that needs no Python.")
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kind = kinds.add_parser("build", help=web_build.__doc__, description=web_build.__doc__)
+    text = "folder for the files (default: build/web); kernels that are there and unchanged are kept"
+    kind.add_argument("--out", default="build/web", metavar="FOLDER", help=text)
+    kind.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a CPU, at most 4)")
+    kind.set_defaults(run=web_build)
+
     arguments = parser.parse_args(argv)
     try:
         status = arguments.run(arguments)
@@ -230,7 +252,7 @@ def main(argv=None):
     except ValueError as error:
         status, said = 2, error
     except OSError as error:
-        status, said = 2, f"{error.filename or 'a file'}: {error.strerror or error}."
+        status, said = 2, f"{error.filename or 'the output or a file'}: {error.strerror or error}."
     except MemoryError:
         status, said = 2, "there is not enough memory for this."
     from .words import printable
@@ -240,6 +262,8 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    for out in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone gets \u2026 for what it cannot show
-        out.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before we began
+            setattr(sys, name, open(os.devnull, "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # ASCII alone gets \u2026 for what it cannot show
     sys.exit(main())

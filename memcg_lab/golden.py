@@ -110,6 +110,7 @@ def _differences(scenario, op, expected, got):
     ]
 
 
+LONGEST = 1 << 20  # characters; a longer line is not of a golden file
 GOLDEN_OPS = {"uncharge_batch": "cancel_charge"}  # the golden files' name for the same thing
 OP_FIELDS = ("i", "cpu", "op", "memcg", "nr", "ctx", "gfp", "dead", "node", "idx")
 # Allocation flags as the files name them. NOLOCK carries no flag at all: it may neither block nor be forced.
@@ -148,8 +149,10 @@ def read_golden(path):
     number = 0
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
+            while line := lines.readline(LONGEST + 1):
                 number += 1
+                if len(line) > LONGEST:
+                    raise ValueError(f"is longer than {LONGEST:,} characters.")
                 if line.strip():
                     _read_golden_line(scenarios, json.loads(line))
     except FileNotFoundError:
@@ -160,13 +163,20 @@ def read_golden(path):
         raise ValueError(
             f"{shown_path}, line {number}: not a golden line ({type(error).__name__}: {printable(error)})."
         ) from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{_after(shown_path, number)}: not text (UTF-8).") from None
     except ValueError as error:
         raise ValueError(f"{shown_path}, line {number}: {printable(error)}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{shown_path}, after line {number}: cannot be read ({printable(error)}).") from None
+        why = printable(getattr(error, "strerror", None) or error)
+        raise ValueError(f"{_after(shown_path, number)}: cannot be read ({why}).") from None
     if not scenarios:
         raise ValueError(f"{shown_path}: no scenario in it.")
     return [s._replace(ops=np.concatenate([stream(0), *s.ops])) for s in scenarios]
+
+
+def _after(path, number):
+    return f"{path}, after line {number}" if number else path
 
 
 def _read_golden_line(scenarios, row):

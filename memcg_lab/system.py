@@ -1114,7 +1114,7 @@ class System:
         backup = None if len(ops) == 1 and self.policy.packaged and _jit.JIT else self._backup()
         state = self.mechanism_state(log)
         refuse = self.underflow == "refuse"
-        arguments = (state, _jit.records(np.ascontiguousarray(ops[:SLICE])), refuse)
+        arguments = (state, _jit.records(_plain(ops[:SLICE])), refuse)
         start = 0
         try:
             while True:
@@ -1125,7 +1125,7 @@ class System:
                 start += int(done)
                 if reason or start >= len(ops):
                     break
-                arguments = (state, _jit.records(np.ascontiguousarray(ops[start : start + SLICE])), refuse)
+                arguments = (state, _jit.records(_plain(ops[start : start + SLICE])), refuse)
         except BaseException as error:  # a reader's rule, or an interrupt, may stop a stream anywhere
             if isinstance(error, KeyboardInterrupt) and error.args == (True,):
                 self._arrays = backup  # the rule is running still, on the arrays that were
@@ -1144,6 +1144,11 @@ class System:
             owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
             raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
+
+
+def _plain(ops):
+    """A slice of a stream as kernels take it; one that is read-only would be compiled for once more."""
+    return np.require(ops, requirements=["C_CONTIGUOUS", "WRITEABLE", "ENSUREARRAY"])
 
 
 def complaint(ops, number, reason, allowed, owned=0):

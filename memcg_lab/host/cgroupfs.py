@@ -11,7 +11,8 @@ from collections import namedtuple
 from dataclasses import dataclass, field
 
 from ..checks import real_number, shown, whole_number
-from ..files import DATA, writing
+from ..files import DATA, path_of, writing
+from ..words import printable
 
 RECORDED = DATA / "observed" / "cgroup-6.1.csv"
 LOOPBACK = pathlib.Path(__file__).resolve().parent / "loopback.py"
@@ -106,22 +107,24 @@ def read_samples(path):
     ValueError
         If the file cannot be read, or a line is not what it should be.
     """
-    path = pathlib.Path(path)
+    path = path_of(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}).") from None
+        why = "not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ValueError(f"{printable(path)}: cannot be read ({why}).") from None
+    name = printable(path)
     if len(lines) < 3 or not lines[0].startswith("# ") or lines[1] != ",".join(COLUMNS):
-        raise ValueError(f"{path}: a line '# source' and a line '{','.join(COLUMNS)}' must stand before the samples.")
+        raise ValueError(f"{name}: a line '# source' and a line '{','.join(COLUMNS)}' must stand before the samples.")
     rows = []
-    for number, words in enumerate(csv.reader(lines[2:]), 3):
+    for number, line in enumerate(lines[2:], 3):
         try:
-            t_ms, *counts = words
+            t_ms, *counts = line.split(",")
             values = float(t_ms), *(int(word) if word else None for word in counts)
         except ValueError:
-            raise ValueError(f"{path}, line {number}: {','.join(words)!r} is not a sample.") from None
+            raise ValueError(f"{name}, line {number}: {shown(line[:80])} is not a sample.") from None
         if len(values) != len(COLUMNS):
-            raise ValueError(f"{path}, line {number}: {len(values)} values; a sample has {len(COLUMNS)}.")
+            raise ValueError(f"{name}, line {number}: {len(values)} values; a sample has {len(COLUMNS)}.")
         rows.append(Sample(*values))
     return Samples(rows, lines[0][2:])
 

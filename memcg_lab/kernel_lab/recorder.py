@@ -1,5 +1,6 @@
 """The recorder: kprobes around one run of a workload, and what it left, as a trace without an address."""
 
+import collections
 import os
 import pathlib
 import platform
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import one_of, whole_number
-from ..traces.ftrace import PROBES, rows_of
+from ..traces.ftrace import PROBES
 from ..traces.rows import write_rows
 from ..traces.symbols import Symbols
+from ..traces.text import open_trace
 from .probes import Probes, disassembler, find_probes
 from .vmlinux import text_address, unpack
 
@@ -80,10 +82,8 @@ class Recording:
     ----------
     trace : pathlib.Path
         The file with the rows.
-    rows : list of Row
-        What it holds; ``line`` is that of the kernel's text.
-    lost : list of str
-        What the recording lost, as sentences.
+    events : collections.Counter
+        What it holds, by name.
     probes : Probes
     kernel : Kernel or None
         The one that was booted; None for the one that runs here.
@@ -94,8 +94,7 @@ class Recording:
     """
 
     trace: pathlib.Path
-    rows: list
-    lost: list
+    events: collections.Counter
     probes: Probes
     kernel: Any = None
     samples: pathlib.Path | None = None
@@ -104,7 +103,7 @@ class Recording:
 
 # --- what a recording left -------------------------------------------------------------------------------------------
 def losses(folder):
-    """Events that a recording lost, as sentences: a trace with losses cannot be predicted wholly.
+    """Events that a recording lost, in words; a probe that an interrupt meets again is missed.
 
     Parameters
     ----------
@@ -129,33 +128,40 @@ def losses(folder):
 
 
 def convert(folder, out):
-    """Convert what ``record.sh`` left in a folder into a file of rows.
+    """Convert what ``record.sh`` left in a folder into a file of rows; memory does not grow with it.
 
     Parameters
     ----------
     folder : path
-        With ``kallsyms.txt`` and ``trace.txt``.
+        With ``kallsyms.txt``, ``trace.txt``, and what :func:`losses` reads.
     out : path
         ``.csv`` or ``.csv.xz``; that of an earlier recording is replaced.
 
     Returns
     -------
-    list of Row
-        What was written.
+    collections.Counter
+        Events by name.
 
     Raises
     ------
     ValueError
-        If the trace holds no event of the probes, or a line of theirs makes no sense.
+        If the recording lost events, holds none of the probes, or a line of theirs makes no sense. Nothing is written.
     """
-    folder = pathlib.Path(folder)
-    symbols = Symbols((folder / "kallsyms.txt").read_text())
-    with open(folder / "trace.txt", encoding="utf-8", errors="replace") as trace:
-        rows = rows_of(trace, symbols)
-    if not rows:
-        raise ValueError("the trace holds no event of the probes: nothing was charged while the workload ran.")
-    write_rows(out, rows, replace=True)
-    return rows
+    folder, counts = pathlib.Path(folder), collections.Counter()
+    if lost := losses(folder):
+        raise ValueError(
+            f"the recording lost events ({'; '.join(lost)}): a trace with a gap says nothing. Record again."
+        )
+    trace = open_trace(folder / "trace.txt", folder / "kallsyms.txt")
+
+    def rows():
+        for block in trace.blocks:
+            for row in trace.rows(block):
+                counts[row.ev] += 1
+                yield row
+
+    write_rows(out, rows(), replace=True)
+    return counts
 
 
 # --- recording the kernel that runs here -----------------------------------------------------------------------------
@@ -287,7 +293,7 @@ def record_here(out, traffic, tracefs="/sys/kernel/tracing", cgroup="/sys/fs/cgr
         ended = run_script(["sh", str(LAB / "record.sh"), "record"], settings)
         if ended.status:
             raise ValueError(f"the recording failed (status {ended.status}): {ended.said}")
-        return Recording(out, convert(folder, out), losses(folder), probes)
+        return Recording(out, convert(folder, out), probes)
 
 
 def run_script(command, settings, seconds=TIME_LIMIT):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..words import count, printable
 from ..words import listing as in_words
-from ..words import printable
 from .names import normalise, without_numbers
 from .read import COLUMNS, ROBOT, is_unnamed, read_perf, read_sides
 
@@ -104,7 +104,7 @@ class Comparison:
         )
         for label, side in (("before", self.before), ("after", self.after)):
             cut = f", {side.left_out} more below {self.floor:g} left out" if side.left_out else ""
-            about = f"{_rows(side.rows)}, {side.total:.2f} in all, lowest {_amount(side.lowest)}{cut}"
+            about = f"{count(side.rows, 'row')}, {side.total:.2f} in all, lowest {_amount(side.lowest)}{cut}"
             yield f"{label + ':':<8}{about} ({printable(side.name)})"
 
     def _table(self):
@@ -120,7 +120,10 @@ class Comparison:
 
     def _groups(self):
         for row in _each(self.groups):
-            sides = [f"{row.before:.2f} in {_rows(row.rows_before)}", f"{row.after:.2f} in {_rows(row.rows_after)}"]
+            sides = [
+                f"{row.before:.2f} in {count(row.rows_before, 'row')}",
+                f"{row.after:.2f} in {count(row.rows_after, 'row')}",
+            ]
             lowest = [f"{_amount(side.lowest)}" for side in (self.before, self.after)]
             yield (
                 f"Group {printable(row.group)}: {sides[0]} before, {sides[1]} after; a row that is not listed has less "
@@ -132,7 +135,7 @@ class Comparison:
             yield "No row is in both files, so nothing can be said about the rest of the work."
         elif self.rows >= FEW or not self.unfit:
             yield (
-                f"Rescaling: {_rows(self.rows)} in both; after / before has geometric mean {self.scale:.3f}, "
+                f"Rescaling: {count(self.rows, 'row')} in both; after / before has geometric mean {self.scale:.3f}, "
                 f"median {self.median:.3f}, log-sd {self.log_sd:.3f}, standard error {self.se:.3f}."
             )
         if self.rows and self.unfit:
@@ -152,8 +155,12 @@ class Comparison:
             addresses = len(frame) - named
             yield (
                 f"{word}: "
-                + (f"{_rows(named)}; at least {least:.2f} and at most {most:.2f} {verb}." if named else "no named row.")
-                + (f" {_rows(addresses)} without a name cannot be matched." if addresses else "")
+                + (
+                    f"{count(named, 'row')}; at least {least:.2f} and at most {most:.2f} {verb}."
+                    if named
+                    else "no named row."
+                )
+                + (f" {count(addresses, 'row')} without a name cannot be matched." if addresses else "")
             )
         if self.rows >= FEW and not self.load_matched:
             yield (
@@ -491,7 +498,7 @@ def _unfit(tables, sides, common):
     if any(table.attrs["format"] == ROBOT for table in tables):
         yield "the table lists what changed, not what is largest"
     if common < FEW:
-        yield f"only {_rows(common)} {'is' if common == 1 else 'are'} in both files"
+        yield f"only {count(common, 'row')} {'is' if common == 1 else 'are'} in both files"
     if any(side.total < LISTED for side in sides):
         hidden = [f"{100 - side.total:.0f} %" for side in sides]
         yield f"{hidden[0]} and {hidden[1]} of the samples are not listed"
@@ -514,8 +521,8 @@ def _notes(tables, added, common, gone, new):
     alike = [row for rows in added for row in rows.values() if row["rows"] > len(row["full"])]
     if alike:
         names = list(dict.fromkeys(row["symbol"] for row in alike))
-        count = sum(row["rows"] for row in alike)
-        yield f"Added up: {count} rows that nothing tells apart became {len(alike)} ({_some(names)})."
+        rows = sum(row["rows"] for row in alike)
+        yield f"Added up: {rows:,} rows that nothing tells apart became {len(alike)} ({_some(names)})."
     rules = {}
     keys = [*common, *(key for rows in added for key, row in rows.items() if len(row["written"]) > 1)]
     for key in dict.fromkeys(keys):
@@ -571,7 +578,3 @@ def _label(row):
 
 def _amount(value):
     return value if isinstance(value, str) else f"{value:.2f}" if value >= 0.01 else f"{value:.2g}"
-
-
-def _rows(number):
-    return f"{number} row" if number == 1 else f"{number} rows"

@@ -42,13 +42,15 @@ HEADER = re.compile(
 )
 RULER = re.compile(r"#?\s*+\.{2,}+(?:\s++\.{2,}+)*+\s*+")
 SECTION = re.compile(r"#?\s*Samples:.* of (events?) '?([^']*)")
-SCREEN = re.compile(r"\s*(PerfTop:|Samples:|-{5,}\s*$|Mapped keys:|Enter selection|\[[a-zA-Z]{1,2}\]\s{2,}\S)")
+SCREEN = re.compile(r"(PerfTop:|Samples:|-{5,}\s*$|Mapped keys:|Enter selection|\[[a-zA-Z]{1,2}\]\s{2,}\S)")
 CHATTER = re.compile(
-    r"\s*(\.\.\.\s*$|Press '\?'|\(?Tip: |\(?For a higher level overview|Cannot load tips|\[ perf record: "
-    r"|\S*[$#] (sudo )?perf (report|top)\b"
+    r"(Press '\?'|\(?Tip: |\(?For a higher level overview|\(?Cannot load tips|\[ perf record: "
+    r"|(\[?[^\s@]+@[^#$]*)?\]?[$#]( (sudo )?perf (report|top)\b.*)?\s*$"
     r"|Failed to open |no symbols found in |.*Event count \(approx\.\))"
 )
-WARNING = re.compile(r"\s*(Warning|WARNING):")
+LEFT_OUT = re.compile(r"[\[<(]?(\.\.\.|…|snip|-+ ?snip ?-+)[\])>]?", re.IGNORECASE)  # by who copied it
+WARNING = re.compile(r"((Warning|WARNING|BFD|\S*addr2line): ?|Couldn't record |Cannot read kernel map)")
+DIFF = re.compile(r"#?\s*+(Baseline|Delta)\b")
 LOST = re.compile(r"Total Lost Samples: *[1-9]|lost: [0-9]*[1-9]|drop: [0-9]*[1-9]|/[0-9]*[1-9][0-9]* (?:drop:|\[)")
 FOLD = re.compile(r"^[+-](?=\s+[0-9.]+%)")  # what the interactive screen puts before a row with a call graph
 GRAPH = re.compile(r"\s+(\||--|[+-] )")
@@ -100,6 +102,7 @@ class _Listing:
         self.seen, self.marked, self.report, self.graph, self.warning = set(), False, False, False, False
         self.events, self.event, self.again, self.top, self.longest = [], None, False, "", 0
         self.percent_end, self.last_share = None, math.inf
+        self.rising, self.left_out = False, None  # (line, last share above it), where rows were taken out
 
     # --- lines
     def line(self, number, line):
@@ -113,17 +116,19 @@ class _Listing:
             self.above = number, line, True
         elif SECTION.match(line):
             self.section(number, SECTION.match(line))
-        elif text.startswith("#"):
+        elif text.startswith("#") or DIFF.match(line):
             self.comment(number, line, text)
         elif text.startswith("PerfTop:"):
             self.top = text
             if self.screen:
                 self.before, self.screen, self.seen, self.longest = self.screen, [], set(), 0
-                self.percent_end, self.last_share = None, math.inf
+                self.percent_end, self.last_share, self.left_out = None, math.inf, None
             self.again = False
-        elif SCREEN.match(line) or CHATTER.match(line) or "build id" in text and text.endswith("without symbols"):
+        elif LEFT_OUT.fullmatch(text):
+            self.left_out = self.left_out or (number, self.last_share)
+        elif SCREEN.match(text) or CHATTER.match(text) or "build id" in text and text.endswith("without symbols"):
             pass
-        elif WARNING.match(line):
+        elif WARNING.match(text):
             self.warning = True
         elif self.is_row(line):
             self.warning = False
@@ -136,7 +141,7 @@ class _Listing:
 
     def comment(self, number, line, text):
         self.warning = False
-        if re.match(r"#\s*(Baseline|Delta)\b", line):
+        if DIFF.match(line):
             raise self.source.error(number, "perf diff; give the two profiles it was made of.")
         self.note(text.strip("# "))
         self.above = number, line, False
@@ -273,6 +278,12 @@ class _Listing:
             cut = row["kind"] != "kernel" and CUT.search(row["symbol"]) and len(line.rstrip()) == self.longest
             if first > self.last_share or not (whole or cut):
                 raise self.second(number)
+        if first > self.last_share + 0.005 and not self.rising:
+            self.rising = True
+            self.source.notes.append(
+                f"line {number}: {first:g} percent stands below {self.last_share:g}, but perf lists the largest first; "
+                "is this more than one listing?"
+            )
         self.seen.add(key)
         self.last_share = first
 
@@ -430,6 +441,11 @@ class _Listing:
             raise source.error(0, f"no listing of the event {printable(self.wanted)}; the events are: {seen}.")
         if not rows:
             raise source.error(0, "no rows in it.")
+        if self.left_out and rows[-1]["line"] > self.left_out[0]:
+            source.lowest = min(self.left_out[1], 100.0)
+            source.notes.append(
+                f"line {self.left_out[0]}: rows were left out here, of up to {source.lowest:g} percent."
+            )
         if not self.marked and self.columns is None:
             raise source.error(rows[0]["line"], "no row of this listing says [k] or [.]; is it from perf?")
         return rows, "perf report" if self.report else "perf top"
@@ -504,6 +520,7 @@ def _percent(source, number, line, text):
         raise source.error(number, f"{quote(line)}: {text} has a sign, as in perf diff; give the two profiles.")
     try:
         value = float(text)
+        text = text if len(text) <= 40 else text[:39] + "…"
     except ValueError:
         raise source.error(number, f"{quote(line)}: {text} is not a number.") from None
     if not 0 <= value <= 100:

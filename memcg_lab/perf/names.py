@@ -17,6 +17,7 @@ RULES = [
     ("symbol", "hash of Rust", re.compile(r"::h[0-9a-f]{16}(?=$|\s|\()"), ""),
     ("symbol", "hash of Rust", re.compile(r"\[[0-9a-f]{8,16}\](?=::)"), ""),
     ("symbol", "hash of Rust", re.compile(r"(?<=17h)[0-9a-f]{16}(?=E)"), "*"),
+    ("symbol", "hash of Rust", re.compile(r"^_R\w+"), lambda name: re.sub(r"(?<=C)s[0-9A-Za-z]*_(?=\d)", "", name[0])),
     ("symbol", "number of a clone", re.compile(r"(\.(?:constprop|isra|part|cold|lto_priv|localalias))\.\d+"), r"\1"),
     ("symbol", "number of a clone", re.compile(r"\.(?:llvm|__uniq)\.\d+"), ""),
     ("symbol", "tag of a BPF program", re.compile(r"^bpf_prog_[0-9a-f]{16}"), "bpf_prog_*"),

@@ -214,7 +214,8 @@ def _reader_of(head, k):
 def _table(source, rows, form):
     table = pd.DataFrame(rows, columns=COLUMNS)
     listed = table["percent"].where(table["children"].isna(), table["children"])
-    lowest = 0.0 if form == ROBOT else float(listed.min())  # the robot lists what changed, however small
+    # The robot lists what changed, however small.
+    lowest = 0.0 if form == ROBOT else max(float(listed.min()), source.lowest)
     table.attrs = {"format": form, "lowest": lowest, "total": round(float(table["percent"].sum()), 9)}
     if table.attrs["total"] > 100.5 + 0.005 * len(table):  # each row may be rounded up by 0.005
         raise source.error(

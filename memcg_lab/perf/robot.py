@@ -12,6 +12,7 @@ ROW = re.compile(
 )
 NAMED = re.compile(r"\bperf-profile\.(?:self|children|calltrace|func)\.[^.\s]+\.")
 CHANGE = re.compile(r"\s[-+][0-9.]+%?(?=\s)")
+RUNS = re.compile(r"(?:> ?)*+\s*+[0-9]*:[0-9]+\s++[-+]?[0-9]+%\s++[0-9]*:[0-9]+\s")  # fail:runs, no share
 OURS = re.compile(r"\bperf-profile\.(?:self|children)\.")
 SIDES = ("before", "after")
 
@@ -31,7 +32,7 @@ def robot(source, event):
     """
     found, events = {}, {}
     for number, line in source.lines:
-        if not OURS.search(line):
+        if not OURS.search(line) or RUNS.match(line):
             continue  # calltrace, other metrics, and the letter around the table
         row = ROW.fullmatch(line)
         if not row:

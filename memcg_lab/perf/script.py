@@ -13,13 +13,15 @@ BRANCHES = re.compile(r"\s0x[0-9a-f]+/0x|\s\S+/\S+/[PMN-]/[X-]/")  # branch stac
 HEX = "0123456789abcdef"
 NOTHING = {}
 
-# comm tid [cpu] time: period event: rest. Linux cuts comm to 15 bytes; perf does not, so some are longer. The bound
-# and the possessive quantifiers keep the search linear.
+# VM comm tid [cpu] misc time-of-day time: period event: rest. Linux cuts comm to 15 bytes; perf does not, so some are
+# longer. The bound and the possessive quantifiers keep the search linear.
 SAMPLE = re.compile(
-    r"\s*+(?P<comm>\S.{0,63}?)\s++(?:(?P<tid>-?\d++(?:/-?\d++)?)(?=\s|$)\s*+)?(?:\[(?P<cpu>\d++)\]\s*+)?"
-    r"(?:(?P<time>\d++\.\d++):(?:\s++|$))?(?:(?P<period>\d++)(?=\s|$)\s*+)?"
-    r"(?:(?P<event>[A-Za-z_{]\S*?):(?:\s++(?P<rest>\S.*)?)?)?"
+    r"\s*+(?:VM:\s*+\d++ VCPU:\d++\s++)?(?P<comm>\S.{0,63}?)\s++"
+    r"(?:(?P<tid>-?\d++(?:/-?\d++)?)(?=\s|$)\s*+)?(?:\[(?P<cpu>\d++)\]\s*+)?(?:[KUHGg]{1,5}\s++)?"
+    r"(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d++\s++)?(?:(?P<time>\d++\.\d++):(?:\s++|$))?"
+    r"(?:(?P<period>\d++)(?=\s|$)\s*+)?(?:(?P<event>[A-Za-z_{]\S*?):(?:\s++(?P<rest>\S.*)?)?)?"
 )
+AMISS = re.compile(r"\s-?\d+(?:/-?\d+)?\s+\[\d+\](?:\s|$)")  # tid and [cpu] within a comm: what follows is not known
 RECORD = re.compile(r"\s*+\S.{0,63}?\s++.*?PERF_RECORD_([A-Z0-9_]+)")
 LOST = re.compile(r"lost (\d+)")
 # After a frame: srcline (file:line, [dso][address] or dso[address]), srccode, branch stacks, registers.
@@ -161,6 +163,8 @@ class _Reader:
 
     def header(self, number, line, found):
         """The first line of a sample."""
+        if AMISS.search(found["comm"]):
+            raise self.source.error(number, f"{quote(line)}: what stands behind [cpu] is no time, period or event.")
         self.finish()
         name = found["event"] or ""
         if name.startswith("dummy"):

@@ -40,6 +40,7 @@ class Source:
         self.name = printable(name)
         self.lines = lines
         self.notes = []
+        self.lowest = 0.0  # percent; what is not listed may have as much, if the file says that rows are left out
         self.foreign = False  # the first block is not UTF-8
 
     def error(self, number, what):
@@ -178,7 +179,10 @@ def _lines(source, raw, progress):
 
 
 def _unpacked(source, raw):
-    head = raw.peek(8)
+    try:
+        head = raw.peek(8)
+    except OSError as error:
+        raise source.error(0, f"cannot be read ({_reason(error)}).") from None
     for magic, unpack in PACKED:
         if head.startswith(magic):
             return unpack(raw)

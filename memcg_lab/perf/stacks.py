@@ -129,6 +129,8 @@ def _stack(source, number, line):
     if len(parts) < 2 or not COUNT.fullmatch(parts[-1]):
         raise source.error(number, f"{quote(line)} is not a stack and its count.")
     count = parts[-1]
+    if len(count.partition(".")[0]) > LONG + 2:
+        raise source.error(number, f"{quote(line)}: a count of {len(count):,} digits.")
     return line.rstrip()[: -len(count)].strip(), int(count) if len(count) < LONG and count.isdigit() else float(count)
 
 
@@ -145,7 +147,7 @@ def stack_map(source, event):
     tally, name, stack, seen = Tally(source), None, None, set()
     for number, line in source.lines:
         if stack is None:
-            if not line.strip() or re.match(r"Attach(ing|ed) \d+ probe", line):
+            if not line.strip() or re.match(r"Attach(ing|ed) (to )?\d+ probe|\^C\s*$", line):
                 continue
             begin = MAP.fullmatch(line)
             if not begin or "]" in begin[2]:

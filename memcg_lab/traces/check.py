@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import flag, shown, whole_number
 from ..mechanism.policy import BATCH_MAX, POLICIES, Policy
 from ..words import printable
 from .gaps import Gaps, without_try
@@ -87,7 +87,7 @@ def trace_policy(name, batch=None, cap=True):
     batch : int, optional
         Pages.
     cap : bool
-        False takes the first hunk of 475d048 away, where the policy has it.
+        False takes the first hunk of 475d048 away.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def trace_policy(name, batch=None, cap=True):
     Raises
     ------
     ValueError
-        If there is no such policy, or the batch is out of range.
+        If there is no such policy, it has no cap to be taken away, or the batch is out of range.
 
     Examples
     --------
@@ -108,8 +108,17 @@ def trace_policy(name, batch=None, cap=True):
     policy = POLICIES[name]
     if batch is not None and whole_number("batch", batch, 1, BATCH_MAX) != policy.batch:
         policy = policy.with_rules(f"{policy.name}, batch {batch}", batch=batch)
-    if not cap and policy.uncapped is not None:
+    if not flag("cap", cap):
+        if policy.uncapped is None:
+            raise ValueError(f"{name} has no cap that could be taken away (--no-cap).")
         policy = policy.with_rules(f"{policy.name}, no cap", refill=policy.uncapped, uncapped=None)
+    return policy
+
+
+def checked_policy(policy):
+    """The policy, or a ValueError if it is something else, such as its name."""
+    if not isinstance(policy, Policy):
+        raise ValueError(f"the policy is {shown(policy)}; it must be a Policy, such as POLICIES['v6.1'].")
     return policy
 
 
@@ -145,7 +154,7 @@ def check_trace(rows, policy):
     events 3878 predicted 3878 wrong 0 missing 0 extra 0
     """
     trace, numbers, gaps, shown = Trace.of(rows), Numbers(), Gaps(), 0
-    verdict = Verdict(policy)
+    verdict = Verdict(checked_policy(policy))
     with Spool(row_dtype) as spool:
         for block in trace.blocks:
             numbers.see(block)

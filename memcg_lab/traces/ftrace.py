@@ -13,67 +13,27 @@ _FTRACE = re.compile(
     r"-(\d+) +(?:\( *(?:\d+|-+)\) +)?\[(\d+)\] +(?:(\S+) +)?(\d+)\.(\d{6})\d{0,3}: +(?:memcg_lab:)?(\w+): +"
     r"\(.*?\) ?(.*)$"
 )
-# perf script: comm pid/tid [cpu] flags seconds: period group:event: (place) arguments
+# perf script: comm pid/tid [cpu] flags seconds: period group:event: (place) arguments. The bound of comm and the
+# possessive quantifiers keep the search linear.
 _PERF = re.compile(
-    r"^\s*\S.*?\s+(-?\d+)(?:/\d+)?\s+\[(\d+)\]\s+(?:(\S{4,8})\s+)?(\d+)\.(\d{6})\d{0,3}:\s+(?:\d+\s+)?"
-    r"\w+:(\w+):\s+\(.*?\)\s*(.*)$"
+    r"^\s*+\S.{0,63}?\s++(-?\d+)(?:/\d+)?\s++\[(\d+)\]\s++(?:(\S{4,8})\s++)?(\d+)\.(\d{6})\d{0,3}:\s++(?:\d+\s++)?"
+    r"\w+:(\w+):\s++\(.*?\)\s*+(.*)$"
 )
 _FIELD = re.compile(r"(\w+)=(0[xX][0-9a-fA-F]{1,16}|-?\d{1,20})$")
 # What else stands in such a file: other events (they have a time), comments, stacks, what trace-cmd says of itself.
 _OTHER = re.compile(
     r"\s*$|\s*#|.*\s\d+\.\d{6,9}: |\s*=> |\s+[0-9a-f]{6,16} \S|\s*<(?:user )?stack trace>|cpus=\d+$|version = |"
-    r"(?:CPU|cpu) ?:? ?\d+ is empty|trace-cmd "
+    r"(?:CPU|cpu) ?:? ?\d+ is empty|trace-cmd |\s*\S+ +\d+ +\d+\s*$"  # the last is a line of kprobe_profile
 )
 LOST = re.compile(
     r"\[LOST(?: \d+)? EVENTS\]|\[(?:\d+ )?EVENTS (?:DROPPED|LOST)\]|\b[Ll]ost \d[\d,]* events?\b|^LOST \d+|"
-    r"PERF_RECORD_LOST|\blost \d+ (?:chunks?|samples?)\b|\bdropped events: [1-9]|\boverrun: [1-9]"
+    r"PERF_RECORD_LOST|\blost \d+ (?:chunks?|samples?)\b|\bdropped events: [1-9]|\boverrun: [1-9]|"
+    # kprobe_profile, below the trace: what a probe of ours saw, and what it missed
+    r"^\s*(?:chg|unc|tryc|cons|refill|refe|refin|drain|pctry|pctryr|pcunc) +\d+ +[1-9]\d*\s*$"
 )
 
 Event = namedtuple("Event", "line cpu pid softirq us name fields")
 Event.__doc__ = "What one probe wrote: ``line`` of the text, ``us`` in microseconds, ``fields`` a dict of numbers."
-
-
-def rows_of(trace, symbols):
-    """Turn the text of ``trace`` into rows.
-
-    Cgroups and processes become small integers in the order in which they appear; 0 is none.
-
-    Parameters
-    ----------
-    trace : iterable of str
-        Lines of tracefs ``trace``; those of other events are passed over.
-    symbols : Symbols or Callers
-        Of the kernel that ran, to name callers.
-
-    Returns
-    -------
-    list of Row
-        ``line`` is that of the text. With probes at entries only, a ``refill`` does not know what the stock held.
-
-    Raises
-    ------
-    ValueError
-        If a line that names one of our probes does not parse, or lacks a field.
-
-    Notes
-    -----
-    ``softirq`` is taken from the latency flags, which a probe inside an interrupts-off section may mask.
-
-    Examples
-    --------
-    >>> from memcg_lab.traces.symbols import Symbols
-    >>> symbols = Symbols("ffffffff81000000 T mem_cgroup_uncharge_skmem")
-    >>> line = " sender-42 [001] d.s1. 7.000100: unc: (mem_cgroup_uncharge_skmem+0x0/0x90) memcg=0xffff888 nr=2"
-    >>> row = rows_of([line], symbols)[0]
-    >>> row.cpu, row.ev, row.memcg, row.nr, row.avail
-    (1, 'unc', 1, 2, -1)
-    """
-    events = [event for number, text in enumerate(trace, 1) if (event := parsed_event(number, text))]
-    survey = Survey(symbols)
-    for event in events:
-        survey.see(event)
-    survey.end()
-    return list(rows_of_events(events, survey))
 
 
 def parsed_event(number, text):
@@ -174,6 +134,9 @@ class Survey:
 
 def rows_of_events(events, survey):
     """Turn parsed events into rows; some become none, because other events say what they say.
+
+    Cgroups and processes become small integers in the order in which they appear; 0 is none. With probes at entries
+    only, a ``refill`` does not know what the stock held.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
+from ..checks import several, shown
 from ..files import writing
 
 COLUMNS = ("cpu", "t_us", "pid", "softirq", "ev", "memcg", "nr", "cached", "avail", "cause")
@@ -72,6 +73,10 @@ class Trace:
         """A list of rows as a trace; a trace as it is."""
         if isinstance(rows, Trace):
             return rows
+        rows = several("rows", rows)
+        for row in rows[:1]:
+            if not isinstance(row, (Row, SlotRow)):
+                raise ValueError(f"rows[0] is {shown(row)}; it must be a Row, as read_rows makes them.")
         causes = Causes()
         kind = type(rows[0]) if len(rows) else Row
         return cls(kind, blocks_of(rows, causes), causes)
@@ -151,7 +156,7 @@ def write_rows(path, rows, *, replace=False):
     ----------
     path : str or Path
         Packed if it ends in ``.xz``.
-    rows : list of Row or list of SlotRow
+    rows : iterable of Row or of SlotRow
         Their ``line`` is not written; unknown numbers become empty.
     replace : bool
         Replace a file that is there; else it is refused.
@@ -159,8 +164,10 @@ def write_rows(path, rows, *, replace=False):
     opened = lzma.open if str(path).endswith(".xz") else open
     with writing(path, replace=replace) as scratch, opened(scratch, "wt", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(rows[0]._fields[1:] if rows else COLUMNS)
-        writer.writerows(map(csv_words, rows))
+        rows = iter(rows)
+        first = next(rows, None)
+        writer.writerow(COLUMNS if first is None else first._fields[1:])
+        writer.writerows(map(csv_words, itertools.chain([] if first is None else [first], rows)))
 
 
 def csv_words(row):

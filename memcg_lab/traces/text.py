@@ -14,10 +14,11 @@ import zlib
 
 import numpy as np
 
+from ..files import path_of
 from ..mechanism.policy import SLOTS_MAX
 from ..mechanism.records import NR_PAGES_MAX
 from ..system import CPUS_MAX
-from ..words import printable
+from ..words import count, printable
 from .ftrace import LOST, Survey, parsed_event, rows_of_events
 from .rows import CODES, COLUMNS, EVENTS, NOT_PAGES, Causes, Row, SlotRow, Trace, blocks_of, row_dtype
 from .symbols import Callers, Symbols
@@ -38,7 +39,7 @@ PROGRESS = 1 << 22  # bytes from which a progress bar is shown
 PACKED = ((b"\x1f\x8b", gzip.open), (b"\xfd7zXZ\0", lzma.open), (b"BZh", bz2.open))
 BROKEN = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 OVERWRITTEN = re.compile(r"#\s*entries-in-buffer/entries-written:\s*(\d+)/(\d+)")
-CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$|@over: 1$")  # what bpftrace says else
+CHATTER = re.compile(r"Attach(?:ing|ed) (?:to )?\d+ probes?\W*$|@over: 1$|\^C$")  # what bpftrace says else
 ROWS = re.compile(r"@rows: (\d{1,18})$")  # what our scripts say in the end: how many rows they printed
 
 
@@ -51,8 +52,8 @@ def read_rows(path, symbols=None):
         ``.csv`` with the header of the kernel lab (and ``slot``, for kernels with several); text of tracefs ``trace``
         or ``trace_pipe``; or output of ``trace-cmd report`` or ``perf script``. Packed or not (gzip, xz, bzip2).
     symbols : str or Path, optional
-        ``/proc/kallsyms`` of the kernel that was traced, for all but the csv. Without it callers are told apart by
-        what they do, not by name.
+        ``/proc/kallsyms`` of the kernel that was traced, for all but the csv, which has names. Without it callers are
+        told apart by what they do, not by name.
 
     Returns
     -------
@@ -106,6 +107,8 @@ def open_trace(path, symbols=None):
                 continue
             file.refuse_lost(number, word)
             if word.split(",")[0].strip() == "cpu":
+                if symbols is not None:
+                    raise ValueError(f"{file.name}: its callers have names already; leave kallsyms out.")
                 return _csv_trace(file, number, word)
             return _kernel_text(file, symbols)
     raise ValueError(f"{file.name}: it is empty.")
@@ -124,9 +127,11 @@ class _File:
     """A file in pieces of whole lines; it may be read again from the start."""
 
     def __init__(self, path):
+        path = path_of(path)
         self.name = printable(path)
         try:
             self.raw = open(path, "rb")
+            self.raw.peek(1)  # such as a file of /proc that opens and cannot be read
             if not self.raw.seekable():  # a pipe
                 kept = tempfile.TemporaryFile()
                 while block := self.raw.read(PIECE):
@@ -135,7 +140,7 @@ class _File:
                 self.raw = kept
         except FileNotFoundError:
             raise ValueError(f"{self.name}: no such file.") from None
-        except (OSError, ValueError, TypeError) as error:
+        except OSError as error:
             raise ValueError(f"{self.name}: cannot be read ({_reason(error)}).") from None
 
     def __del__(self):
@@ -326,7 +331,8 @@ def _row(file, number, line, kind):
     except csv.Error as error:  # such as a carriage return, or a field of more than 131,072 characters
         raise file.error(number, f"{printable(error)}.") from None
     if len(words) != len(columns):
-        raise file.error(number, f"{len(words)} columns; there must be {len(columns)}.")
+        told = printable(line.strip()[:80])
+        raise file.error(number, f'"{told}" has {count(len(words), "column")}; there must be {len(columns)}.')
     values = [number]
     for name, word in zip(columns, words):
         if name in ("ev", "cause"):
@@ -380,7 +386,7 @@ def _check(file, block, times):
 # --- kernel text -----------------------------------------------------------------------------------------------------
 def _kernel_text(file, symbols):
     """A trace from text of the kernel, trace-cmd or perf; it is read twice, first to tell its callers apart."""
-    names = Callers() if symbols is None else Symbols(_symbols_of(symbols))
+    names = Callers() if symbols is None else _symbols_of(symbols)
     survey = Survey(names)
     found = 0
     for event in _events(file, "looking"):
@@ -418,7 +424,12 @@ def _limited(file, rows):
 
 
 def _symbols_of(path):
-    return b"".join(piece for _, piece in _File(path).pieces()).decode("utf-8", "backslashreplace")
+    file = _File(path)
+    text = b"".join(piece for _, piece in file.pieces()).decode("utf-8", "backslashreplace")
+    try:
+        return Symbols(text)
+    except ValueError as error:
+        raise ValueError(f"{file.name}: {error}") from None
 
 
 def _events(file, say):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import several, whole_number
 from ..mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, SOFTIRQ, TASK, TRY_CHARGE, UNCHARGE_SKMEM, op_dtype
 from ..system import CPUS_MAX, MEMCGS_MAX, System
-from ..words import count, listing, printable
-from .check import trace_policy
+from ..words import count, listing, number, printable
+from .check import checked_policy, trace_policy
 from .gaps import Gaps, Phantoms, without_try
 from .predict import CELLS_MAX
 from .rows import BLOCK_ROWS, CODES, EVENTS, Spool, Trace
@@ -26,6 +26,7 @@ KINDS = (
     ("others give back", UNCHARGE_SKMEM, "refill", ("surplus", "skmem")),
     ("others give back", CANCEL_CHARGE, "pcunc", ("stock", "mem_cgroup_uncharge_skmem")),
 )
+COLUMNS = ("policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op", "drift_mean", "drift_max")
 stream_dtype = np.dtype([("op", op_dtype), ("t_us", np.int64)])
 
 WhatIf = namedtuple("WhatIf", "table drift")
@@ -92,6 +93,8 @@ class _Stream:
     def append(self, block, causes, spool):
         """Add the operations of a block."""
         for row in block[block["ev"] == CODES["cgroup"]]:
+            if not 0 <= row["nr"] < LEVELS_MAX:
+                raise ValueError(f"line {row['line']}: level {row['nr']:,}; it must be 0 to {LEVELS_MAX - 1}.")
             self.levels[int(row["memcg"])] = int(row["nr"])
         ev, cause = block["ev"], block["cause"]
         kind = np.full(block.size, -1)
@@ -172,7 +175,7 @@ def what_if(rows, policies, *, levels=None):
     Raises
     ------
     ValueError
-        As :func:`trace_ops`, or if a number is out of range.
+        As :func:`trace_ops`, or if a number is out of range, or two policies have one name.
 
     Notes
     -----
@@ -189,13 +192,22 @@ def what_if(rows, policies, *, levels=None):
     if levels is not None:
         levels = whole_number("levels", levels, 1, LEVELS_MAX)
     with Spool(stream_dtype) as spool:
-        return _replayed(spool, _stream(rows, spool), policies, levels)[0]
+        return _frames(*_replayed(spool, _stream(rows, spool), policies, levels)[:2])
+
+
+def _frames(table, drift):
+    """The `WhatIf` of a table's rows and of pages by time."""
+    import pandas as pd
+
+    times, pages = drift
+    return WhatIf(pd.DataFrame(table, columns=COLUMNS), pd.DataFrame(pages, index=pd.Index(times, name="t_ms")))
 
 
 def _replayed(spool, stream, policies, levels):
-    """The `WhatIf`, and pages given back beyond what was charged in the trace."""
-    import pandas as pd
-
+    """Rows of the table, times and pages in stocks, and pages given back beyond what was charged in the trace."""
+    names = [checked_policy(policy).name for policy in several("policies", policies)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two policies are called {printable(twice[0])}; give each once.")
     deep = [0] + [levels or stream.levels.get(memcg, LEVELS - 1) + 1 for memcg in stream.memcgs]
     points = POINTS if spool.size <= POINTS else FEW_POINTS
     cuts = np.unique(np.linspace(0, spool.size, min(points, spool.size) + 1).astype(int))
@@ -225,17 +237,14 @@ def _replayed(spool, stream, policies, levels):
                 drains,
                 atomics,
                 atomics / spool.size,
-                np.mean(pages),
+                float(np.mean(pages)),
                 max(pages),
             )
         )
         drift[policy.name], t_us = pages, times
         held = system.mechanism_state().memcg
         before = max(before, -int(np.minimum(held["sock_held"] + held["held"], 0).sum()))
-    columns = ["policy", "batch", "stock_hits", "charges", "drains", "atomics", "atomics_per_op"]
-    table = pd.DataFrame(table, columns=[*columns, "drift_mean", "drift_max"])
-    index = pd.Index([0.0, *(t / 1000 for t in t_us[1:])], name="t_ms")
-    return WhatIf(table, pd.DataFrame(drift, index=index)), before
+    return table, ([0.0, *(t / 1000 for t in t_us[1:])], drift), before
 
 
 def chosen_policies(names, batches=()):
@@ -285,7 +294,8 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
 
     Returns
     -------
-    WhatIf
+    callable
+        Makes the `WhatIf` that was printed; printing needs no pandas, which takes longer to load than most traces.
 
     Raises
     ------
@@ -301,19 +311,26 @@ def print_what_if(path, names, batches=(), levels=None, kallsyms=None):
                 stream = _stream(open_trace(path, kallsyms), spool)
         except ValueError as error:
             raise error if str(error).startswith(name) else ValueError(f"{name}, {error}") from None
-        found, before = _replayed(spool, stream, policies, levels)
+        table, drift, before = _replayed(spool, stream, policies, levels)
         size = spool.size
     told = ", ".join(f"{who} {count:,}" for who, count in stream.counts.items())
-    print(f"{size:,} operations on {len(stream.cpus)} CPUs ({told})")
-    shown = found.table.rename(columns={"stock_hits": "hits_%"})
-    print(shown.round({"hits_%": 1, "atomics_per_op": 3, "drift_mean": 1}).to_string(index=False))
+    seconds = number(drift[0][-1] / 1000)
+    print(f"{count(size, 'operation')} on {count(len(stream.cpus), 'CPU')} in {seconds} s ({told})")
+    decimals = {"stock_hits": 1, "atomics_per_op": 3, "drift_mean": 1}
+    shown = [["hits_%" if name == "stock_hits" else name for name in COLUMNS]]
+    for row in table:
+        cells = zip(COLUMNS, row, strict=True)
+        shown.append([f"{value:.{decimals[name]}f}" if name in decimals else str(value) for name, value in cells])
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
     if before:
         print(f"{before:,} pages more were given back than the trace shows charged: they were charged before it began.")
     print(f"Atomics: {_depth(stream, levels)}. Drift: pages in stocks.")
     print("Not in atomics: protection, memory_allocated, refused attempts.")
     print("Kernel memory comes back by each policy's rule.")
     print("What a trace cannot tell: how policies change the timing.")
-    return found
+    return lambda: _frames(table, drift)
 
 
 def _depth(stream, levels):

@@ -9,6 +9,7 @@ import pytest
 from lab_helpers import arrays_of, both_policies
 from memcg_lab import OPS, System, mixed, op, op_dtype, pingpong
 from memcg_lab.mechanism import records
+from memcg_lab.mechanism.policy import bind
 
 NAN = float("nan")
 HUGE = 10**30
@@ -117,6 +118,16 @@ def test_the_first_and_the_last_operation_are_found(system):
 def test_a_slice_counts_its_own_operations(system):
     ops = spoiled(6, 20, cpu=9)
     refused(system, lambda: system.replay(ops[::2]), "op 3 of 10")
+
+
+def test_a_stream_that_is_read_only_or_has_gaps_needs_no_kernel_of_its_own(system):
+    ops = pingpong(4, memcg=3)
+    system.replay(ops)
+    known = len(getattr(bind(system.policy, sockets=True), "signatures", ()))
+    system.replay(np.frombuffer(ops.tobytes(), op_dtype))
+    system.replay(np.repeat(ops, 2)[::2])
+    assert len(getattr(bind(system.policy, sockets=True), "signatures", ())) == known
+    assert system.sock[3] == 5
 
 
 def test_a_step_log_refuses_the_same(system):

@@ -131,13 +131,13 @@ def make(kind, tmp_path, rows):
             return zipped, "line"
         case "gzip of garbage":
             zipped.write_bytes(gzip.compress(bytes(range(256))))
-            return zipped, "bad.jsonl.gz, line"
+            return zipped, "bad.jsonl.gz: not text (UTF-8)"
         case "plain text called gzip":
             zipped.write_text("hello")
             return zipped, "cannot be read"
         case "gzip called plain":
             path.write_bytes(whole)
-            return path, "line"
+            return path, "not text (UTF-8)"
         case "text":
             path.write_text("hello\n")
             return path, "line 1: not JSON"
@@ -328,6 +328,22 @@ def test_a_reader_that_has_enough_ends_it_without_a_word():
         said = process.stderr.read().splitlines()
     assert [line for line in said if b": compiling " not in line] == []
     assert process.returncode == 141
+
+
+@pytest.mark.once
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a shell and /dev/full")
+def test_an_output_that_is_closed_or_full_is_no_traceback(tmp_path):
+    (tmp_path / "a.txt").write_text("a;b 1\n")
+    for to, status, said in (
+        (">&-", 0, b""),
+        ("2>&-", 0, b""),
+        ("> /dev/full", 2, b"a file: No space left on device.\n"),
+    ):
+        command = f'"{sys.executable}" -m memcg_lab profile "$0" "$0" {to}'
+        done = subprocess.run(["sh", "-c", command, tmp_path / "a.txt"], cwd=ROOT, capture_output=True)
+        assert done.returncode == status
+        assert done.stderr.endswith(said)
+        assert b"Traceback" not in done.stderr
 
 
 def test_a_terminal_of_plain_ascii_gets_what_it_can_print(tmp_path, rows):

@@ -257,3 +257,21 @@ def test_a_bad_file_says_where_and_what(tmp_path, text, says):
 def test_an_unknown_column_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"'sox' is no column; there are t_ms, current, sock"):
         Samples([], "nowhere").column("sox")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\xfe", "not text in UTF-8"),
+        (b"# a\nx\n1\n", "must stand before the samples"),
+        (b"# a\n" + ",".join(COLUMNS).encode() + b"\n" + b"x" * 200_000 + b"\n", "line 3: 'x+' is not a sample"),
+        (b"# a\n" + ",".join(COLUMNS).encode() + b"\n1,\x1b[2J\n", r"line 3: '1,\\x1b\[2J' is not a sample"),
+    ],
+)
+def test_what_is_no_file_of_samples_is_refused_in_words(tmp_path, content, says):
+    (tmp_path / "s.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=says) as raised:
+        read_samples(tmp_path / "s.csv")
+    assert len(str(raised.value)) < 400
+    with pytest.raises(ValueError, match="the path is 3"):
+        read_samples(3)

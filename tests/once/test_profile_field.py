@@ -211,6 +211,14 @@ def test_perf_diff_without_a_header_has_signs():
         refused(line, r"line 1: .* has a sign, as in perf diff; give the two profiles")
     refused("  3.00%     -0.50%  [kernel]  [k] spin\n", "-0.50 is not a percentage .*perf diff")
     refused("# Event 'cycles'\n#\n# Baseline  Delta Abs  Symbol\n", "line 1: perf diff")
+    refused("Baseline  Delta Abs  Symbol\n   3.00%     +0.50%  [k] spin\n", "line 1: perf diff; give the two profiles")
+
+
+def test_shares_that_rise_are_pointed_out():
+    table = read_perf("  20.00%  [kernel]  [k] spin\n   9.00%  [.] copy\n  30.00%  [.] hash\n  40.00%  [.] crc\n")
+    assert table.attrs["notes"] == [
+        "line 3: 30 percent stands below 9, but perf lists the largest first; is this more than one listing?"
+    ]
 
 
 def test_self_above_children_is_refused():
@@ -273,6 +281,8 @@ def test_the_address_tells_kernel_from_user(address, dso, kind):
         ("symbol", "core::fmt::write::h0123456789abcdef", "core::fmt::write::hfedcba9876543210"),
         ("symbol", "core[846817f741e54dfd]::fmt::write", "core[12aa17f741e54d00]::fmt::write"),
         ("symbol", "_ZN4core3fmt5write17h0123456789abcdefE", "_ZN4core3fmt5write17hfedcba9876543210E"),
+        ("symbol", "_RNvCs1234_7mycrate3foo", "_RNvCsaBcD9_7mycrate3foo"),
+        ("symbol", "_RINvNtCs1_4core3mem4dropNtCs2_1a3FooE", "_RINvNtCs3_4core3mem4dropNtCs4_1a3FooE"),
         ("symbol", "tcp_ack.constprop.0", "tcp_ack.constprop.13"),
         ("symbol", "tcp_ack.isra.0.part.1", "tcp_ack.isra.2.part.0"),
         ("symbol", "f.llvm.1234567", "f.llvm.76543"),
@@ -288,7 +298,14 @@ def test_names_that_change_from_run_to_run_are_one_name_and_the_rule_is_named(co
 
 @pytest.mark.parametrize(
     ("column", "name"),
-    [("symbol", "tcp_ack"), ("symbol", "x86_64_start"), ("comm", "server-12"), ("dso", "tool"), ("symbol", "h264")],
+    [
+        ("symbol", "tcp_ack"),
+        ("symbol", "x86_64_start"),
+        ("comm", "server-12"),
+        ("dso", "tool"),
+        ("symbol", "h264"),
+        ("symbol", "_ZCs1_2ab"),
+    ],
 )
 def test_other_names_stay(column, name):
     assert normalise(column, name) == (name, ())
@@ -376,12 +393,21 @@ ONCE = [("hot", 100.0), ("main", 0.0)]
         "tool ",
         "Web Content  7 [003] 1.000001: sched:sched_switch: prev=a ==> next=b",
         ":7  7 1.000001: cycles:",
+        "tool  7 [003] U     1.000001: cycles:",  # -F +misc
+        "tool  7 KGg   1.000001: cycles:",
+        "tool  7 [003] 2026-11-27 10:00:00.123456     1.000001: cycles:",  # -F +tod
+        "VM:    12 VCPU:001 tool  7 [003]     1.000001: cycles:",  # -F +machine_pid,vcpu
         "a 1 b  7 1.000001: cycles:",
     ],
 )
 @pytest.mark.parametrize("blank", ["", "\n"])
 def test_perf_script_may_print_fewer_fields(first, blank):
     assert rows(f"{first}\n{blank}{STACK}\n{first}\n{blank}{STACK}\n", "symbol", "percent") == ONCE
+
+
+@pytest.mark.parametrize("field", ["XYZ 1.000001:", "10:00:00.123456:", "[001] 1.000001:", "a b 1.000001:"])
+def test_a_field_that_is_not_known_is_no_part_of_the_command(field):
+    refused(f"tool  7 [003] {field} 250000 cycles:\n{STACK}", "line 1: .* behind .cpu. is no time, period or event")
 
 
 def test_perf_script_may_print_stacks_alone():
@@ -491,7 +517,9 @@ def test_frames_written_in_two_ways_count_once_a_stack():
 
 
 @pytest.mark.parametrize("name", ["@", "@stacks"])
-@pytest.mark.parametrize("front", ["", "Attaching 1 probe...\n\n", "Attached 2 probes\n"])
+@pytest.mark.parametrize(
+    "front", ["", "Attaching 1 probe...\n\n", "Attached 2 probes\n", "Attaching to 2 probes...\n^C\n\n"]
+)
 def test_stack_maps_of_bpftrace(name, front):
     text = f"{front}\n{name}[\n    spin+5\n    futex+30\n]: 12\n{name}[\n    copy+5\n    copy+7\n]: 36\n\n"
     assert rows(text, "symbol", "percent", "children") == [("copy", 75, 75), ("spin", 25, 25), ("futex", 0, 25)]
@@ -537,6 +565,12 @@ AROUND = {
     + REPORT,
     "build id": "[kernel.kallsyms] with build id 12ab not found, continuing without symbols\n" + REPORT,
     "prompt": "user@host:~$ perf report --stdio\n" + REPORT,
+    "prompt behind": "[root@host ~]# perf report\n" + REPORT + "[root@host ~]# \n",
+    "copied in part": REPORT + "[...]\n",
+    "snip": REPORT + "<snip>\n\n",
+    "addr2line": "addr2line: DWARF error: offset 12 is out of range\n" + REPORT,
+    "symbols": "Couldn't record kernel reference relocation symbol\nSymbol resolution may be skewed.\n" + REPORT,
+    "no tips": REPORT + "\n(Cannot load tips.txt file, please install perf!)\n",
     "tip": REPORT + "\n#\n# (Tip: Use --symfs <dir>)\n#\n(Tip: Use --symfs <dir>)\n",
     "quote": "".join(f"> {line}\n" for line in REPORT.splitlines()),
     "quote of a quote": "".join(f">> {line}\n>>\n" for line in REPORT.splitlines()),
@@ -556,6 +590,19 @@ def test_lost_samples_are_said():
     assert "notes" not in read_perf("# Total Lost Samples: 0\n" + REPORT).attrs
     change = compare(REPORT, "# Total Lost Samples: 7\n" + REPORT)
     assert change.text().splitlines()[-1] == "Note, after: perf says: Total Lost Samples: 7"
+
+
+def test_rows_that_were_left_out_may_have_what_the_row_above_them_has():
+    row = "    {:5.2f}%  tool     tool           [.] {}\n".format
+    table = read_perf(REPORT + row(9, "b") + "     ...\n" + row(2, "z"))
+    assert table.attrs["lowest"] == 9
+    assert table.attrs["notes"] == ["line 6: rows were left out here, of up to 9 percent."]
+    gone = compare(REPORT + row(30, "b"), table).new
+    assert gone["at_least"].tolist() == [0]
+    assert gone["before"].tolist() == ["< 30.00"]
+    change = compare(REPORT + row(12, "c") + row(9, "b"), table)
+    assert change.gone[["after", "at_least"]].to_numpy().tolist() == [["< 9.00", 3]]
+    assert read_perf(REPORT.replace("    40", "...\n    40") + row(9, "b")).attrs["lowest"] == 100
 
 
 def test_prose_is_still_refused():
@@ -584,6 +631,8 @@ TABLE = (
     "---------------- ---------------------------\n"
     "         %stddev     %change         %stddev\n             \\          |                \\\n"
     "      8.80           +85.5%      16.33        vmstat.cpu.us\n"
+    "          1:4            1%           1:4     perf-profile.self.cycles-pp.error_entry\n"  # in how many runs
+    "           :4           25%           1:4     perf-profile.children.cycles-pp.charge_memcg\n"
     "      5.00 ±  4%      +9.0       14.00 ±  3%  perf-profile.calltrace.cycles-pp.a.b.c\n"
     "      0.20 ±  4%      +9.0        9.20 ±  3%  perf-profile.children.cycles-pp.charge_memcg\n"
     "      0.20 ±100%      +8.9        9.10 ±  3%  perf-profile.self.cycles-pp.charge_memcg\n"
@@ -726,14 +775,17 @@ def test_long_lines_take_linear_time():
         "> " * n + "\n",
         "Overhead  " + "Shared  " * n + "\n",
         "@[" + "]" * n + "\n f\n]: 3\n",
+        REPORT + " " * n + "b\n",
+        REPORT + "a@" * n + "\n",
+        REPORT + "-" * n + "snip\n",
     ]
     for text in texts:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             read_perf(text)
         except ValueError:
             pass
-        assert time.perf_counter() - start < 2.5, text[:30]  # quadratic ones take 20 s and more
+        assert time.process_time() - start < 2.5, text[:30]  # quadratic ones take 20 s and more
 
 
 # --- what is printed
@@ -843,19 +895,14 @@ def test_the_command_refuses_in_one_line(capsys, files, arguments, why):
     assert why in err
 
 
-def test_an_interrupt_and_a_closed_pipe_end_without_a_traceback(capsys, files, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("memcg_lab.perf.print_comparison", interrupted)
-    assert command(capsys, *files[:2]) == (2, "", "memcg_lab profile: interrupted; nothing was compared.\n")
+def test_a_closed_pipe_ends_without_a_traceback(files):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
         [sys.executable, "-m", "memcg_lab", "profile", *files[:2]], stdout=writer, stderr=subprocess.PIPE, cwd=ROOT
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_terminal_of_ascii_gets_escapes(files, monkeypatch):

@@ -1,12 +1,14 @@
 """The mechanism follows recordings of real kernels; a trace with one thing wrong in it is found out."""
 
 import bz2
+import contextlib
 import gzip
 import html
 import itertools
 import lzma
 import random
 import re
+import time
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from memcg_lab.mechanism.steps import (
 from memcg_lab.traces import rows as kept
 from memcg_lab.traces import what_if as replayed
 from memcg_lab.traces.check import KNOWN, check_files, check_trace, digest, trace_policy, walk_trace
+from memcg_lab.traces.ftrace import parsed_event
 from memcg_lab.traces.rows import EVENTS, Causes, Row, Trace, blocks_of, csv_words
 from memcg_lab.traces.text import read_rows
 from memcg_lab.traces.what_if import chosen_policies, trace_ops, what_if
@@ -83,6 +86,15 @@ def test_the_command_s_last_line_and_exit_status(capsys):
         (["trace", "check", str(recording("t61e")), "--policy", "v9"], 'policy "v9" does not exist; there are v4.13'),
         (["trace", "check", str(recording("t61e")), "--policy", "v6.1", "--batch", "0"], "batch is 0"),
         (["trace", "what-if", str(recording("t61e")), "--policies", ","], "no policy is named"),
+        (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1", "--replace"], "say --figure too"),
+        (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1", "--figure", ""], "must end in .png"),
+        (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1,v6.1"], "two policies are called v6.1"),
+        (["trace", "check", str(recording("t61e")), "--policy", "v4.13", "--no-cap"], "v4.13 has no cap"),
+        (["trace", "check", str(recording("t61e")), "--policy", "v6.1", "--kallsyms", "x"], "leave kallsyms out"),
+        (
+            ["trace", "check", "/proc/self/mem", "--policy", "v6.1"],
+            "/proc/self/mem: cannot be read (Input/output error)",
+        ),
         (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1", "--levels", "0"], "levels is 0"),
         (["trace", "what-if", str(recording("t61e")), "--policies", "v6.1", "--figure", "x.pdf"], "must end in .png"),
     ],
@@ -277,7 +289,7 @@ GOOD = "0,5,1,0,cons,1,2,1,60,"
         ("", "it is empty"),
         ("\n\n", "it is empty"),
         ("cpu,t\n", r"line 1: the columns are cpu,t; they must be cpu,t_us"),
-        (f"{COLUMNS}\n0,5,1,0,cons\n", "line 2: 5 columns; there must be 10"),
+        (f"{COLUMNS}\n0,5,1,0,cons\n", "line 2: .* has 5 columns; there must be 10"),
         (f"{COLUMNS}\n0,5,1,0,fly,1,2,,,\n", 'line 2: event "fly" is not known; there are chg'),
         (f"{COLUMNS}\n0,-5,1,0,chg,1,2,,,\n", 'line 2: t_us is "-5"; it must be a whole number from 0'),
         (f"{COLUMNS}\n70000,5,1,0,chg,1,2,,,\n", 'line 2: cpu is "70000"; it must be a whole number from 0 to 65,535'),
@@ -416,6 +428,7 @@ def test_softirq_is_found_where_the_lazy_column_moved_it(tmp_path, flags, softir
         ("swapper 0 [001] 123.4: PERF_RECORD_LOST lost 5", "line 2: events were lost"),
         ("Processed 10 events and lost 4 chunks!", "line 2: events were lost"),
         ("overrun: 4", "line 2: events were lost"),
+        ("  refill              1234               3", "line 2: events were lost"),
     ],
 )
 def test_a_line_that_is_no_whole_event_is_refused(tmp_path, line, message):
@@ -423,10 +436,41 @@ def test_a_line_that_is_no_whole_event_is_refused(tmp_path, line, message):
         read_text(tmp_path, EVENT, line, EVENT)
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda rows: what_if(None, [V6_1]), "rows is None; it must be a list"),
+        (lambda rows: what_if(["chg"], [V6_1]), r"rows\[0\] is 'chg'; it must be a Row"),
+        (lambda rows: what_if(rows, V6_1), "policies is Policy.* it must be a list"),
+        (lambda rows: what_if(rows, ["v6.1"]), "the policy is 'v6.1'; it must be a Policy"),
+        (lambda rows: check_trace(rows, "v6.1"), "the policy is 'v6.1'; it must be a Policy"),
+        (lambda rows: read_rows(3), "the path is 3; give a text or a pathlib.Path"),
+        (lambda rows: what_if([rows[0]._replace(ev="cgroup", nr=64), rows[0]], [V6_1]), "level 64; it must be 0 to 63"),
+        (lambda rows: trace_policy("v6.1", cap="no"), "cap is 'no'; it must be True or False"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_words(call, says):
+    with pytest.raises(ValueError, match=says):
+        call([Row(2, 0, 5, 1, 0, "chg", 1, 2, -1, -1, "")])
+
+
+@pytest.mark.parametrize("letters", ["@" + " " * 50_000, " 1 [0]" * 20_000, "1.000001: " * 20_000, "chg" * 20_000])
+def test_a_long_line_takes_linear_time(letters):
+    for line in (letters, EVENT + letters, EVENT.replace("app", letters)):
+        start = time.process_time()
+        with contextlib.suppress(ValueError):
+            parsed_event(1, line)
+        assert time.process_time() - start < 2.5, letters[:9]  # quadratic ones take minutes
+
+
 def test_overwritten_events_are_told(tmp_path):
     with pytest.warns(UserWarning, match="line 1: entries-in-buffer 3 of 5000 written: the oldest were overwritten"):
         read_text(tmp_path, "# entries-in-buffer/entries-written: 3/5000   #P:2", EVENT)
     read_text(tmp_path, "# entries-in-buffer/entries-written: 3/3   #P:2", EVENT)
+
+
+def test_a_profile_of_the_probes_below_a_trace_is_read(tmp_path):
+    assert len(read_text(tmp_path, EVENT, "  chg       1234      0", "  someone_elses_probe    12   9")) == 1
 
 
 @pytest.mark.parametrize("line", ["Lost 12 events", "WARNING: Lost 1 events", "stdin: Lost 1,234 events"])
@@ -445,14 +489,14 @@ def test_what_bpftrace_says_else_is_passed_over_and_its_rows_are_counted(tmp_pat
         "0,5,1,0,cgroup,1,2,2,,",
         "@over: 1",
         "@rows: 2",
-        "",
+        "^C",
     ]
     assert [(row.line, row.ev, row.nr) for row in read_text(tmp_path, *lines)] == [(3, "chg", 2), (4, "cgroup", 2)]
     with pytest.raises(ValueError, match="the script printed 2 rows, but 1 are here"):
         read_text(tmp_path, *lines[:3], *lines[4:])
     with pytest.raises(ValueError, match="the script printed 3 rows, but 2 are here"):  # sorted to the top
         read_text(tmp_path, COLUMNS, "@rows: 3", *lines[2:4])
-    with pytest.raises(ValueError, match="line 5: 1 columns; there must be 10"):
+    with pytest.raises(ValueError, match='line 5: "hello" has 1 column; there must be 10'):
         read_text(tmp_path, *lines[:4], "hello")
 
 
