@@ -67,7 +67,7 @@ def test_one_cpu_pays_only_local_costs():
     assert run.throughput == pytest.approx(1000 / (100 + per_op), rel=2e-3)
 
 
-@pytest.mark.parametrize("cpus", [2, 3, 16, 100])
+@pytest.mark.parametrize("cpus", [2, 3, 16, pytest.param(100, marks=pytest.mark.once)])
 def test_one_line_saturates_at_one_over_transfer_plus_local(cpus):
     topology = Topology.uniform(cpus, transfer_ns=50, local_ns=10, own_ns=0.001)
     run = simulate(

@@ -18,7 +18,7 @@ RECORD = 1 << 15
 BATCH_7 = V4_14.with_rules("v4.14, batch 7", batch=7)
 PATCHED = {V4_13: (False, False), V4_14: (True, True), CAP_ONLY: (True, False), UNCHARGE_ONLY: (False, True)}
 PATCHED[BATCH_7] = (True, True)
-CASES = {"jit": 1500, "boundscheck": 200, "nojit": 200}[MODE]
+CASES = {"jit": 1500, "boundscheck": 200, "nojit": 40}[MODE]
 
 
 def random_case(seed, policy):
