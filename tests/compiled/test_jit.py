@@ -93,6 +93,13 @@ def test_what_a_readers_rule_is_bound_into_is_compiled_with_bounds_checks_and_ou
         bound(np.arange(3), 3)
 
 
+@compiled_only
+def test_a_rule_called_from_python_says_what_to_call():
+    System.chain(depth=1, cpus=1).replay(pingpong(1))  # compiled or not, it is the same
+    with pytest.raises(TypeError, match=r"drain_stock is for compiled code; from Python call drain_stock\.py_func"):
+        drain_stock(1, 2, 3, 4)
+
+
 def test_a_compiled_rule_is_taken_as_it_is():
     assert _jit.inline(drain_stock) is drain_stock or MODE == "nojit"
     assert _jit.is_packaged(drain_stock)
