@@ -166,7 +166,7 @@ def main(argv=None):
     command = commands.add_parser("conformance", help=conformance.__doc__, description=conformance.__doc__)
     command.add_argument("files", nargs="+", metavar="FILE", help="golden file, .jsonl or .jsonl.gz")
     command.add_argument(
-        "--policy", required=True, choices=["v4.13", "v4.14", "v6.1"], help="before or after the patch"
+        "--policy", required=True, choices=["v4.13", "v4.14", "v6.1"], help="before the patch, after it, or Linux 6.1"
     )
     command.set_defaults(run=conformance)
 

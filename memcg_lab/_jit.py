@@ -9,11 +9,13 @@ import inspect
 import os
 import pathlib
 import pickle
+import re
 import sys
 import threading
 import time
 import types
 import uuid
+import warnings
 
 import llvmlite.ir
 import numba
@@ -22,6 +24,7 @@ from numba import config, njit
 from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import CompileResultCacheImpl, NullCache
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError, NumbaWarning
 from numba.core.serialize import dumps
 
 try:
@@ -177,7 +180,7 @@ def run_checked(dispatcher, arguments, halt):
     except KeyboardInterrupt:
         halt()
         thread.join(1)
-        raise KeyboardInterrupt(thread.is_alive()) from None
+        raise KeyboardInterrupt(*[True] * thread.is_alive()) from None
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]
@@ -310,7 +313,7 @@ class _Cache(NullCache):
     """
 
     def __init__(self, name, dispatcher):
-        self._name, self._dispatcher = name, dispatcher
+        self.name, self._dispatcher = name, dispatcher
         self.turn = contextlib.ExitStack()  # what is held while numba compiles: a lock, a line on the screen
 
     def path(self, signature, codegen):
@@ -336,13 +339,13 @@ class _Cache(NullCache):
         path = self.path(signature, context.codegen())
         found = self._read(path, context)
         if found is None and "compile" not in _may.get():
-            raise NotCompiled(self._name)
+            raise NotCompiled(self.name)
         if found is None and path is not None:
             self._take_turn(path.with_suffix(".lock"))
             found = self._read(path, context)
         if found is None and "tell" in _may.get():
             later = "; later runs load it" if path else ""
-            self.turn.enter_context(told(f"compiling {self._name}, about 10 seconds{later}"))
+            self.turn.enter_context(told(f"compiling {self.name}, about 10 seconds{later}"))
         return found
 
     def save_overload(self, signature, result):
@@ -382,16 +385,34 @@ class _Cache(NullCache):
                     return self.turn.callback(_remove, path)
                 except (BlockingIOError, PermissionError):
                     if "wait" not in _may.get():
-                        raise NotCompiled(self._name) from None
+                        raise NotCompiled(self.name) from None
                 if "tell" in _may.get() and not said:
-                    waiting.enter_context(told(f"waiting for {self._name}, which another process compiles"))
+                    waiting.enter_context(told(f"waiting for {self.name}, which another process compiles"))
                     said = True
                 time.sleep(0.1)
 
 
 def _compile(dispatcher, signature):
-    with dispatcher._cache.turn:
-        return type(dispatcher).compile(dispatcher, signature)
+    """Compile for one signature. What is wrong in a reader's rule is said in a sentence."""
+    name, readers = dispatcher._cache.name, dispatcher.targetoptions.get("boundscheck")
+    with dispatcher._cache.turn, warnings.catch_warnings():
+        if readers:
+            warnings.simplefilter("ignore", NumbaWarning)
+        try:
+            return type(dispatcher).compile(dispatcher, signature)
+        except (NumbaError, KeyError) as error:
+            if not readers:
+                raise
+            raise ValueError(f"a rule of {name} cannot be compiled: {_reason(error)}.") from error
+
+
+def _reason(error):
+    """Of numba's many lines the one that says what is wrong."""
+    if isinstance(error, KeyError):
+        return f"there is no field {error}"
+    around = ("Failed in nopython", "During:", "- ", "There are", "Enable logging", "This error", "File ", "<", "^")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.startswith(around)), "numba does not say why").rstrip(".:")
 
 
 def _remove(path):

@@ -204,6 +204,7 @@ class History:
 
     def state(self, k):
         """The state after ``k`` operations, as plain numbers: a ``State``."""
+        k = whole_number("k", k, 0, len(self.ops))
         stock = tuple(
             tuple(zip(*slots, strict=True))
             for slots in zip(self.stock_memcg[k].tolist(), self.stock_pages[k].tolist(), strict=True)
@@ -219,6 +220,7 @@ class History:
 
     def steps(self, k):
         """The steps of operation ``k`` (from 0): a list of ``Row``."""
+        k = whole_number("k", k, 0, len(self.ops) - 1)
         return [Row(*row) for row in self.log.rows[self._edges[k] : self._edges[k + 1]].tolist()]
 
     def lines(self, k):

@@ -888,7 +888,7 @@ class System:
         n = len(self.parents)
         memcg, stock = self._arrays["memcg"], self._arrays["stock"].ravel()
         in_stock = np.zeros(n, np.int64)
-        filled = stock[stock["memcg"] >= 0]
+        filled, strange = stock[(stock["memcg"] >= 0) & (stock["memcg"] < n)], stock["memcg"][stock["memcg"] >= n]
         np.add.at(in_stock, filled["memcg"], filled["nr_pages"])
         in_use = memcg["held"] + (0 if self.legacy else memcg["sock_held"])
         if self.policy.path.kernel_pages:
@@ -917,6 +917,7 @@ class System:
             self._ledger(),
             Invariant("no counter is below zero", not any(self.faults.values()), str(self.faults)),
             *([self._objects()] if self.policy.path.kernel_pages else []),
+            *[Invariant("a stock's owner is a cgroup of the tree", False, f"memcg {m}") for m in strange[:1].tolist()],
         ]
 
     def mechanism_state(self, log=None):

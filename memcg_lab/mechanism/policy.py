@@ -1,14 +1,16 @@
 """Policies: which rules a kernel generation follows, and the factory that binds them into one compiled replay."""
 
 import functools
+import inspect
 from collections import namedtuple
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from .. import _jit
 from ..checks import flag, shown, text, whole_number
+from ..words import listing
 from .memcontrol import bind_memcontrol, reclaim_nothing
 from .memcontrol_v6_1 import bind_memcontrol_v6_1
 from .operations import bind_operations
@@ -112,8 +114,7 @@ class Policy:
         whole_number("batch", self.batch, 1, BATCH_MAX)
         whole_number("slots", self.slots, 1, SLOTS_MAX)
         for rule in RULES:
-            if not callable(getattr(self, rule)):
-                raise ValueError(f"{rule} is {shown(getattr(self, rule))}; it must be a function.")
+            _check_rule(rule, getattr(self, rule))
         if not isinstance(self.path, ChargePath):
             raise ValueError(f"path is {shown(self.path)}; it must be PATH_V4_13 or PATH_V6_1.")
         if self.css_by_page and self.path.kernel_pages:
@@ -135,6 +136,10 @@ class Policy:
 
         What was said of the old rules, ``bound`` and ``uncapped``, is not known of new ones: say it again with them.
         """
+        unknown = changes.keys() - {each.name for each in fields(self)}
+        if unknown:
+            known = listing([each.name for each in fields(self)][1:])
+            raise ValueError(f"{shown(min(unknown))} is no part of a policy; there are {known}.")
         if changes.keys() & {"consume", "refill", "drain", "uncharge"}:
             changes = {"bound": None, "uncapped": None, **changes}
         return replace(self, name=name, **changes)
@@ -158,6 +163,23 @@ class Policy:
     def packaged(self):
         """True if all rules are part of this package: they never use a wrong index, and their machine code is kept."""
         return all(_jit.is_packaged(getattr(self, rule)) for rule in RULES)
+
+
+def _check_rule(name, rule):
+    """Refuse what cannot be compiled into the place of a rule."""
+    if not callable(rule):
+        raise ValueError(f"{name} is {shown(rule)}; it must be a function.")
+    python = getattr(rule, "py_func", rule)
+    if not inspect.isfunction(python):
+        raise ValueError(f"{name} is {shown(rule)}; it must be a function written in Python, not a class or a builtin.")
+    default = next(each.default for each in fields(Policy) if each.name == name)
+    needed = inspect.signature(getattr(default, "py_func", default))
+    try:
+        inspect.signature(python).bind(*needed.parameters)
+    except TypeError:
+        raise ValueError(
+            f"{name} is {python.__name__}{inspect.signature(python)}; such a rule takes {needed}."
+        ) from None
 
 
 def one_batch(batch):

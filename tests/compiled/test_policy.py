@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from lab_helpers import FAULTY, OWN, arrays_of, broken, cost, drain_at_the_batch, without_compiler
+from lab_helpers import FAULTY, MODE, OWN, arrays_of, broken, cost, drain_at_the_batch, without_compiler
 from memcg_lab import (
     CAP_ONLY,
     POLICIES,
@@ -295,3 +295,41 @@ one_more = functools.partial(pytest.param, marks=without_compiler)
 def test_a_readers_rules_that_leave_a_slot_unused_are_refused(changes, says):
     with pytest.raises(ValueError, match=says):
         TWO_SLOTS.with_rules("x", **changes)
+
+
+# --- rules that cannot be compiled -----------------------------------------------------------------------------------
+def two_arguments(a, b):
+    return True
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"consume": two_arguments}, r"two_arguments\(a, b\); such a rule takes \(st, batch, cpu, memcg, nr_pages\)"),
+        ({"consume": len}, "a function written in Python, not a class or a builtin"),
+        ({"drain": int}, "a function written in Python, not a class or a builtin"),
+        ({"refil": refill_stock}, "'refil' is no part of a policy; there are batch, slots, consume, "),
+    ],
+)
+def test_what_cannot_be_a_rule_is_refused_with_the_policy(changes, says):
+    with pytest.raises(ValueError, match=says):
+        V4_14.with_rules("x", **changes)
+
+
+def unknown_name(st, batch, cpu, memcg, nr_pages):
+    return missing(st)  # noqa: F821
+
+
+def unknown_field(st, batch, cpu, memcg, nr_pages):
+    return st.stock[cpu, 0].pages >= nr_pages
+
+
+@pytest.mark.own_rule
+@pytest.mark.skipif(MODE == "nojit", reason="nothing is compiled in this mode")
+@pytest.mark.parametrize(
+    ("rule", "says"), [(unknown_name, "name 'missing' is not defined"), (unknown_field, "there is no field 'pages'")]
+)
+def test_what_the_compiler_refuses_is_told_in_a_sentence(rule, says):
+    system = System.chain(depth=1, cpus=1, policy=V4_14.with_rules("x", consume=rule))
+    with pytest.raises(ValueError, match=f"^a rule of x cannot be compiled: .*{says}"):
+        system.replay(pingpong(1))

@@ -259,3 +259,13 @@ def test_a_step_log_takes_no_stream_that_nobody_can_read():
         ValueError, match=r"100,001 operations; a step log takes at most 100,000\. Use replay for more\."
     ):
         System.chain(depth=1, cpus=1).step_through(np.zeros(100_001, records.op_dtype))
+
+
+@pytest.mark.parametrize("k", [-1, None, True, 1.5, 21])
+def test_a_history_says_which_states_it_has(k):
+    history = History(System.chain(depth=1, cpus=1), pingpong(10))
+    assert history.state(20).usage == tuple(history.usage[-1].tolist())
+    with pytest.raises(ValueError, match="k is .*; it must be a whole number from 0 to 20"):
+        history.state(k)
+    with pytest.raises(ValueError, match="k is .*; it must be a whole number from 0 to 19"):
+        history.steps(k)

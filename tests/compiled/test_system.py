@@ -334,3 +334,9 @@ def test_a_broken_invariant_says_where():
     system.charge_skmem(cpu=0, memcg=2, nr_pages=8)
     system._arrays["memcg"]["css"][2] = 7
     assert broken(system) == [("references = pages in use + pages in stocks", "memcg 2: 7, not 32")]
+
+
+def test_a_stock_that_names_no_cgroup_of_the_tree_is_told():
+    system = System.siblings(2, cpus=2)
+    system._arrays["stock"]["memcg"][1, 0] = 77
+    assert ("a stock's owner is a cgroup of the tree", "memcg 77") in broken(system)
