@@ -22,7 +22,7 @@ MACHINES = (
     ("Before", "Before the patch", "Linux 4.13", V4_13),
     ("After", "After the patch", "Linux 4.14", V4_14),
     ("Hunk 1 alone", "Hunk 1 alone: the cap", "4.13 + cap", CAP_ONLY),
-    ("Hunk 2 alone", "Hunk 2 alone: giving back to the stock", "4.13 + uncharge", UNCHARGE_ONLY),
+    ("Hunk 2 alone", "Hunk 2 alone: the way back", "4.13 + uncharge", UNCHARGE_ONLY),
 )
 HUNKS = (1, 1, 2, 2, 2)  # of 475d048, for each of history.PATCH_LINES
 

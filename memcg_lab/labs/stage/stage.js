@@ -62,9 +62,9 @@ export class Walks {
       k: 0, op: null, mine: false,
       m: this.systems.map((system) => ({ saved: system.save(), state: readState(system), rows: [], line: tree.parents.map(() => -1) })),
     };
-    this.branches = Object.entries(data.traffic).filter(([, { leaves }]) => leaves <= tree.leaves)
-      .map(([name, { ops }]) => ({ name, traffic: name, given: ops, nodes: null, fork: 0 }));
-    this.branches.push({ name: "nothing yet: make your own", traffic: "", nodes: [this.root], fork: 0 });
+    const given = Object.entries(data.traffic).map(([name, { leaves, ops }], traffic) => ({ name, traffic, leaves, given: ops, nodes: null, fork: 0 }));
+    this.branches = given.filter(({ leaves }) => leaves <= tree.leaves);
+    this.branches.push({ name: "nothing yet: make your own", traffic: given.length, nodes: [this.root], fork: 0 });
   }
 
   /** The node after one more operation on every machine; or {refused} where the kernel refuses it. */
@@ -269,7 +269,7 @@ const PAGE = ["M0 0h10v10h-10z", "M0 0h10v10h-10zM3 3v4h4v-4z"];
 const PAGE_SIZE = 10;
 const ease = (x) => (x <= 0 ? 0 : x >= 1 ? 1 : x < 0.5 ? 4 * x * x * x : 1 - (-2 * x + 2) ** 3 / 2);
 const mix = (a, b, x) => a + (b - a) * x;
-const TAG = 50, BADGE = 92;
+const TAG = 50, BADGE = 97, SHORT = 44; // widths beside a counter
 const MARKS = 40;
 
 export class Picture {
@@ -278,9 +278,8 @@ export class Picture {
     const { parents, cpus, leaves } = tree, many = (n, f) => Array.from({ length: n }, (_, k) => f(k));
     this.svg = make("svg", { role: "img", class: "picture" });
     this.wires = make("path", { class: "wires" });
-    this.unit = make("text", { class: "soft" }, "tag: the CPU that has the line");
     this.inSockets = make("text", { class: "label", "text-anchor": "middle" }, leaves > 1 ? "in sockets" : "socket");
-    this.svg.append(this.wires, this.unit, this.inSockets);
+    this.svg.append(this.wires, this.inSockets);
     this.counters = parents.map((_, m) => {
       const c = {
         ring: make("rect", { class: "ring", rx: 8 }),
@@ -288,7 +287,7 @@ export class Picture {
         name: make("text", { class: "label" }, tree.names[m]),
         value: make("text", { class: "value", "text-anchor": "end" }),
         tag: make("g", { class: "tag" }, make("rect", { width: TAG - 2, rx: 4 }), make("text", { x: TAG / 2 - 1, "text-anchor": "middle" })),
-        badge: make("g", { class: "badge" }, make("rect", { width: BADGE, rx: 4 }), make("text", { x: BADGE / 2, "text-anchor": "middle" })),
+        badge: make("g", { class: "badge" }, make("rect", { rx: 4 }), make("text", { "text-anchor": "middle" })),
       };
       c.g = make("g", {}, c.ring, c.box, c.name, c.value, c.tag, c.badge);
       this.svg.append(c.g);
@@ -297,7 +296,7 @@ export class Picture {
     this.cpus = many(cpus, (cpu) => {
       const c = {
         over: make("rect", { class: "over" }), grid: make("path", { class: "places" }), frame: make("path", { class: "frame" }), rim: make("path", { class: "rim" }),
-        who: make("text", { class: "label strong", "text-anchor": "middle" }, `CPU ${cpu}`), label: make("text", { class: "label", "text-anchor": "middle" }), pages: [],
+        who: make("text", { class: "label strong", "text-anchor": "middle" }), label: make("text", { class: "label", "text-anchor": "middle" }), pages: [],
       };
       c.tilt = make("g", {}, c.over, c.grid, c.frame, c.rim);
       c.g = make("g", {}, c.tilt, c.who, c.label);
@@ -305,6 +304,7 @@ export class Picture {
       return c;
     });
     this.mark = make("text", { class: "label", "text-anchor": "end" });
+    this.word = make("text", { class: "label strong", x: 0 }, "CPU"); // where there is room for the numbers alone
     this.sockets = many(leaves, (leaf) => {
       const c = { memcg: tree.first + leaf, frame: make("rect", { class: "socket", rx: 5 }), label: make("text", { class: "label", "text-anchor": "middle" }), pages: [] };
       c.g = make("g", {}, c.frame, c.label);
@@ -314,7 +314,7 @@ export class Picture {
     this.flying = many(2 * FLYING, () => make("path", { class: "flying" }));
     this.tokens = many(4, () => make("g", { class: "token" }, make("rect", { x: -27, y: -10, width: 54, height: 20, rx: 10 }), make("path", { transform: "translate(-22 -5)" }), make("text", { y: 5, x: 5, "text-anchor": "middle" })));
     this.chips = many(MARKS, (n) => make("path", { class: "chip", onclick: () => this.onStep?.(this.marks[n]) }, make("title")));
-    this.svg.append(this.mark, ...this.flying, ...this.tokens, ...this.chips);
+    this.svg.append(this.mark, this.word, ...this.flying, ...this.tokens, ...this.chips);
   }
 
   kind(memcg) { return memcg < this.tree.first ? "" : `page-${this.data.letters[memcg - this.tree.first].toLowerCase()}`; }
@@ -325,15 +325,15 @@ export class Picture {
     const { tree, data } = this, { depth, leaves, cpus, first } = tree, batch = data.machines[0].batch;
     Object.assign(this, { width, height, drawn: null });
     const fits = ([cell, cols, gap, left]) => left + cpus * (cols * cell + 4 + gap) + leaves * (2 * cell + 8) <= width;
-    const [cell, cols, gap, left] = [[12, 8, 12, 26], [9, 8, 8, 26], [9, 4, 6, 26], [9, 4, 4, 2], [8, 4, 4, 2]].find(fits) ?? [7, 4, 2, 2];
+    const [cell, cols, gap, left] = [[12, 8, 12, 26], [9, 8, 8, 26], [9, 4, 6, 32], [9, 4, 4, 2], [8, 4, 4, 2]].find(fits) ?? [7, 4, 2, 2];
     const rows = batch / cols + 2, tall = rows * cell;
     Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70 });
-    const floor = height - tall - 64, pitch = Math.min(42, Math.floor(floor / (depth + 1))), high = Math.min(30, pitch - 3), middle = width / 2;
+    const floor = height - tall - 68, pitch = Math.min(42, Math.floor(floor / (depth + 1))), high = Math.min(30, pitch - 3), middle = width / 2;
     this.box = tree.parents.map((_, m) => {
       const y = Math.min(m, first) * pitch + 1;
-      if (m < first || leaves === 1) return { x: middle - 85, y, w: 170, h: high };
-      const half = width / leaves, w = Math.min(110, half - TAG - BADGE - 4);
-      return { x: (m - first) * half + (half - TAG - BADGE - w) / 2 + TAG, y, w, h: high };
+      if (m < first || leaves === 1) return { x: middle - 85, y, w: 170, h: high, badge: BADGE };
+      const half = width / leaves, badge = half < 220 ? SHORT : BADGE, w = Math.min(110, half - TAG - badge - 4);
+      return { x: (m - first) * half + (half - TAG - badge - w) / 2 + TAG, y, w, h: high, badge };
     });
     const rail = depth * pitch + high + 8, top = rail + 26;
     this.drawer = Array.from({ length: cpus }, (_, cpu) => ({ x: left + 2 + cpu * (cols * cell + 4 + gap), y: top }));
@@ -343,18 +343,17 @@ export class Picture {
     const wide = this.socketCols * cell + 4;
     this.socket = Object.fromEntries(this.sockets.map(({ memcg }, n) => [memcg, { x: begin + n * room + (room - wide) / 2 + 2, y: top }]));
     puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
-    puts(this.unit, { x: 0, y: 15, hidden: false });
-    put(this.unit, "hidden", middle - 85 - TAG < 190);
     puts(this.inSockets, { x: begin + (width - begin) / 2, y: top - 6 });
     this.counters.forEach((c, m) => {
-      const { x, y, w, h } = this.box[m], base = h / 2 + 5;
+      const { x, y, w, h, badge } = this.box[m], base = h / 2 + 5;
       put(c.g, "transform", `translate(${x} ${y})`);
       puts(c.box, { width: w, height: h });
       puts(c.name, { x: 9, y: base });
       puts(c.value, { x: w - 8, y: base + 1 });
       puts(c.tag.children[0], { height: Math.min(20, h), y: (h - Math.min(20, h)) / 2 });
       put(c.tag.children[1], "y", base);
-      puts(c.badge.children[0], { height: Math.min(22, h), y: (h - Math.min(22, h)) / 2 });
+      put(c.badge.children[1], "x", badge / 2);
+      puts(c.badge.children[0], { width: badge, height: Math.min(22, h), y: (h - Math.min(22, h)) / 2 });
       put(c.badge.children[1], "y", base);
     });
     const wire = tree.parents.flatMap((p, m) => (p < 0 ? [] : [`M${this.box[m].x + this.box[m].w / 2} ${this.box[m].y}V${this.box[m].y - (pitch - high) / 2}H${this.box[p].x + this.box[p].w / 2}V${this.box[p].y + high}`]));
@@ -370,11 +369,12 @@ export class Picture {
       let d = "";
       for (let n = 0; n < batch; n++) { const p = this.place({ drawer: cpu }, n); d += `M${p.x + 0.5} ${p.y + 0.5}h${cell - 3}v${cell - 3}h${3 - cell}z`; }
       put(c.grid, "d", d);
-      puts(c.who, { x: x + w / 2, y: y - 6 });
+      puts(c.who, { x: x + w / 2, y: y - 6, text: this.roomy ? `CPU ${cpu}` : String(cpu) });
       puts(c.label, { x: x + w / 2, y: y + tall + 17 });
       c.centre = { x: x + w / 2, y: brim + (tall - 2 * cell) / 2 };
     });
     puts(this.mark, { x: left - 8, y: top + 2 * cell + 5, text: String(batch), hidden: left < 20 });
+    puts(this.word, { y: top - 6, hidden: this.roomy || left < 20 });
     for (const c of this.sockets) {
       const p = this.socket[c.memcg];
       puts(c.frame, { x: p.x - 2, y: p.y - 2, width: wide, height: tall + 4 });
@@ -427,7 +427,7 @@ export class Picture {
     this.counters.forEach((c, m) => {
       const { w, h } = this.box[m], flashes = score ? score.flashes.filter((f) => f.c === m && f.t <= t) : [], last = flashes.at(-1);
       const limit = state["counter.limit"][m], count = state["counter.count"][m];
-      put(c.value, "text", limit < most ? `${count} of ${limit}` : String(count));
+      put(c.value, "text", limit < most ? `${count}/${limit}` : String(count));
       const owner = line[m], before = flashes.length > 1 ? flashes.at(-2).cpu : was.line[m];
       put(c.tag, "hidden", owner < 0);
       if (owner >= 0) { // a line that changes hands hops over from where the request arrives
@@ -444,9 +444,9 @@ export class Picture {
       put(c.box, "class", `counter${last ? " touched" : ""}${age < 0.6 ? " lit" : ""}${refused ? " refused" : ""}${hot ? " hot" : ""}${count > limit ? " over-limit" : ""}`);
       put(c.badge, "hidden", !last);
       if (last) {
-        const undone = flashes.some((f) => f.refused);
+        const undone = flashes.some((f) => f.refused), short = this.box[m].badge === SHORT, times = flashes.length > 1 ? `\u00d7${flashes.length}` : last.label;
         put(c.badge, "transform", `translate(${w + 2} 0)`);
-        put(c.badge.children[1], "text", refused ? "over limit" : flashes.length > 1 ? `${undone ? "refused" : "ATOMIC"} \u00d7${flashes.length}` : `ATOMIC ${last.label}`);
+        put(c.badge.children[1], "text", refused ? (short ? "over" : "over limit") : short ? times : `${undone ? "refused" : "ATOMIC"} ${times}`);
         put(c.badge, "class", `badge${age < 1.2 && !done ? " now" : ""}`);
       }
     });
@@ -486,7 +486,7 @@ export class Picture {
         put(el, "hidden", !shown);
         if (shown) show(el, { socket: c.memcg }, n, c.memcg, false);
       });
-      put(c.label, "text", `${this.tree.names[c.memcg]}: ${held[c.memcg]}`);
+      put(c.label, "text", `${this.tree.names[c.memcg]}${this.socketCols < 4 ? "\u2009" : ": "}${held[c.memcg]}`);
     }
   }
 
@@ -844,7 +844,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
       code.append(row);
       return { row, note };
     });
-    if (!side) code.append(make("div", { class: "code legend" }, make("i", { class: "bar-mark" }), "ATOMIC on a shared line", make("i", { class: "dot-mark" }), "own memory"), make("div", { class: "code legend" }, "Keys: space \u2190 \u2192 N X; one step: , and ."));
+    if (!side) code.append(make("div", { class: "code legend" }, make("i", { class: "bar-mark" }), "ATOMIC on a shared line", make("i", { class: "dot-mark" }), "own memory"), make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."));
     const holder = make("div"), section = make("section", {}, make("div", { class: "head" }, title, version, sum), holder, code);
     return { section, holder, version, sum, lines, code };
   });
@@ -951,8 +951,8 @@ export async function render({ lab, data, place, el, selfCheck }) {
   // --- the place
   let writing = 0;
   function here() {
-    const own = branch.mine ? nodes.slice(branch.base + 1).map((node) => node.op) : [], given = walks.branches.findIndex((b) => !b.mine && b.traffic === branch.traffic);
-    const parts = [`d=${tree.depth}`, `l=${tree.leaves}`, `c=${tree.cpus}`, `r=${right}`, `t=${given}`, `p=${Math.ceil(position)}`];
+    const own = branch.mine ? nodes.slice(branch.base + 1).map((node) => node.op) : [];
+    const parts = [`d=${tree.depth}`, `l=${tree.leaves}`, `c=${tree.cpus}`, `r=${right}`, `t=${branch.traffic}`, `p=${Math.ceil(position)}`];
     if (own.length) parts.push(`f=${branch.base}`, `o=${packOps(c, tree, own)}`);
     return parts.join("&");
   }
@@ -968,7 +968,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
     };
     build({ depth: read("d", 1, data.most.depth, 2), leaves: read("l", 1, data.most.leaves, 2), cpus: read("c", data.least.cpus, data.most.cpus, 2) });
     right = read("r", 1, data.machines.length - 1, 1);
-    const given = walks.branches[read("t", 0, walks.branches.length - 1, 0)];
+    const number = read("t", 0, Infinity, 0), given = walks.branches.find(({ traffic }) => traffic === number) ?? walks.branches[0];
     let at = { branch: given, k: read("f", 0, walks.nodes(given).length - 1, 0) };
     for (const op of unpackOps(c, tree, asked.get("o") ?? "")) {
       if (op[1] >= tree.cpus || op[2] >= tree.parents.length) break;
@@ -1011,13 +1011,8 @@ export async function render({ lab, data, place, el, selfCheck }) {
     halt();
     const text = new URLSearchParams(here());
     for (const [key, value] of Object.entries({ d: wanted.depth, l: wanted.leaves, c: wanted.cpus })) text.set(key, value);
-    // Own operations name cgroups and CPUs of the old tree, and numbers of traffic may differ: given traffic is kept by name.
-    const name = branch.traffic;
-    for (const key of ["o", "f", "t", "p"]) text.delete(key);
+    for (const key of ["o", "f", "p"]) text.delete(key); // own operations name cgroups of the old tree
     arrive(text.toString());
-    branch = walks.branches.find((b) => b.traffic === name) ?? walks.branches[0];
-    nodes = walks.nodes(branch);
-    position = 0;
     notice = "";
     fit();
     settle();
@@ -1244,7 +1239,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
     dress();
     pictures.forEach((picture, side) => {
       picture.i = shown()[side];
-      picture.layout(Math.max(320, sides[side].holder.clientWidth), narrow ? 300 : 275);
+      picture.layout(Math.max(320, sides[side].holder.clientWidth), narrow ? 280 : 272);
     });
     chart.layout(Math.max(300, plot.clientWidth), 96);
     refresh();
@@ -1269,7 +1264,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
   return {
     root, go, creep, perform, playTo, toggle, come, leave, stats, found, here,
     check: checkHere,
-    seek: (p) => { halt(); position = p; show(); },
+    seek: (p) => { halt(); position = Math.max(0, Math.min(nodes.length - 1, p)); show(); },
     get position() { return position; },
     get nodes() { return nodes; },
     get walks() { return walks; },
