@@ -278,7 +278,7 @@ export class Picture {
     const { parents, cpus, leaves } = tree, many = (n, f) => Array.from({ length: n }, (_, k) => f(k));
     this.svg = make("svg", { role: "img", class: "picture" });
     this.wires = make("path", { class: "wires" });
-    this.inSockets = make("text", { class: "label", "text-anchor": "middle" }, leaves > 1 ? "in sockets" : "socket");
+    this.inSockets = make("text", { class: "label", "text-anchor": "middle" }, leaves > 1 ? "sockets" : "socket");
     this.svg.append(this.wires, this.inSockets);
     this.counters = parents.map((_, m) => {
       const c = {
@@ -324,8 +324,8 @@ export class Picture {
   layout(width, height) {
     const { tree, data } = this, { depth, leaves, cpus, first } = tree, batch = data.machines[0].batch;
     Object.assign(this, { width, height, drawn: null });
-    const fits = ([cell, cols, gap, left]) => left + cpus * (cols * cell + 4 + gap) + leaves * (2 * cell + 8) <= width;
-    const [cell, cols, gap, left] = [[12, 8, 12, 26], [9, 8, 8, 26], [9, 4, 6, 32], [9, 4, 4, 2], [8, 4, 4, 2]].find(fits) ?? [7, 4, 2, 2];
+    const fits = ([cell, cols, gap, left]) => left + cpus * (cols * cell + 4 + gap) + leaves * Math.max(2 * cell + 8, 28) <= width;
+    const [cell, cols, gap, left] = [[12, 8, 12, 26], [9, 8, 8, 26], [9, 4, 6, 32], [9, 4, 4, 2], [8, 4, 2, 2]].find(fits) ?? [7, 4, 2, 2];
     const rows = batch / cols + 2, tall = rows * cell;
     Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70 });
     const floor = height - tall - 68, pitch = Math.min(42, Math.floor(floor / (depth + 1))), high = Math.min(30, pitch - 3), middle = width / 2;
@@ -360,12 +360,12 @@ export class Picture {
     const feet = this.sockets.map(({ memcg }) => this.box[memcg]).map((b) => b.x + b.w / 2), ends = [...feet, ...this.port.map((p) => p.x)];
     wire.push(`M${Math.min(...ends)} ${rail}H${Math.max(...ends)}`, ...feet.map((x) => `M${x} ${rail}V${rail - 8}`), ...this.port.map((p) => `M${p.x} ${rail}v6`));
     put(this.wires, "d", wire.join(""));
-    const w = cols * cell;
+    const w = cols * cell, edge = gap > 4 ? 5 : 2;
     this.cpus.forEach((c, cpu) => {
       const { x, y } = this.drawer[cpu], brim = y + 2 * cell;
       puts(c.over, { x: x - 2, y: y - 2, width: w + 4, height: 2 * cell + 2 });
       put(c.frame, "d", `M${x - 2} ${brim}V${y + tall + 2}h${w + 4}V${brim}`);
-      put(c.rim, "d", `M${x - 5} ${brim}h${w + 10}`);
+      put(c.rim, "d", `M${x - edge} ${brim}h${w + 2 * edge}`);
       let d = "";
       for (let n = 0; n < batch; n++) { const p = this.place({ drawer: cpu }, n); d += `M${p.x + 0.5} ${p.y + 0.5}h${cell - 3}v${cell - 3}h${3 - cell}z`; }
       put(c.grid, "d", d);
@@ -797,7 +797,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
   const whole = (low, high, value, act) => {
     const box = make("input", { type: "number", min: low, max: high, value, onchange: () => {
       const given = Math.round(Number(box.value));
-      act(box.value === "" || !Number.isFinite(given) ? null : Math.max(low, Math.min(high, given)), box);
+      act(box.value === "" || !Number.isFinite(given) ? null : Math.max(+box.min, Math.min(+box.max, given)), box);
     } });
     return box;
   };
