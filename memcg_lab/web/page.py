@@ -56,9 +56,9 @@ def assemble(folder):
         raise ValueError(f"{shown(str(folder))} has no kernel {missing[0]}; {_AGAIN}")
     used = {name: description["kernels"][name] for name in dict.fromkeys(wanted)}
     files = {one["file"]: _wasm(folder, one) for one in used.values()}
+    files[build.ANSWERS] = _bytes(folder / build.ANSWERS)
     files["kernels.json"] = _json({**description, "kernels": used})
     files["stage.json"] = _json(told)
-    files[build.ANSWERS] = _json(answers.golden_answers())
     inside = {name: base64.b64encode(gzip.compress(content, 9, mtime=0)).decode() for name, content in files.items()}
     page = (HERE / "page.html").read_text(encoding="utf-8")
     parts = {
@@ -93,13 +93,17 @@ def _description(folder):
 
 
 def _wasm(folder, told):
-    try:
-        code = (folder / told["file"]).read_bytes()
-    except OSError as error:
-        raise ValueError(f"{shown(str(folder / told['file']))} cannot be read; {_AGAIN}") from error
+    code = _bytes(folder / told["file"])
     if hashlib.sha256(code).hexdigest() != told["sha256"]:
         raise ValueError(f"{shown(str(folder / told['file']))} is not the kernel that was built; {_AGAIN}")
     return code
+
+
+def _bytes(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{shown(str(path))} cannot be read; {_AGAIN}") from error
 
 
 def _json(value):

@@ -16,11 +16,10 @@ import statistics
 import numpy as np
 import pytest
 
+from lab_helpers import GOLDEN, stream_of
 from memcg_lab import System, mixed, op, read_golden
-from memcg_lab.files import GOLDEN
 from memcg_lab.history import History
 from memcg_lab.labs.stage import data as stage_data
-from memcg_lab.mechanism.records import op_dtype
 from memcg_lab.web import build
 from memcg_lab.web.page import BYTES_MAX, make_page
 
@@ -95,14 +94,6 @@ def listed(ops):
     return [[int(row[name]) for name in ("op", "cpu", "memcg", "nr", "ctx")] for row in ops]
 
 
-def stream(rows, first=0):
-    """A stream from rows of code, CPU, cgroup, pages and context."""
-    ops = np.zeros(len(rows), op_dtype)
-    for row, (code, cpu, memcg, nr, ctx) in zip(ops, rows, strict=True):
-        row["op"], row["cpu"], row["memcg"], row["nr"], row["ctx"] = code, cpu, memcg + first, nr, ctx
-    return ops
-
-
 def random_traffic(seed, depth, leaves, cpus):
     """Seeded traffic with limits that come and go; some charges run in a task, so that stocks are asked for."""
     chance = random.Random(seed)
@@ -114,7 +105,7 @@ def random_traffic(seed, depth, leaves, cpus):
         memcg, pages = chance.randrange(1, depth + leaves), chance.choice([-1, 0, 20, 48, 96])
         limit = op("set_max", cpu=chance.randrange(cpus), memcg=memcg, nr=pages, ctx="task")
         rows.insert(chance.randrange(len(rows)), listed(limit)[0])
-    return stream(rows)
+    return stream_of(rows)
 
 
 def test_the_file_opens_by_itself_and_soon(opened, one_file):
@@ -174,7 +165,7 @@ def test_sentences_and_lines_of_the_patch_are_those_of_the_library(opened, numbe
     depth, leaves = 1 + number % 5, told["leaves"]
     page = opened(f"d={depth}&l={leaves}&c=2&t={number}")
     found = page.evaluate(TOLD)
-    ops = stream(told["ops"], first=depth)
+    ops = stream_of(told["ops"], first=depth)
     pasts = [History(System(stage_data.parents(depth, leaves), cpus=2, policy=policy), ops) for policy in MACHINES]
     names, labels = stage_data.names(depth, leaves), [machine[0] for machine in stage_data.MACHINES]
     for right in (1, 2, 3):
@@ -272,15 +263,18 @@ def test_the_mouse_plays_drags_points_and_chooses(opened):
     page.get_by_label("Operation", exact=True).press("Enter")
     assert "76 of 180: CPU 1 gives back 1 page of A." in page.locator(".status").inner_text()
     page.locator(".m1 .code").filter(has_text="drain_stock").hover()
-    assert "ran in 1 of 76 operations" in page.locator(".m1 .code.hot").inner_text()
+    assert page.locator(".status").inner_text() == "After: drain_stock(stock); ran in 1 of 76 operations."
     assert page.locator(".m1 .chip.hot").count() == 6
     page.locator(".m1 .chip.bar").first.click()
     assert "drain_stock" in page.locator(".m1 .code.now").inner_text()
     page.get_by_role("combobox", name="Machine on the right").select_option(label="Hunk 2 alone: the way back")
-    assert page.locator(".m3.machine .code:visible").all_inner_texts()[0].startswith("+refill_stock(memcg, nr_pages);")
+    assert page.locator(".m3.machine .code:visible").all_inner_texts() == [
+        "+\nrefill_stock(memcg, nr_pages);\nstock 33"
+    ]
+    still = stage(page, "s.position")
     page.get_by_role("button", name="Play").click()
     page.wait_for_timeout(400)
-    assert stage(page, "s.position") > 76
+    assert stage(page, "s.position") > still
     page.get_by_role("button", name="Pause").click()
     still = stage(page, "s.position")
     page.wait_for_timeout(100)

@@ -45,6 +45,8 @@ WORDS = {
     "cap": "the stock passes {batch} and is emptied",
     "asked": "CPU {cpu} gives up {pages} of {cgroup}",
     "no bill": "no atomic",
+    # how often a line of the patch ran
+    "ran": "{machine}: {line} ran in {times} of {operations}.",
     # what the kernel refuses
     "BAD_UNDERFLOW": "Refused: the sockets of {cgroup} hold {pages}.",
     "refused": "Refused: {reason}, allowed {allowed}.",

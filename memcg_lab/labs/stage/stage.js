@@ -557,7 +557,7 @@ export class Picture {
     }
     ran.forEach((rows, l) => {
       const atomics = rows.filter((r) => this.lab.words.steps[r.step].atomic).length;
-      if (atomics) this.note[l] = count(atomics, "atomic");
+      if (atomics) this.note[l] = lines[l].text.length > 40 ? `\u00d7${atomics}` : count(atomics, "atomic");
       else if (rows.some((r) => r.step === c.STEP_CSS_PUT)) this.note[l] = `references ${this.shown["memcg.css"][node.op[2]]}`;
       else if (rows.length) this.note[l] = `stock ${this.shown["stock.nr_pages"][node.op[1]]}`;
     });
@@ -879,19 +879,21 @@ export async function render({ lab, data, place, el, selfCheck }) {
       put(sum, "text", count(picture.atomics, "atomic"));
       lines.forEach(({ row, note }, n) => {
         put(row, "class", `code sign-${data.lines[n].sign === "+" ? "plus" : "minus"} ${picture.lit[n]}${hot === n ? " hot" : ""}`);
-        put(note, "text", hot === n ? often(n, picture.i) : picture.note[n]);
+        put(note, "text", picture.note[n]);
       });
     });
     chart.move(nodes, position);
-    put(status, "text", notice || sentence(lab, data, tree, node, nodes.length - 1, shown()));
+    put(status, "text", hot >= 0 ? often() : notice || sentence(lab, data, tree, node, nodes.length - 1, shown()));
     put(playButton, "text", playing ? "Pause" : "Play");
     if (document.activeElement !== placeBox) placeBox.value = k;
   }
 
   const ranLine = (n, i) => (node) => { const s = scored(lab, data, node)[i]; return n === data.cap_lines[0] ? !!s.cap : s.line.includes(n); };
-  function often(n, i) {
-    const past = nodes.slice(1, Math.ceil(position) + 1);
-    return `ran in ${past.filter(ranLine(n, i)).length} of ${count(past.length, "operation")}`;
+  /** In how many operations the line that is pointed at ran so far. */
+  function often() {
+    const past = nodes.slice(1, Math.ceil(position) + 1), operations = count(past.length, "operation");
+    return shown().filter((i) => hasLine(hot, i))
+      .map((i) => fill(data.words.ran, { machine: data.machines[i].name, line: data.lines[hot].text, times: past.filter(ranLine(hot, i)).length, operations })).join(" ");
   }
   const hotTest = () => (hot < 0 ? null : (node) => shown().some((i) => hasLine(hot, i) && ranLine(hot, i)(node)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
