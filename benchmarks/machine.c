@@ -11,7 +11,7 @@
 
 typedef int64_t i64;
 
-enum { BATCH = 32, CPU_BITS = 10, SPREAD_BITS = 16, SPREAD_ROWS = 1024 };
+enum { BATCH = 32, CPU_BITS = 10, SPREAD_BITS = 16, SPREAD_ROWS = 1024, TOUCHES_MAX = 4 };
 static const i64 NEVER = (i64)1 << 51;
 enum { SOFTIRQ = 1 };
 enum { HIT, MISS, DRAIN_OTHER_MEMCG, DRAIN_CAP, DRAIN_LOCAL_CALL, DRAIN_ALL_CALL, DRAIN_CPU_DEAD, PAGES_DRAINED,
@@ -20,20 +20,26 @@ enum { RET, RECLAIM, OOM, REMOTE_WORKS, OVER_HIGH, HIGH_WORK, WARN, UNDERFLOW };
 enum { CHARGE_SKMEM, UNCHARGE_SKMEM, TRY_CHARGE, CANCEL_CHARGE };
 enum { RMW, LOAD, STORE };
 enum { ATOMIC, QUEUE_LOCK, TICKET_LOCK };
-enum { ATOMICS, LOADS, STORES, BY_CLEAN, BY_SMT, BY_SAME, BY_CROSS, WAITED, OCCUPIED, NR_TRAFFIC };
+enum { ATOMICS, LOADS, STORES, BY_CLEAN, BY_SMT, BY_NEAR, BY_SAME, BY_CROSS, BY_FAR, WAITED, OCCUPIED, NR_TRAFFIC };
 enum { AT_LOCAL, AT_TRANSFER, AT_WAIT, NR_BOOKED };
-enum { COST_LOCAL, COST_CLEAN, COST_OWN, COST_SMT, COST_SAME, COST_CROSS };
+enum { COST_LOCAL, COST_CLEAN, COST_OWN, COST_SMT, COST_NEAR, COST_SAME, COST_CROSS, COST_FAR };
 enum { TOO_MANY_STEPS = 1, GAVE_BACK_TOO_MUCH, OVER_LIMIT };
 
 struct counter { i64 count, limit, parent, watermark, failcnt, add, sub, xchg; };
 struct memcg { i64 css, sock_held, held, high, ev_max, ev_oom, tcpmem_pressure, socket_pressure; };
 struct stock { i64 memcg, nr_pages; };
 struct op { uint8_t op, ctx; uint16_t cpu; int32_t memcg; i64 nr; };
-struct cpu { i64 clock, rng, first, ops, at, done, todo, finished; };
-struct line { i64 owner, reader, free_at, dirty, sockets, version, head, tail; };
+struct cpu {
+	i64 clock, rng, first, ops, at, own, todo, done, finished, place, cache, socket, hops, queue, until, next;
+};
+struct line {
+	i64 free_at;
+	int32_t owner, reader, dirty, queued, head, tail;
+	i64 spare, traffic[NR_TRAFFIC];
+};
 
-/* What the steps that touch a counter visit of it: how many, then each visit; as step_tables makes them. */
-struct visits { i64 n, entry[4]; };
+/* What the steps that touch a counter visit of it; rows of step_table. */
+struct touched { i64 function, own, charged, n, entry[TOUCHES_MAX]; };
 
 struct machine {
 	struct counter *counter;
@@ -43,11 +49,11 @@ struct machine {
 	struct cpu *cpu;
 	i64 *pending;
 	struct line *line;
-	i64 *copies, *ring, *traffic, *booked;
+	i64 *copies, *groups, *booked; /* a bit for each CPU, in so many words a line and a group */
 	struct op *ops;
-	i64 *gaps, *spread, *core, *socket, *cost, *tree;
-	struct visits *try_add, *try_watermark, *cancel;
-	i64 nr_cpu, nr_memcg, rows, room, root;
+	i64 *gaps, *spread, *cost, *tree;
+	struct touched *try_add, *try_watermark, *cancel;
+	i64 nr_cpu, nr_memcg, rows, words, root;
 	i64 lines, count, parent, allocated, walks, lock, repeat;
 	/* functions, by their row of booked */
 	i64 fn_sock_add, fn_sock_sub, fn_consume, fn_refill, fn_drain, fn_css_get, fn_css_put;
@@ -116,7 +122,7 @@ SHORT void visit(struct todo *d, i64 line, i64 function, i64 kind)
 	d->n++;
 }
 
-SHORT void visit_counter(MACHINE, struct todo *d, i64 c, const struct visits *v)
+SHORT void visit_counter(MACHINE, struct todo *d, i64 c, const struct touched *v)
 {
 	i64 first = (1 + c * m->lines) << 7;
 
@@ -243,7 +249,7 @@ static __attribute__((noinline)) int begin(MACHINE, i64 me, struct cpu *c)
 	const struct op *op = &m->ops[c->first + c->at];
 	i64 code = op->op, memcg = op->memcg, n = op->nr;
 	struct memcg *group = &m->memcg[memcg];
-	struct todo todo = { m->pending + me * m->rows, 1, m->rows, 0, me }, *d = &todo;
+	struct todo todo = { m->pending + me * m->rows, 0, m->rows, 0, me }, *d = &todo;
 	int over = 0;
 
 	if (code <= UNCHARGE_SKMEM && m->allocated)
@@ -279,8 +285,8 @@ static __attribute__((noinline)) int begin(MACHINE, i64 me, struct cpu *c)
 			uncharge(m, d, memcg, n);
 		}
 	}
-	todo.pending[0] = todo.own;
-	c->done = 1;
+	c->own = todo.own;
+	c->done = 0;
 	c->todo = todo.n;
 	return over ? OVER_LIMIT : todo.n > m->rows ? TOO_MANY_STEPS : 0;
 }
@@ -288,32 +294,94 @@ static __attribute__((noinline)) int begin(MACHINE, i64 me, struct cpu *c)
 /* --- cache lines --- */
 SHORT i64 distance(MACHINE, i64 one, i64 other)
 {
-	if (m->socket[one] != m->socket[other])
-		return COST_CROSS;
-	return m->core[one] != m->core[other] ? COST_SAME : COST_SMT;
+	i64 apart = m->cpu[one].place ^ m->cpu[other].place, hops = m->cpu[other].hops;
+
+	if (apart >> 2 * CPU_BITS)
+		return hops >= 0 && m->cpu[one].hops != hops ? COST_FAR : COST_CROSS;
+	return COST_SMT + (apart != 0) + (apart >> CPU_BITS != 0);
 }
 
-SHORT i64 waiting(MACHINE, i64 number, struct line *line, i64 t)
+SHORT int copied(MACHINE, i64 number, const struct line *line, i64 cpu)
 {
-	while (line->head < line->tail && m->ring[number * m->room + line->head % m->room] <= t)
-		line->head++;
-	return line->tail - line->head;
+	return line->dirty ? line->owner == cpu : m->copies[number * m->words + (cpu >> 6)] >> (cpu & 63) & 1;
+}
+
+SHORT int copied_in(MACHINE, i64 number, i64 group)
+{
+	i64 inside = 0;
+
+	for (i64 word = 0; word < m->words; word++)
+		inside |= m->copies[number * m->words + word] & m->groups[group * m->words + word];
+	return inside != 0;
+}
+
+SHORT int copied_outside(MACHINE, i64 number, i64 group)
+{
+	i64 outside = 0;
+
+	for (i64 word = 0; word < m->words; word++)
+		outside |= m->copies[number * m->words + word] & ~m->groups[group * m->words + word];
+	return outside != 0;
+}
+
+SHORT void add_copy(MACHINE, i64 number, i64 cpu)
+{
+	m->copies[number * m->words + (cpu >> 6)] |= (i64)1 << (cpu & 63);
+}
+
+SHORT i64 farthest_copy(MACHINE, i64 number, const struct cpu *c)
+{
+	if (copied_outside(m, number, c->socket))
+		return c->hops >= 0 && copied_outside(m, number, c->hops) ? COST_FAR : COST_CROSS;
+	return c->cache != c->socket && copied_outside(m, number, c->cache) ? COST_SAME : 0;
+}
+
+/* --- the queue of a ticket lock --- */
+SHORT void leave_first(MACHINE, struct line *line)
+{
+	struct cpu *first = &m->cpu[line->head];
+
+	first->queue = -1;
+	line->head = first->next;
+	line->queued--;
+}
+
+SHORT i64 waiting(MACHINE, struct line *line, i64 t)
+{
+	while (line->queued > 0 && m->cpu[line->head].until <= t)
+		leave_first(m, line);
+	return line->queued;
+}
+
+SHORT void join(MACHINE, i64 me, i64 number, struct line *line, i64 until)
+{
+	struct cpu *c = &m->cpu[me];
+
+	while (c->queue >= 0)
+		leave_first(m, &m->line[c->queue]);
+	if (line->queued > 0)
+		m->cpu[line->tail].next = me;
+	else
+		line->head = me;
+	line->tail = me;
+	line->queued++;
+	c->queue = number;
+	c->until = until;
 }
 
 SHORT i64 touch(MACHINE, i64 me, i64 entry, i64 t)
 {
 	i64 kind = entry & 3, function = (entry >> 2) & 31, number = entry >> 7;
 	struct line *line = &m->line[number];
-	i64 *traffic = &m->traffic[number * NR_TRAFFIC], *booked = &m->booked[function * NR_BOOKED];
-	i64 *copy = &m->copies[number * m->nr_cpu + me], mine = (i64)1 << m->socket[me];
+	i64 *traffic = line->traffic, *booked = &m->booked[function * NR_BOOKED];
 	i64 start = t, way = 0, local = 0, end, how;
 
 	if (kind == LOAD) {
-		if (*copy == line->version)
+		if (copied(m, number, line, me))
 			return t;
 		traffic[LOADS]++;
 		if (line->owner >= 0) {
-			if (!line->dirty && line->sockets & mine) {
+			if (!line->dirty && copied_in(m, number, m->cpu[me].cache)) {
 				way = m->cost[COST_CLEAN];
 				traffic[BY_CLEAN]++;
 			} else {
@@ -323,19 +391,23 @@ SHORT i64 touch(MACHINE, i64 me, i64 entry, i64 t)
 				traffic[how + 1]++;
 				line->free_at = start + way;
 				traffic[OCCUPIED] += way;
-				line->dirty = 0;
-				line->sockets |= mine;
+				if (line->dirty) {
+					line->dirty = 0;
+					add_copy(m, number, line->owner);
+				}
 			}
 			line->reader = me;
 		}
-		*copy = line->version;
+		add_copy(m, number, me);
 		end = start + way;
 	} else {
 		i64 giver = line->owner == me && !line->dirty ? line->reader : line->owner;
 
 		start = MAX(t, line->free_at);
 		if (giver >= 0 && giver != me) {
-			how = !line->dirty && line->sockets & ~mine ? COST_CROSS : distance(m, giver, me);
+			how = distance(m, giver, me);
+			if (!line->dirty)
+				how = MAX(how, farthest_copy(m, number, &m->cpu[me]));
 			way = m->cost[how];
 			traffic[how + 1]++;
 		}
@@ -348,8 +420,8 @@ SHORT i64 touch(MACHINE, i64 me, i64 entry, i64 t)
 					way *= 2;
 			} else if (m->lock == TICKET_LOCK) {
 				local *= 2;
-				way += way * waiting(m, number, line, t) / 2;
-				m->ring[number * m->room + line->tail++ % m->room] = start + way + local;
+				way += way * waiting(m, line, t) / 2;
+				join(m, me, number, line, start + way + local);
 			}
 		} else {
 			traffic[STORES]++;
@@ -357,9 +429,11 @@ SHORT i64 touch(MACHINE, i64 me, i64 entry, i64 t)
 		line->free_at = start + way + local;
 		traffic[OCCUPIED] += way + local;
 		line->owner = me;
-		line->dirty = 1;
-		line->sockets = mine;
-		*copy = ++line->version;
+		if (!line->dirty) {
+			line->dirty = 1;
+			for (i64 word = 0; word < m->words; word++)
+				m->copies[number * m->words + word] = 0;
+		}
 		end = kind == RMW ? line->free_at : t;
 	}
 	if (end > t) {
@@ -404,7 +478,7 @@ i64 run(const struct machine *given, i64 until)
 				m->booked[m->fn_other * NR_BOOKED + AT_LOCAL] += gap;
 				t += gap;
 			}
-			t += pending[0];
+			t += c->own;
 		}
 		c->clock = t;
 		replace_top(m->tree, n, me, (c->at == c->ops ? NEVER : t) << CPU_BITS | me);

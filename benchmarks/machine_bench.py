@@ -1,9 +1,11 @@
 """How fast the machine is: against C on the same arrays, against ``heapq`` in plain Python, and against SimPy.
 
-python benchmarks/machine_bench.py            this table alone
-python benchmarks/bench.py                    as a section of the whole
+python benchmarks/machine_bench.py              this table alone
+python benchmarks/machine_bench.py --cpus 2 64  some rows of it
+python benchmarks/bench.py                      as a section of the whole
 """
 
+import argparse
 import ctypes
 import hashlib
 import pathlib
@@ -31,7 +33,6 @@ except ImportError:
 
 CPUS = (2, 64, 512, 1024)
 DEPTH, THINK_NS, OPS_PER_CPU = 3, 3000.0, 200
-TOPOLOGY = TOPOLOGIES["2x E5-2680 v4"]
 EVENTS, PYTHON_EVENTS, SIMPY_EVENTS = 3_000_000, 100_000, 40_000  # about so many in one run
 ROUNDS, PYTHON_ROUNDS = 11, 3
 AIM_C, AIM_SIMPY = 1.1, 100
@@ -55,8 +56,11 @@ BOOKED_TO = (  # functions that machine.c books to, in the order of its struct
 class Case:
     """One run: a chain of cgroups whose leaf all CPUs use, so that every line is shared by all of them."""
 
-    def __init__(self, policy, cpus, layout=LAYOUTS["v4.13"], lock="atomic", think_ns=THINK_NS):
+    def __init__(
+        self, policy, cpus, layout=LAYOUTS["v4.13"], lock="atomic", think_ns=THINK_NS, topology="2x E5-2680 v4"
+    ):
         self.policy, self.cpus, self.layout, self.lock = policy, cpus, layout, lock
+        self.topology = TOPOLOGIES[topology]
         self.system = System.chain(depth=DEPTH, cpus=cpus, policy=policy)
         self.ops = mixed(OPS_PER_CPU * cpus, cpus=cpus, memcgs=[DEPTH], seed=1)
         self.gaps = np.full(len(self.ops), round(think_ns * 1000), np.int64)
@@ -68,7 +72,7 @@ class Case:
             self.ops,
             self.gaps,
             spread=run.spread("exponential"),
-            topology=TOPOLOGY,
+            topology=self.topology,
             layout=self.layout,
             lock=self.lock,
             repeat=True,
@@ -86,7 +90,7 @@ class Case:
             self.ops,
             self.gaps,
             patched=(patched, patched),
-            topology=TOPOLOGY,
+            topology=self.topology,
             layout=self.layout,
             lock=self.lock,
         )
@@ -123,12 +127,11 @@ class C:
 
     def _pointers(self, case, m):
         state = m.state
-        visits = [m.touches[code] for code in (steps.STEP_TRY_ADD, steps.STEP_TRY_WATERMARK)]
-        visits.append(m.touches[steps.STEP_CANCEL])
+        rows = (steps.STEP_TRY_ADD, steps.STEP_TRY_WATERMARK, steps.STEP_CANCEL)
         arrays = [state.counter, state.memcg, state.stock, state.sock, state.work, state.total]
-        arrays += [m.cpu, m.pending, m.line, m.copies, m.ring, m.traffic, m.booked, m.ops, m.gaps, m.spread]
-        arrays += [m.core, m.socket, m.cost, m.tree, *visits]
-        numbers = [case.cpus, len(state.memcg), m.pending.shape[1], m.ring.shape[1], state.root]
+        arrays += [m.cpu, m.pending, m.line, m.copies, m.groups, m.booked, m.ops, m.gaps, m.spread]
+        arrays += [m.cost, m.tree, *(m.steps[code : code + 1] for code in rows)]
+        numbers = [case.cpus, len(state.memcg), m.pending.shape[1], m.copies.shape[1], state.root]
         numbers += [m.lines, m.count, m.parent, m.allocated, m.walks, m.lock, m.repeat]
         numbers += [FUNCTIONS.index(name) for name in BOOKED_TO]
         assert all(array.flags.c_contiguous for array in arrays)
@@ -218,6 +221,8 @@ def agree(built):
         for layout, lock in [(layout, "atomic") for layout in (*LAYOUTS.values(), odd)]
         + [(LAYOUTS["v5.12"], "queue lock"), (odd, "ticket lock")]
     ]
+    near_and_far = (("2x EPYC 7742, core complexes", 300), ("8x Platinum 8176", 448))
+    cases += [Case(V4_14, cpus, LAYOUTS["v5.12"], topology=name) for name, cpus in near_and_far]
     equal = True
     fast, slow = sides_of(built)
     for case in cases:
@@ -270,9 +275,9 @@ def spread_of(values, digits):
     return f"{middle:.{digits}f} [{low:.{digits}f} {high:.{digits}f}]"
 
 
-def table(folder, quick=False):
-    """Print the whole table, or quickly 64 CPUs of it; true if all sides ended the same in every row."""
-    rounds = PYTHON_ROUNDS if quick else ROUNDS
+def table(folder, quick=False, chosen=CPUS):
+    """Print the table, or quickly 64 CPUs of it; true if all sides ended the same in every row."""
+    rounds, chosen = (PYTHON_ROUNDS, (64,)) if quick else (ROUNDS, chosen)
     built = build(folder)
     print(
         f"\nthe machine: {DEPTH} levels below the root, one leaf for all CPUs, think {THINK_NS / 1000:.0f} µs\n"
@@ -281,7 +286,7 @@ def table(folder, quick=False):
         f"median [quartiles] of {rounds} interleaved rounds, plain Python of {min(rounds, PYTHON_ROUNDS)}; CPU time of "
         f"the thread; only the simulation, not its set-up\n"
         f"÷ C: against the faster C, aim ≤ {AIM_C}; × heapq, × SimPy: cost of an event there over ours, "
-        f"aim ≥ {AIM_SIMPY} × SimPy, at 2, 64 and 512 CPUs"
+        f"aim ≥ {AIM_SIMPY} × SimPy, at all but {CPUS[-1]} CPUs"
     )
     if simpy_machine is None:
         print("SimPy is left out: pip install simpy")
@@ -289,7 +294,7 @@ def table(folder, quick=False):
     head = ("CPUs", "rule", "M events/s", "faster C", "÷ C", "× heapq", "× SimPy", "arrays")
     widths = (4, 5, 10, 8, 18, 15, 15, 7)
     print("  ".join(f"{word:>{width}}" for word, width in zip(head, widths, strict=True)))
-    for cpus in (64,) if quick else CPUS:
+    for cpus in chosen:
         for policy in (V4_13, V4_14):
             case = Case(policy, cpus)
             cost, over, same = measure(case, built, rounds)
@@ -309,7 +314,7 @@ def table(folder, quick=False):
                 missed.append(f"{cpus} CPUs {policy.name}: {statistics.median(over['SimPy']):.0f} × SimPy")
             cells.append("equal" if same else "DIFFER")
             print("  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)), flush=True)
-    for policy in () if quick else (V4_13, V4_14):
+    for policy in (V4_13, V4_14) if {64, 1024} <= set(chosen) else ():
         growth = statistics.median(ours[1024, policy.name]) / statistics.median(ours[64, policy.name])
         print(f"cost of an event at 1024 CPUs over that at 64, {policy.name}: {growth:.2f}")
     print("aims of the machine: " + ("all met" if not missed else "missed in " + "; ".join(missed)))
@@ -317,5 +322,10 @@ def table(folder, quick=False):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--cpus", type=int, nargs="+", choices=CPUS, default=CPUS, help="rows of the table; all of them"
+    )
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        sys.exit(0 if table(pathlib.Path(scratch)) else 1)
+        sys.exit(0 if table(pathlib.Path(scratch), chosen=asked.cpus) else 1)

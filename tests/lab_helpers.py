@@ -96,6 +96,15 @@ def cost(system, call):
     return system.work() - before
 
 
+def said(capsys, function, *arguments, **options):
+    """What a call prints; it returns nothing, so that a cell shows the sentence alone."""
+    capsys.readouterr()
+    assert function(*arguments, **options) is None
+    printed = capsys.readouterr()
+    assert "0x" not in printed.out
+    return printed.out.rstrip("\n")
+
+
 # --- streams ---------------------------------------------------------------------------------------------------------
 def rough_stream(seed, n, *, cpus, memcgs):
     """Every operation on cgroups in any order, charges more often; more may be given back than was charged."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _jit
-from ..checks import one_of, real_number, whole_number
+from ..checks import flag, one_of, real_number, whole_number
 from ..mechanism.memcontrol import reclaim_nothing
 from ..mechanism.policy import PATH_V4_13, Policy
 from ..mechanism.stock_v4_13 import consume_stock, drain_stock, refill_stock, uncharge_to_counter
@@ -305,14 +305,15 @@ def run_threads(
     """
     need_hardware()
     switches = rules_of(policy)
+    padded, atomic = flag("padded", padded), flag("atomic", atomic)
     asked = _check(depth, threads, think_ns, seconds, pairs, nr_pages, workload)
-    loop = bind(*switches, bool(atomic), asked.workload)
+    loop = bind(*switches, atomic, asked.workload)
     state = make_state(asked.depth, asked.threads, batch=policy.batch, nr_pages=asked.nr_pages, padded=padded)
     if asked.think_ns:
         state = state._replace(think=max(1, round(asked.think_ns * 1000 / measure_think(state, asked.cpus, 1000))))
         asked = asked._replace(think_ns=measure_think(state, asked.cpus, state.think))
     result = race(loop, state, asked.cpus, steps=asked.pairs, seconds=asked.seconds, stop=stop)
-    return _told(policy, asked, bool(padded), bool(atomic), state, result)
+    return _told(policy, asked, padded, atomic, state, result)
 
 
 Asked = namedtuple("Asked", "depth threads cpus think_ns seconds pairs nr_pages workload")

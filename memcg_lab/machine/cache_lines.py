@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import flag, whole_number
 from ..mechanism import steps
 from ..mechanism.steps import STEPS
 
@@ -38,7 +38,7 @@ class Layout:
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, or a flag is neither True nor False.
 
     Examples
     --------
@@ -59,6 +59,7 @@ class Layout:
         for word in WORDS:
             whole_number(f"line of {word}", getattr(self, word), 0, LINES_MAX - 1)
         whole_number("pressure_walks", self.pressure_walks, 0, 2)
+        flag("memory_allocated", self.memory_allocated)
 
     @property
     def lines(self):

@@ -2,9 +2,10 @@
 
 import math
 
-from ..checks import nanoseconds
+from ..checks import nanoseconds, real_number, several, whole_number
 
 STEPS = 60
+CLIENTS_MAX = 100_000
 ROUNDS_MAX = 10_000  # until a fixed point stands still
 
 
@@ -66,7 +67,7 @@ def mva(clients, think_ns, demands_ns, waiters_cost=None):
     Parameters
     ----------
     clients : int
-        0 or more.
+        0 to 100,000.
     think_ns : float
     demands_ns : sequence of float
         Service time of one round at each line: visits times the cost of a visit.
@@ -84,7 +85,7 @@ def mva(clients, think_ns, demands_ns, waiters_cost=None):
     Raises
     ------
     ValueError
-        If a time is negative or not finite.
+        If a number is out of range, or ``waiters_cost`` is not as long as ``demands_ns``.
 
     Notes
     -----
@@ -96,9 +97,13 @@ def mva(clients, think_ns, demands_ns, waiters_cost=None):
     >>> round(throughput * 1000, 3), [round(q, 3) for q in queues]
     (8.0, [1.2])
     """
+    clients = whole_number("clients", clients, 0, CLIENTS_MAX)
     think = nanoseconds("think_ns", think_ns)
-    demands = [nanoseconds(f"demands_ns[{k}]", d) for k, d in enumerate(demands_ns)]
-    extra = [0.0] * len(demands) if waiters_cost is None else list(waiters_cost)
+    demands = [nanoseconds(f"demands_ns[{k}]", d) for k, d in enumerate(several("demands_ns", demands_ns))]
+    costs = [0.0] * len(demands) if waiters_cost is None else several("waiters_cost", waiters_cost)
+    extra = [real_number(f"waiters_cost[{k}]", cost, 0, 1000) for k, cost in enumerate(costs)]
+    if len(extra) != len(demands):
+        raise ValueError(f"waiters_cost has {len(extra):,} values; there are {len(demands):,} in demands_ns.")
     if any(extra):
         return _mva_load_dependent(clients, think, demands, extra)
     queues = [0.0] * len(demands)

@@ -5,8 +5,8 @@ mechanism at the moment it begins, then its CPU goes through the lines it touche
 each. All times are whole picoseconds, so that the same run gives the same numbers everywhere.
 
 Three rules. An atomic waits for the line's first-in-first-out queue, pays the way from the CPU that had the line last,
-and takes it for itself. A load is free if this CPU has a copy, cheap if a clean copy is in its socket, else it queues
-and pays the way as well. A store does both without making its CPU wait.
+and takes it for itself. A load is free if this CPU has a copy, cheap if a clean copy is in the cache its cores share,
+else it queues and pays the way as well. A store does both without making its CPU wait.
 """
 
 import functools
@@ -47,12 +47,12 @@ log_dtype = np.dtype(
 )
 
 # Columns of a line's traffic, and what a function's time is booked as.
-TRAFFIC = ("atomics", "loads", "stores", "clean", "smt", "same", "cross", "waited", "occupied")
-ATOMICS, LOADS, STORES, BY_CLEAN, BY_SMT, BY_SAME, BY_CROSS, WAITED, OCCUPIED = range(len(TRAFFIC))
+TRAFFIC = ("atomics", "loads", "stores", "clean", "smt", "near", "same", "cross", "far", "waited", "occupied")
+ATOMICS, LOADS, STORES, BY_CLEAN, BY_SMT, BY_NEAR, BY_SAME, BY_CROSS, BY_FAR, WAITED, OCCUPIED = range(len(TRAFFIC))
 BOOKED = ("local", "transfer", "wait")
 
-COSTS = ("local", "clean", "own", "smt", "same", "cross")
-COST_LOCAL, COST_CLEAN, COST_OWN, COST_SMT, COST_SAME, COST_CROSS = range(len(COSTS))
+COSTS = ("local", "clean", "own", "smt", "near", "same", "cross", "far")
+COST_LOCAL, COST_CLEAN, COST_OWN, COST_SMT, COST_NEAR, COST_SAME, COST_CROSS, COST_FAR = range(len(COSTS))
 LOCKS = ("atomic", "queue lock", "ticket lock")
 ATOMIC, QUEUE_LOCK, TICKET_LOCK = range(len(LOCKS))
 
@@ -72,25 +72,26 @@ cpu_dtype = np.dtype(
             "todo",  # visits of the running operation
             "done",  # how many of them are made
             "finished",  # operations
-            "core",
-            "socket",
+            "place",  # socket, near cores and core, CPU_BITS each: what two CPUs share is 0 in the exclusive or
+            "cache",  # rows of Machine.groups: who shares its last-level cache, which are near cores or the socket;
+            "socket",  # who sits in its socket;
+            "hops",  # who is at most one hop away, or -1 if all are
             "queue",  # ticket locks: the line in whose queue it is, or -1
             "until",  # when it will be done there, ps
             "next",  # the CPU behind it
-            "spare",
-            "spare_2",
         )
     ]
 )
 line_dtype = np.dtype(
     [
-        ("owner", np.int64),  # who wrote it last, or -1
-        ("reader", np.int64),  # who read it last since then
-        ("dirty", np.int64),  # 1 if only the owner has it
         ("free_at", np.int64),  # ps
-        ("head", np.int64),  # the queue of a ticket lock: its first CPU, its last one, how many they are
-        ("tail", np.int64),
-        ("queued", np.int64),
+        ("owner", np.int32),  # who wrote it last, or -1
+        ("reader", np.int32),  # who read it last since then
+        ("dirty", np.int32),  # 1 if only the owner has it
+        ("queued", np.int32),  # how many are in the queue of a ticket lock, and the first and the last of them
+        ("head", np.int32),
+        ("tail", np.int32),
+        ("spare", np.int64),
         ("traffic", np.int64, len(TRAFFIC)),  # times in ps
     ]
 )
@@ -105,7 +106,7 @@ Machine = namedtuple(
         "pending",  # int64 [cpu, rows]: each visit of the running operation
         "line",  # line_dtype [lines]; 0 is the protocol's memory_allocated, then the lines of each counter
         "copies",  # int64 [line, word]: a bit for each CPU that has a copy of the line, while the line is not dirty
-        "near",  # int64 [socket, word]: a bit for each CPU in the socket
+        "groups",  # int64 [group, word]: a bit for each CPU of a cache, a socket, or sockets one hop apart
         "booked",  # booked_dtype [function], ps
         "ops",  # op_dtype [ops], sorted by CPU
         "gaps",  # int64 [ops]: mean time before the operation, ps
@@ -176,11 +177,11 @@ def next_gap(m, c, k):
 def distance(m, one, other):
     """Which cost a line pays from one CPU to another."""
     one, other = m.cpu[one], m.cpu[other]
-    if one.socket != other.socket:
-        return COST_CROSS
-    if one.core != other.core:
-        return COST_SAME
-    return COST_SMT
+    apart = one.place ^ other.place
+    if apart >> 2 * CPU_BITS != 0:
+        # The first look spares the second, which waits for the record of another CPU where there are hundreds of them.
+        return COST_FAR if other.hops >= 0 and one.hops != other.hops else COST_CROSS
+    return COST_SMT + np.int64(apart != 0) + np.int64(apart >> CPU_BITS != 0)
 
 
 # --- the queue of a ticket lock. Who is done leaves it late: when another CPU looks, or when it joins the next queue.
@@ -226,21 +227,29 @@ def copied(m, number, line, cpu):
 
 
 @inline
-def copied_in(m, number, socket):
-    """True if a CPU of this socket has a copy of a line that is not dirty."""
-    near = np.int64(0)
+def copied_in(m, number, group):
+    """True if a CPU of one of these groups has a copy of a line that is not dirty."""
+    inside = np.int64(0)
     for word in range(m.copies.shape[1]):
-        near |= m.copies[number, word] & m.near[socket, word]
-    return near != 0
+        inside |= m.copies[number, word] & m.groups[group, word]
+    return inside != 0
 
 
 @inline
-def copied_outside(m, number, socket):
-    """True if a CPU of another socket has a copy of a line that is not dirty."""
-    far = np.int64(0)
+def copied_outside(m, number, group):
+    """True if a CPU outside of one of these groups has a copy of a line that is not dirty."""
+    outside = np.int64(0)
     for word in range(m.copies.shape[1]):
-        far |= m.copies[number, word] & ~m.near[socket, word]
-    return far != 0
+        outside |= m.copies[number, word] & ~m.groups[group, word]
+    return outside != 0
+
+
+@inline
+def farthest_copy(m, number, c):
+    """Which cost the farthest copy of a line that is not dirty pays to a CPU; 0 if all are in its cache."""
+    if copied_outside(m, number, c.socket):
+        return COST_FAR if c.hops >= 0 and copied_outside(m, number, c.hops) else COST_CROSS
+    return COST_SAME if c.cache != c.socket and copied_outside(m, number, c.cache) else 0
 
 
 @inline
@@ -257,7 +266,7 @@ def read(m, me, number, line, t):
     way = np.int64(0)
     traffic[LOADS] += 1
     if line.owner >= 0:
-        if line.dirty == 0 and copied_in(m, number, m.cpu[me].socket):
+        if line.dirty == 0 and copied_in(m, number, m.cpu[me].cache):
             way = m.cost[COST_CLEAN]
             traffic[BY_CLEAN] += 1
         else:
@@ -287,8 +296,8 @@ def take(m, me, number, line, t, atomic):
         other = line.reader  # mine, but others have copies: they must give them up
     if other >= 0 and other != me:
         how = distance(m, other, me)
-        if line.dirty == 0 and copied_outside(m, number, m.cpu[me].socket):
-            how = COST_CROSS  # a copy in another socket is the farthest that must go
+        if line.dirty == 0:
+            how = max(how, farthest_copy(m, number, m.cpu[me]))  # each copy must go, the farthest last
         way = m.cost[how]
         traffic[how + 1] += 1
     if atomic:
@@ -377,9 +386,10 @@ def price(m, me, todo, memcg):
     charged = np.int64(0)
     for row in range(1, log[0].before + 1):
         touched = m.steps[log[row].step & STEP_MASK]
-        cost = touched.own * m.cost[COST_OWN]
-        own += cost
-        m.booked[touched.function & FUNCTION_MASK].local += cost
+        if touched.own:  # such a step touches no line of a counter
+            own += m.cost[COST_OWN]
+            m.booked[touched.function & FUNCTION_MASK].local += m.cost[COST_OWN]
+            continue
         charged = charged & touched.charged | touched.charged >> 1
         first = visit(1 + log[row].where * m.lines, 0, 0)
         at = min(todo, room) & PENDING_MASK

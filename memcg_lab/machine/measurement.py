@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 
+from ..checks import flag
 from ..files import writing
 from ..words import printable
 
@@ -51,12 +52,14 @@ class Measurement(dict):
     def save(self, path, *, replace=False):
         """Write it as JSON; ValueError if it was spoilt, or the file is there (unless ``replace``) or cannot be."""
         validate(dict(self))
+        flag("replace", replace)
         text = json.dumps(self, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         with writing(path, replace=replace) as scratch:
             scratch.write_text(text, encoding="utf-8")
 
     def speedup(self, *, depth, threads, padded=True):
         """How many times as long a pair takes before the patch as after it, by the medians; None if not measured."""
+        flag("padded", padded)
         found = {
             row["policy"]: row["ns"]["median"]
             for row in self["rules"]

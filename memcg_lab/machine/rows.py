@@ -4,7 +4,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..checks import NS_MAX, nanoseconds
+from ..checks import NS_MAX, flag, nanoseconds
 from .calibration import fit
 from .closed import Loop, closed_loop
 
@@ -57,6 +57,7 @@ def predict_rows(rows, *, baseline, fitted, per_client=True, **common):
     """
     import pandas as pd
 
+    per_client = flag("per_client", per_client)
     published = _published(rows, common)
     names = [fitted] if isinstance(fitted, str) else list(fitted) if isinstance(fitted, (list, tuple)) else [fitted]
     if not 1 <= len(names) <= 2:
@@ -102,7 +103,7 @@ def _published(rows, common):
         if not isinstance(measured, (int, float, np.number)) or not np.isfinite(measured) or measured <= 0:
             raise ValueError(f'row "{name}": {measured!r} was measured; it must be above 0.')
         arguments = {**common, **(changes or {"charged": False})}
-        charged = bool(arguments.pop("charged", True))
+        charged = flag(f'row "{name}": charged', arguments.pop("charged", True))
         for what in ("clients", "think_ns"):
             if what not in arguments:
                 raise ValueError(f'row "{name}": {what} is missing; give it for all rows or for this one.')

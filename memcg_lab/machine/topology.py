@@ -19,9 +19,8 @@ SMT_NS = 15  # one way within a core: 6 to 13 ns in data/hardware/published.csv;
 CELL_MAX = 32  # characters of a number in a file
 NEAR_SHARE = 0.7  # of the way within the socket, at most: then cores that are nearer share a cache
 
-# How far a line travels; columns of Run.transfers.
-DISTANCES = ("clean copy in the socket", "SMT sibling", "same socket", "other socket")
-CLEAN, SMT, SAME, CROSS = range(4)
+# How far a line travels; columns of Run.by_line.
+DISTANCES = ("clean copy in the cache", "SMT sibling", "near core", "same socket", "other socket", "two hops")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,8 @@ class Topology:
     local_ns : float
         A locked read-modify-write on a line this CPU owns already.
     clean_ns : float
-        A load of a line that another CPU of this socket has unmodified.
+        A load of a line that another CPU has unmodified, in the last-level cache both share: that of the socket, or
+        of its ``near_cores``.
     own_ns : float
         A step on a line that only this CPU ever touches, such as its stock.
     source : str
@@ -480,7 +480,9 @@ TOPOLOGIES = {
     )
     for name, sockets, cores, threads, smt, same, cross, clock, cycles in _TABLE
 }
-# A core complex of Zen 2 has four cores (AMD's manual); the median of 64 pairs within one, in the first 32 rows there.
+# A core complex of Zen 2 has four cores (AMD's manual). The 25.3 was once read off that CSV; of which pairs it is the
+# median is not known any more. The 45 pairs within a complex that are among its first 31 CPUs take 24.6 to 27.9 ns, in
+# the median 25.4 (commit 91c2404 there); the other complexes were not looked at again.
 TOPOLOGIES["2x EPYC 7742, core complexes"] = replace(
     TOPOLOGIES["2x EPYC 7742"], name="2x EPYC 7742, core complexes", near_cores=4, near_ns=25.3
 )

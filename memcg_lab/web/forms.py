@@ -15,6 +15,7 @@ from ..workload import SIZE_MIXES, pingpong
 
 _MODULES = (records, steps, cache_lines, coherence)
 _ROOMS = {"mechanism": (records, steps), "machine": (cache_lines, coherence, run)}
+PLACES = ("sockets", "cores", "threads", "near_cores", "near_sockets")  # what a topology says of where a CPU sits
 # "counter" for counter_dtype; the machine's short step log has a name that the step log does not take.
 DTYPES = {
     name.removesuffix("_dtype"): value
@@ -180,7 +181,7 @@ def machines():
     }
     return {
         "topologies": {
-            name: {"sockets": known.sockets, "cores": known.cores, "threads": known.threads, "cost": made[name]}
+            name: {part: getattr(known, part) for part in PLACES} | {"cost": made[name]}
             for name, known in topology.TOPOLOGIES.items()
         },
         "topology": topology.DEFAULT.name,

@@ -501,13 +501,13 @@ export class Machine {
     });
 
     const sockets = Math.max(place.sockets, Math.ceil(cpus / (place.cores * place.threads)));
+    const seats = seated(cpus, sockets, place, 2 ** c.CPU_BITS);
     const cpu = lab.table("cpu", cpus);
     const random = splitmix(seed, cpus);
     let started = 0;
     for (let i = 0; i < cpus; i++) {
-      const core = i % (sockets * place.cores);
       const rng = BigInt.asIntN(64, random[i]) | 1n;
-      const entry = { ops: count[i], first: first[i], rng, core, socket: Math.floor(core / place.cores), queue: -1 };
+      const entry = { ops: count[i], first: first[i], rng, queue: -1, ...seats[i] };
       if (count[i] > 0) {
         const drawn = spread[Number((rng >> 20n) & BigInt(c.SPREAD_ROWS - 1))];
         entry.clock = Number((BigInt(gaps.get(first[i])) * BigInt(drawn)) >> BigInt(c.SPREAD_BITS));
@@ -518,8 +518,9 @@ export class Machine {
     const nrLines = 1 + n * lines.lines, words = 1 + Math.floor((cpus - 1) / 64);
     const line = lab.table("line", nrLines);
     for (let i = 0; i < nrLines; i++) line.set(i, "owner", -1);
-    const near = lab.table("int64", [Math.max(...cpu.column("socket")) + 1, words]);
-    for (let i = 0; i < cpus; i++) near.words[cpu.get(i, "socket") * words + (i >> 6)] |= 1n << BigInt(i & 63);
+    const members = seats.map(({ socket, cache, hops }) => [socket, cache, hops].filter((group) => group >= 0));
+    const groups = lab.table("int64", [Math.max(...members.flat()) + 1, words]);
+    members.forEach((rows, i) => rows.forEach((row) => { groups.words[row * words + (i >> 6)] |= 1n << BigInt(i & 63); }));
     const booked = lab.table("booked", lab.words.functions.length);
     booked.set(c.FN_OTHER, "local", started);
     const steps = lab.table("touched", lab.words.steps.length);
@@ -533,7 +534,7 @@ export class Machine {
     while (power < cpus) power *= 2;
     const word = Object.fromEntries(lab.words.line_words.map((name, i) => [name, lines.words[i]]));
     this.tables = {
-      cpu, line, near, booked, steps, gaps, ops: sorted,
+      cpu, line, groups, booked, steps, gaps, ops: sorted,
       pending: lab.table("int64", [cpus, Math.min(c.PENDING_ROWS * (counters + 1), c.PENDING_MAX) + c.TOUCHES_MAX]),
       copies: lab.table("int64", [nrLines, words]),
       spread: table(spread),
@@ -597,6 +598,21 @@ export class Machine {
     if (rows >= events.length) throw new RangeError(`${rows} events; record allows ${events.length - 1}.`);
     return events.slice(1, rows + 1);
   }
+}
+
+/** Where each CPU sits, and the groups it belongs to: its socket, its last-level cache, the sockets one hop away. */
+function seated(cpus, sockets, { cores, near_cores, near_sockets }, radix) {
+  const seats = Array.from({ length: cpus }, (_, i) => {
+    const core = i % (sockets * cores), socket = Math.floor(core / cores);
+    const near = near_cores === null ? core : Math.floor(core / near_cores);
+    return { place: (socket * radix + near) * radix + core, socket, cache: socket, hops: -1, near };
+  });
+  const beyond = (names) => 1 + Math.max(...seats.flatMap((seat) => names.map((name) => seat[name])));
+  const first = beyond(["socket"]);
+  if (near_cores !== null) for (const seat of seats) seat.cache = first + seat.near;
+  const next = beyond(["socket", "cache"]);
+  if (near_sockets !== null) for (const seat of seats) seat.hops = next + Math.floor(seat.socket / near_sockets);
+  return seats.map(({ near, ...seat }) => seat);
 }
 
 /** Counters that a charge to the deepest cgroup meets. */

@@ -8,7 +8,7 @@ from memcg_lab import V4_13, V4_14, _jit
 from memcg_lab.files import data_path
 from memcg_lab.machine import LAYOUTS, Topology, closed_loop, mva, predict_rows
 from memcg_lab.machine.calibration import mva_of_groups
-from tools.published_predictions import FITTED, variant
+from tools.published_predictions import FITTED, SETS, variant
 
 GIVE_BACK = dict(policy=V4_13, traffic="uncharge")
 EXACT = ("additive", "mva", "queues")
@@ -63,10 +63,10 @@ def test_giving_back_has_a_batch_of_its_own():
         return closed_loop(clients=1, think_ns=100, visit_ns=10, policy=V4_14, **arguments).visits
 
     # Given back beyond the batch, the stock is emptied: one walk for batch + 1 pages.
-    assert walks(traffic="uncharge", batch=32, back_batch=7) == pytest.approx(1 / 8, rel=0.01)
-    assert walks(traffic="charge", batch=32, back_batch=7) == 1 / 32
-    assert walks(traffic="pairs", batch=32, back_batch=7) == pytest.approx((1 / 32 + 1 / 8) / 2, rel=0.01)
-    assert walks(traffic="both", batch=32, back_batch=7) == pytest.approx(1 / 32 + 1 / 8, rel=0.01)
+    assert walks(traffic="uncharge", batch=64, back_batch=32) == pytest.approx(1 / 33, rel=0.01)
+    assert walks(traffic="charge", batch=64, back_batch=32) == 1 / 64
+    assert walks(traffic="pairs", batch=64, back_batch=32) == pytest.approx((1 / 64 + 1 / 33) / 2, rel=0.01)
+    assert walks(traffic="both", batch=64, back_batch=32) == pytest.approx(1 / 64 + 1 / 33, rel=0.01)
 
 
 def test_on_one_cpu_one_stock_serves_both():
@@ -129,7 +129,10 @@ def test_cgroups_near_each_other_pay_shorter_ways():
 
 
 # --- seeds -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("method", ["queues", "simulation"])
+slow_without_a_compiler = pytest.mark.skipif(not _jit.JIT, reason="many simulations")
+
+
+@pytest.mark.parametrize("method", ["queues", pytest.param("simulation", marks=slow_without_a_compiler)])
 def test_the_standard_error_is_that_of_the_seeds(method):
     each = [throughput(method, clients=4, seed=seed, **GIVE_BACK) for seed in (5, 6, 7)]
     found = closed_loop(clients=4, think_ns=1000.0, visit_ns=50.0, method=method, seed=5, seeds=3, **GIVE_BACK)
@@ -143,7 +146,10 @@ TRUTH = dict(levels=3, visit_ns=700.0, path_ns=150.0)
 
 
 def made(**rows):
-    """Rows as the model makes them, with clients and think time of their own."""
+    """Rows as the model makes them, with clients, think time and pages of their own.
+
+    Four pages of a batch of 32 are one page of a batch of 8, and no other batch is compiled for it.
+    """
     found = {"none": (1000.0, {"charged": False, "clients": 4, "think_ns": 1000.0})}
     for name, changes in rows.items():
         found[name] = (1000.0 * closed_loop(**TRUTH, **changes).throughput, changes)
@@ -152,9 +158,9 @@ def made(**rows):
 
 def test_two_fitted_rows_give_the_visit_and_the_path_and_the_others_follow():
     rows = made(
-        few=dict(clients=4, think_ns=1000.0, batch=8),
+        few=dict(clients=4, think_ns=1000.0, pages=4),
         many=dict(clients=24, think_ns=1000.0, batch=32),
-        longer=dict(clients=24, think_ns=2000.0, batch=16),
+        longer=dict(clients=24, think_ns=2000.0, pages=2),
     )
     table = predict_rows(rows, baseline="none", fitted=("many", "few"), levels=3)
     assert table["role"].tolist() == ["unit", "fitted", "fitted", "predicted"]
@@ -164,16 +170,16 @@ def test_two_fitted_rows_give_the_visit_and_the_path_and_the_others_follow():
 
 
 def test_a_path_that_was_measured_is_taken_as_it_is():
-    rows = made(few=dict(clients=4, think_ns=1000.0, batch=8), many=dict(clients=24, think_ns=1000.0, batch=32))
+    rows = made(few=dict(clients=4, think_ns=1000.0, pages=4), many=dict(clients=24, think_ns=1000.0, batch=32))
     table = predict_rows(rows, baseline="none", fitted="many", levels=3, path_ns=150.0)
     assert table["visit_ns"][0] == pytest.approx(700, rel=0.02)
     assert (table["path_ns"] == 150).all()
     assert abs(table["error_percent"][1]) < 0.5
 
 
-@pytest.mark.skipif(not _jit.JIT, reason="many simulations")
+@slow_without_a_compiler
 def test_a_standard_error_is_told_in_the_unit_of_the_rows():
-    rows = made(many=dict(clients=6, think_ns=1000.0, batch=8))
+    rows = made(many=dict(clients=6, think_ns=1000.0, pages=4))
     table = predict_rows(rows, baseline="none", fitted="many", levels=3, method="queues", seeds=3)
     assert 0 < table["standard_error"][1] < 0.05 * table["model"][1]
     assert table["standard_error"][0] == 0
@@ -182,14 +188,25 @@ def test_a_standard_error_is_told_in_the_unit_of_the_rows():
 @pytest.mark.parametrize("method", ["additive", "mva"])
 @pytest.mark.parametrize("clients", [36, 72])
 @pytest.mark.parametrize("fitted", FITTED)
-def test_the_variants_told_in_the_data_are_what_the_model_says(method, clients, fitted):
-    told = pd.read_csv(data_path("published/netperf_2022_predicted.csv"))
+@pytest.mark.parametrize(("name", "levels"), [(name, levels) for name, one in SETS.items() for levels in one.levels])
+def test_the_variants_told_in_the_data_are_what_the_model_says(name, levels, method, clients, fitted):
+    told = pd.read_csv(data_path(f"published/{name}_predicted.csv"))
     told = told[(told["method"] == method) & (told["clients"] == clients) & (told["fitted"] == fitted)]
-    again = variant(method, clients, fitted)
+    if "levels" in told:
+        told = told[told["levels"] == levels]
+    again = variant(name, method, clients, fitted, levels)
     assert told["row"].tolist() == again["row"].tolist()
     for what in ("model", "error_percent", "visit_ns", "path_ns"):
         if what in again:
             assert again[what].to_numpy() == pytest.approx(told[what].to_numpy(), rel=1e-3, abs=0.02, nan_ok=True)
+
+
+def test_with_the_path_fitted_the_largest_batch_is_nearer_than_without_it():
+    told = pd.read_csv(data_path("published/sctp_2022_predicted.csv"))
+    told = told[(told["row"] == "usage aligned, batch 128") & (told["method"] != "additive")]
+    error = told.pivot(index=["method", "clients", "levels"], columns="fitted", values="error_percent").abs()
+    assert len(error) == 12
+    assert (error["a visit and the path"] < error["a visit"]).all()
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

@@ -9,12 +9,13 @@ import threading
 import numpy as np
 import pytest
 
-from lab_helpers import MODE, OWN, python
+from lab_helpers import MODE, OWN, python, without_compiler
 from memcg_lab import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14, V6_1, System, _jit, pingpong, producer_consumer
 from memcg_lab.hardware import Run, run_threads
 from memcg_lab.hardware.counters import bind, make_state, rules_of
 from memcg_lab.hardware.host import usable_cpus
 from memcg_lab.hardware.race import LINE, aligned, fresh_page, race
+from tests.reference import plain_python
 from two_slots import TWO_SLOTS
 
 compiled_only = pytest.mark.skipif(MODE == "nojit", reason="Python has no atomics of the CPU")
@@ -37,6 +38,28 @@ def predicted(policy, depth, threads, ops):
     return tuple(system.usage), tuple(stock.nr_pages for stock in system.stock)
 
 
+def predicted_by_a_twin(policy, depth, threads, ops):
+    """The same of the mechanism in plain Python."""
+    system = System.chain(depth=depth, cpus=threads, policy=policy)
+    twin = plain_python.Machine(system._arrays, system.root, policy.batch, False)
+    twin.cap, twin.to_stock = policy.capped, policy in (V4_14, UNCHARGE_ONLY)
+    assert plain_python.replay(twin, ops.tolist(), False)[:2] == (len(ops), 0)
+    found = twin.arrays(system._arrays)
+    return tuple(found["counter"]["count"][: depth + 1].tolist()), tuple(found["stock"]["nr_pages"].ravel().tolist())
+
+
+# Each hunk alone would be compiled for these tests only; the twin is the same, as the test below says.
+foreseen = {V4_13: predicted, V4_14: predicted, CAP_ONLY: predicted_by_a_twin, UNCHARGE_ONLY: predicted_by_a_twin}
+
+
+@without_compiler
+@four_policies
+def test_the_twin_ends_where_the_mechanism_ends(policy):
+    streams = [pingpong(700, memcg=2, cpu=cpu, nr_pages=nr_pages) for nr_pages in (1, 7, 33) for cpu in (0, 1)]
+    for ops in (*streams, producer_consumer(700, memcg=2)):
+        assert predicted_by_a_twin(policy, 2, 2, ops) == predicted(policy, 2, 2, ops)
+
+
 @compiled_only
 @four_policies
 @pytest.mark.parametrize("nr_pages", [1, 7, 31, 32, 33])
@@ -44,7 +67,7 @@ def test_one_thread_ends_where_the_mechanism_ends(policy, nr_pages):
     for depth, pairs in ((1, 1), (1, 777), (3, 1000)):
         run = run_threads(policy, depth=depth, threads=1, pairs=pairs, nr_pages=nr_pages)
         ops = pingpong(pairs, memcg=depth, nr_pages=nr_pages)
-        assert (run.usage, run.stock) == predicted(policy, depth, 1, ops)
+        assert (run.usage, run.stock) == foreseen[policy](policy, depth, 1, ops)
         assert (run.pairs, run.in_use, run.conserved) == ((pairs,), 0, True)
 
 
@@ -56,7 +79,7 @@ def test_two_threads_end_where_the_mechanism_ends_in_whatever_order_they_ran(pol
     for nr_pages, padded in ((1, True), (7, False), (33, True)):
         run = run_threads(policy, depth=2, threads=2, pairs=pairs, nr_pages=nr_pages, padded=padded)
         ops = np.concatenate([pingpong(pairs, memcg=2, cpu=cpu, nr_pages=nr_pages) for cpu in (0, 1)])
-        assert (run.usage, run.stock) == predicted(policy, 2, 2, ops)
+        assert (run.usage, run.stock) == foreseen[policy](policy, 2, 2, ops)
 
 
 @compiled_only
@@ -66,7 +89,7 @@ def test_a_producer_and_a_consumer_end_where_the_mechanism_ends(policy):
     for pairs in (1, 64, 65, 5_001):
         run = run_threads(policy, depth=2, threads=2, pairs=pairs, workload="producer_consumer")
         ops = producer_consumer(pairs, memcg=2)
-        assert (run.usage, run.stock) == predicted(policy, 2, 2, ops)
+        assert (run.usage, run.stock) == foreseen[policy](policy, 2, 2, ops)
         assert (run.pairs, run.in_use) == ((pairs, pairs), 0)
 
 

@@ -105,6 +105,7 @@ def scattered(topology, seed=1):
     return np.tril(ways * noise) + np.tril(ways * noise).T
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["2x E5-2680 v4", "2x EPYC 7742", "2x EPYC 7742, core complexes", "i7-6700K"])
 @pytest.mark.parametrize("numbering", ["linux", "siblings side by side"])
 def test_a_machine_that_was_written_down_is_read_again(tmp_path, name, numbering):

@@ -270,7 +270,7 @@ def test_what_is_refused_is_refused_at_the_same_place(engine):
     assert engine.kernel("replay", "v4.14")(state, ops, True) == (0, records.BAD_CPU, 3)
 
 
-def machine_of(policy, cpus, *, layout="v4.13", lock="atomic", record=0, think_ns=700.0):
+def machine_of(policy, cpus, *, layout="v4.13", lock="atomic", record=0, think_ns=700.0, topology="2x EPYC 7742"):
     system = System.chain(depth=3, cpus=cpus, policy=policy)
     ops = mixed(40 * cpus, cpus=cpus, memcgs=[2, 3], seed=1)
     gaps = np.full(len(ops), round(think_ns * run.PS), np.int64)
@@ -279,7 +279,7 @@ def machine_of(policy, cpus, *, layout="v4.13", lock="atomic", record=0, think_n
         ops,
         gaps,
         spread=run.spread("exponential"),
-        topology=TOPOLOGIES["2x EPYC 7742"],
+        topology=TOPOLOGIES[topology],
         layout=LAYOUTS[layout],
         lock=lock,
         repeat=True,
@@ -386,11 +386,15 @@ def test_operations_are_written_as_the_library_writes_them(in_node):
     assert in_node({"do": "ops", "list": listed}) == [b64(expected)]
 
 
-@pytest.mark.parametrize("cpus", [1, 5, 64, 130])
-def test_a_machine_of_the_page_begins_and_ends_like_one_of_the_library(cpus, in_node):
-    system, machine = machine_of(V4_14, cpus, layout="v6.1", lock="queue lock", record=50_000)
+@pytest.mark.parametrize(
+    ("cpus", "topology"),
+    [(1, "2x EPYC 7742"), (5, "2x EPYC 7742"), (64, "2x EPYC 7742, core complexes"), (130, "8x Platinum 8176")],
+)
+def test_a_machine_of_the_page_begins_and_ends_like_one_of_the_library(cpus, topology, in_node):
+    given = {"layout": "v6.1", "lock": "queue lock", "record": 50_000, "topology": topology}
+    system, machine = machine_of(V4_14, cpus, **given)
     ops = mixed(40 * cpus, cpus=cpus, memcgs=[2, 3], seed=1)
-    settings = {"thinkNs": 700, "topology": "2x EPYC 7742", "layout": "v6.1", "lock": "queue lock", "record": 50_000}
+    settings = {"thinkNs": 700, **given}
     options = {"parents": system.parents, "cpus": cpus, "policy": "v4.14"}
     (got,) = in_node({"do": "machine", "options": options, "ops": b64(ops), "machine": settings, "until": 20_000})
     assert got["before"] == tables(machine.state) | tables(machine)

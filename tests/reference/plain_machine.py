@@ -9,10 +9,13 @@ The rules:
 1. The earliest CPU goes first; of two at one time, the one with the smaller number. An operation changes the counters
    at the moment it begins. Then its CPU visits the lines the operation touches, one after the other.
 2. An atomic queues for the line, pays the way from who has it, and owns it alone.
-3. A load is free where the CPU has a copy. It costs a hit in the socket's cache where the line is clean and somebody
-   in the socket has it. Else it queues and pays the way from the owner; owner and reader then share a clean line.
+3. A load is free where the CPU has a copy. It costs a hit in the shared cache where the line is clean and somebody who
+   shares that cache has it. Else it queues and pays the way from the owner; owner and reader then share a clean line.
 4. A store takes the line like an atomic, but its CPU goes on at once and no time is booked.
 5. A line that nobody has written yet costs nothing to fetch.
+6. Ways are those of the topology: to the other thread of a core, to a near core, within the socket, to a socket one hop
+   away, to one two hops away. A cache is shared by near cores; without such, by the socket. A write waits until the
+   farthest copy is gone; a copy in the cache is as far as the CPU that gives the line.
 """
 
 import heapq
@@ -34,7 +37,7 @@ CONSUME, REFILL, DRAIN = FUNCTION["consume_stock"], FUNCTION["refill_stock"], FU
 CSS_GET, CSS_PUT, ELSE = FUNCTION["css_get_many"], FUNCTION["css_put_many"], FUNCTION[OTHER]
 
 LOCAL, TRANSFER, WAIT = range(len(BOOKED))
-ATOMICS, LOADS, STORES, CLEAN, SMT, SAME, CROSS, WAITED, OCCUPIED = range(len(TRAFFIC))
+ATOMICS, LOADS, STORES, CLEAN, SMT, NEAR, SAME, CROSS, FAR, WAITED, OCCUPIED = range(len(TRAFFIC))
 
 
 class Line:
@@ -50,12 +53,6 @@ class Line:
         self.queue = deque()  # when each lock holder before us is done; ticket locks
         self.traffic = [0] * len(TRAFFIC)
 
-    def way(self, giver, taker):
-        """What the way from one CPU to another costs; it is counted."""
-        distance = self.machine.distance(giver, taker)
-        self.traffic[distance] += 1
-        return self.machine.way_cost[distance]
-
     def load(self, cpu, t):
         """(start, way) of a load, or None where the CPU has a copy."""
         if cpu in self.copies:
@@ -63,12 +60,14 @@ class Line:
         self.traffic[LOADS] += 1
         start, way = t, 0
         if self.owner is not None:
-            if len(self.copies) > 1 and any(self.machine.socket[c] == self.machine.socket[cpu] for c in self.copies):
+            if len(self.copies) > 1 and any(self.machine.share_a_cache(c, cpu) for c in self.copies):
                 self.traffic[CLEAN] += 1
                 way = self.machine.way_cost[CLEAN]
             else:
                 start = max(t, self.free_at)
-                way = self.way(self.owner, cpu)
+                distance = self.machine.distance(self.owner, cpu)
+                self.traffic[distance] += 1
+                way = self.machine.way_cost[distance]
                 self.free_at = start + way
                 self.traffic[OCCUPIED] += way
             self.reader = cpu
@@ -76,11 +75,10 @@ class Line:
         return start, way
 
     def giver(self, cpu):
-        """(CPU the line comes from or None, copies in other sockets have to go) for a write of ``cpu``."""
+        """(CPU the line comes from or None, CPUs outside of the cache whose copies have to go) for a write."""
         if len(self.copies) == 1 or self.owner is None:
-            return self.owner, False
-        socket = self.machine.socket
-        abroad = any(socket[c] != socket[cpu] for c in self.copies)
+            return self.owner, []
+        abroad = [c for c in self.copies if not self.machine.share_a_cache(c, cpu)]
         return self.reader if self.owner == cpu else self.owner, abroad
 
     def write(self, cpu, t, atomic):
@@ -90,11 +88,9 @@ class Line:
         giver, abroad = self.giver(cpu)
         way = local = 0
         if giver is not None and giver != cpu:
-            if abroad:
-                self.traffic[CROSS] += 1
-                way = machine.way_cost[CROSS]
-            else:
-                way = self.way(giver, cpu)
+            distance = max(machine.distance(other, cpu) for other in [giver, *abroad])
+            self.traffic[distance] += 1
+            way = machine.way_cost[distance]
         self.traffic[ATOMICS if atomic else STORES] += 1
         if atomic:
             local = machine.local
@@ -173,12 +169,16 @@ class Machine:
         self.batch, (self.cap, self.to_stock) = batch, patched
         self.layout, self.lock, self.repeat, self.root = layout, lock, repeat, root
         self.core, self.socket = (places.tolist() for places in topology.place(cpus))
-        self.way_cost = {
-            CLEAN: round(topology.clean_ns * 1000),
-            SMT: round(topology.smt_ns * 1000),
-            SAME: round(topology.same_ns * 1000),
-            CROSS: round(topology.cross_ns * 1000),
+        self.near_cores, self.near_sockets = topology.near_cores, topology.near_sockets
+        ways = {
+            CLEAN: topology.clean_ns,
+            SMT: topology.smt_ns,
+            NEAR: topology.near_ns,
+            SAME: topology.same_ns,
+            CROSS: topology.cross_ns,
+            FAR: topology.far_ns,
         }
+        self.way_cost = {distance: round(ns * 1000) for distance, ns in ways.items() if ns is not None}
         self.local, self.own = round(topology.local_ns * 1000), round(topology.own_ns * 1000)
         self.lines = [self.line_class(self, number) for number in range(1 + len(parents) * layout.lines)]
         self.counters = []
@@ -204,9 +204,18 @@ class Machine:
 
     # --- time --------------------------------------------------------------------------------------------------------
     def distance(self, one, other):
-        if self.socket[one] != self.socket[other]:
-            return CROSS
-        return SAME if self.core[one] != self.core[other] else SMT
+        if self.core[one] == self.core[other]:
+            return SMT
+        if self.socket[one] == self.socket[other]:
+            return NEAR if self.near_cores and self.share_a_cache(one, other) else SAME
+        if self.near_sockets and self.socket[one] // self.near_sockets != self.socket[other] // self.near_sockets:
+            return FAR
+        return CROSS
+
+    def share_a_cache(self, one, other):
+        if self.near_cores is None:
+            return self.socket[one] == self.socket[other]
+        return self.core[one] // self.near_cores == self.core[other] // self.near_cores
 
     def think(self, cpu):
         """Time before the CPU's next operation: the mean, scaled by where the generator stands."""
