@@ -311,6 +311,8 @@ def test_branches_stay_a_link_restores_them_and_python_gives_the_same(opened, ca
     again = opened(link)
     assert stage(again, "s.nodes.map((n) => n.op)") == stage(page, "s.nodes.map((n) => n.op)")
     assert stage(again, "s.here()") == link
+    odd = opened("d=1&l=1&c=2&t=8&o=0a.1x3,0b.1")
+    assert odd.locator(".status").inner_text() == "The link is not one of this page beyond 3 operations."
     page.get_by_role("button", name="Copy as Python").click()
     text = page.get_by_label("Text to copy").input_value()
     exec(text, {})

@@ -50,6 +50,18 @@ WORDS = {
     # what the kernel refuses
     "BAD_UNDERFLOW": "Refused: the sockets of {cgroup} hold {pages}.",
     "refused": "Refused: {reason}, allowed {allowed}.",
+    # the self-check, with the first that is wrong
+    "checking": "Checking: {operations} so far, {mismatches} mismatches.",
+    "checked": (
+        "{operations} of the golden files, {fields} fields: {mismatches} mismatches. "
+        "Step log against the kernel's memory: {states} states, {differences} differences."
+    ),
+    "first mismatch": "The first: {scenario}, operation {op}, {field}.",
+    # what is taken along
+    "copied": "Copied.",
+    "to copy": "The text is below, selected: copy it from there.",
+    "long link": "Too long for a link; copy it as Python.",
+    "bad link": "The link is not one of this page beyond {operations}.",
     # what is not there
     "no drain": "No stock of this machine is drained any more in this traffic.",
     "no difference": "The two machines do the same from here on.",
