@@ -260,7 +260,7 @@ function makeScore(lab, data, node, i) {
     } else if (r.step === c.STEP_LIMIT) {
       t += TIME.move;
       s.at[k] = t;
-      s.flashes.push({ t, c: r.where, cpu: r.cpu, label: "limit" });
+      s.flashes.push({ t, c: r.where, cpu: r.cpu, label: "max" });
       t += TIME.flash;
     } else if (r.step === c.STEP_DRAIN) {
       s.tips.at(-1).until = t;
