@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from numba import config
+from numba import config, njit
 
 from memcg_lab import V4_13, V4_14, System, _jit, mixed
 from memcg_lab.mechanism import records
@@ -67,6 +67,11 @@ def state_of(system, log=None):
         legacy=int(system.legacy),
         memsw=int(system.memsw),
     )
+
+
+def alone(rule):
+    """A rule as Python can call it: the rule itself is for compiled code only."""
+    return njit(_nrt=False)(lambda *arguments: rule(*arguments))
 
 
 def arrays_of(system):

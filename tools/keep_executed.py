@@ -1,10 +1,13 @@
 """A pytest plugin that keeps what nbval executes, so that one execution serves every comparison.
 
+A notebook that compiles what the warm-up should have compiled fails the run.
+
 python -m pytest -p tools.keep_executed --keep-executed FOLDER --nbval notebooks
 python -m tools.check --executed FOLDER
 """
 
 import json
+import os
 import pathlib
 import time
 
@@ -47,6 +50,30 @@ def pytest_runtest_call(item):
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / f"{item.path.stem}.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(kept) + "\n")
+
+
+def kernels():
+    """The compiled kernels that are kept on disk, where the run has a folder of its own for them."""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return set(pathlib.Path(folder).rglob("*.nbc")) if folder else set()
+
+
+def pytest_sessionstart(session):
+    session.config.warm = kernels()
+
+
+def pytest_sessionfinish(session):
+    """Every kernel that a notebook needs and that is kept must come from the warm-up."""
+    config = session.config
+    config.late = sorted(path.name for path in kernels() - config.warm)
+    if config.option.keep_executed and not hasattr(config, "workerinput") and config.late:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if config.option.keep_executed and config.late:
+        names = ", ".join(config.late)
+        terminalreporter.line(f"compiled by a notebook, but not by the warm-up (memcg_lab/warmup.py): {names}")
 
 
 def heard(messages):

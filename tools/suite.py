@@ -83,7 +83,7 @@ def steps(scratch, everything, timings):
         [[*three_ways, bounds]],
         unit(scratch, "boundscheck", NUMBA_BOUNDSCHECK="1"),
     )
-    # On all cores. Here and in the notebooks the kernels are those that the JIT step left in the cache.
+    # On all cores. The kernels are those that the JIT step left in the cache.
     rest = Step(
         "everything else",
         [[*pytest, *WORKERS, *elsewhere, "--doctest-modules", "-m", chosen]],
@@ -96,7 +96,7 @@ def steps(scratch, everything, timings):
             [*pytest, "-n", str(AT_ONCE), "--dist", "loadfile", *nbval],
             [*python, "tools.check", "--executed", executed, *(["--timings"] if timings else [])],
         ],
-        environment() | {"NUMBA_CACHE_DIR": rest.environment["NUMBA_CACHE_DIR"]},
+        environment() | {"NUMBA_CACHE_DIR": str(scratch / "numba-notebooks")},  # what the warm-up puts there, no more
     )
     return [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
 

@@ -13,8 +13,6 @@ import threading
 import time
 
 import jupyter_client
-import nbclient
-import nbformat
 import numba
 import numpy as np
 import pytest
@@ -91,6 +89,13 @@ def test_what_a_readers_rule_is_bound_into_is_compiled_with_bounds_checks_and_ou
     assert not drain_stock.targetoptions.get("boundscheck")
     with pytest.raises(IndexError):
         bound(np.arange(3), 3)
+
+
+@compiled_only
+def test_a_rule_called_from_python_says_what_to_call():
+    System.chain(depth=1, cpus=1).replay(pingpong(1))  # compiled or not, it is the same
+    with pytest.raises(TypeError, match=r"drain_stock is for compiled code; from Python call drain_stock\.py_func"):
+        drain_stock(1, 2, 3, 4)
 
 
 def test_a_compiled_rule_is_taken_as_it_is():
@@ -579,20 +584,6 @@ def test_two_at_once_killed_at_random_and_the_next_run_works(factory):
             process.wait()
         assert run(factory, "-m", "memcg_lab", "warmup") == ""
         assert run(factory, "-c", RUN_FACTORY, *"1234") == "".join(f"{line} 1 0\n" for line in right)
-
-
-@pytest.mark.slow
-@pytest.mark.once
-def test_after_a_warm_up_no_notebook_compiles_what_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    monkeypatch.delenv("MPLBACKEND", raising=False)
-    python("from memcg_lab import warm_up; warm_up()")
-    warm = set(tmp_path.rglob("*.nbc"))
-    assert warm
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": path.parent}}).execute()
-        assert set(tmp_path.rglob("*.nbc")) == warm, path.name
 
 
 # --- said to who waits -----------------------------------------------------------------------------------------------

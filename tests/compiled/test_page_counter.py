@@ -2,24 +2,18 @@
 
 import pytest
 
-from lab_helpers import field, state_of, total
-from memcg_lab import System, op
-from memcg_lab.mechanism.page_counter import (
-    page_counter_cancel,
-    page_counter_charge,
-    page_counter_limit,
-    page_counter_try_charge,
-    page_counter_uncharge,
-)
+from lab_helpers import alone, field, state_of, total
+from memcg_lab import System
+from memcg_lab.mechanism import page_counter
 from memcg_lab.mechanism.records import EBUSY, PAGE_COUNTER_MAX
 
+page_counter_cancel = alone(page_counter.page_counter_cancel)
+page_counter_charge = alone(page_counter.page_counter_charge)
+page_counter_limit = alone(page_counter.page_counter_limit)
+page_counter_try_charge = alone(page_counter.page_counter_try_charge)
+page_counter_uncharge = alone(page_counter.page_counter_uncharge)
+
 TOP, MIDDLE, LEAF = 0, 1, 2
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compiled():
-    """Compile the rules within a whole replay, as they are used."""
-    System.chain(depth=1, cpus=1).replay(op("charge_skmem", cpu=0, memcg=1, nr=1))
 
 
 @pytest.fixture

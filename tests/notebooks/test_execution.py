@@ -27,11 +27,11 @@ class Figure:
 """
 
 
-def run_module(*arguments):
+def run_module(*arguments, **more):
     done = subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         capture_output=True, text=True, encoding="utf-8", timeout=180, check=False,
-        cwd=notebooks.ROOT, env=execution.environment(),
+        cwd=notebooks.ROOT, env=execution.environment() | more,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
@@ -107,6 +107,26 @@ def test_check_finds_what_was_tampered_with(tampered, tmp_path, executor):
     assert re.search(r"00_figures.ipynb: stale: cell 3:.*\n.*43 notebooks.*\n.*42 notebooks", report)
     assert "2 complaints" in report  # and the timings notebook is as it was
     assert contents(tampered) == before  # check writes nothing
+
+
+def test_a_notebook_that_compiles_what_the_warm_up_left_out_fails_the_run(tmp_path):
+    cells = (
+        sample.code("import os, pathlib", count=1),
+        sample.code("pathlib.Path(os.environ['NUMBA_CACHE_DIR'], name).touch()", count=2),
+    )
+    (tmp_path / "cache").mkdir()
+    for name, code in (("old.nbc", 0), ("new.nbc", 1)):
+        (tmp_path / "cache" / "old.nbc").touch()
+        setting = sample.code(f"name = {name!r}", count=3)
+        path = tmp_path / "00_compiles.ipynb"
+        path.write_text(nbformat.writes(notebook(sample.markdown("# Compiles"), setting, *cells)), encoding="utf-8")
+        nbval = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "tools.keep_executed", "--nbval")
+        status, report = run_module(
+            *nbval, "--keep-executed", tmp_path / name, path, NUMBA_CACHE_DIR=str(tmp_path / "cache")
+        )
+        assert status == code, report
+        assert "3 passed" in report
+        assert ("but not by the warm-up (memcg_lab/warmup.py): new.nbc" in report) == bool(code)
 
 
 def test_what_nbval_did_not_execute_is_not_taken_for_compared(refreshed, tmp_path, capsys):
