@@ -9,34 +9,24 @@ at.
 
 import contextlib
 import pathlib
-import random
 import shutil
 import statistics
 
-import numpy as np
 import pytest
 
 from lab_helpers import GOLDEN, stream_of
-from memcg_lab import System, mixed, op, read_golden
+from memcg_lab import System, read_golden
 from memcg_lab.history import History
 from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.web import build
 from memcg_lab.web.page import BYTES_MAX, make_page
+from stage_helpers import assert_states_are_those_of, listed, random_traffic
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = pathlib.Path(__file__).parents[2]
 KERNELS, SHOTS = ROOT / "build" / "web", ROOT / "build" / "screenshots"
 MACHINES = [machine[3] for machine in stage_data.MACHINES]
 EMPTY = len(stage_data.traffic())  # the number of the traffic that the reader makes
-ARRAYS = {  # what stage.js calls a field, and what History does
-    "counter.count": "usage",
-    "counter.watermark": "watermark",
-    "counter.failcnt": "failcnt",
-    "memcg.css": "css",
-    "sock": "sock",
-    "stock.memcg": "stock_memcg",
-    "stock.nr_pages": "stock_pages",
-}
 
 
 @pytest.fixture(scope="module")
@@ -90,24 +80,6 @@ def stage(page, call):
     return page.evaluate(f"(() => {{ const s = memcgLab.stage; return {call}; }})()")
 
 
-def listed(ops):
-    return [[int(row[name]) for name in ("op", "cpu", "memcg", "nr", "ctx")] for row in ops]
-
-
-def random_traffic(seed, depth, leaves, cpus):
-    """Seeded traffic with limits that come and go; some charges run in a task, so that stocks are asked for."""
-    chance = random.Random(seed)
-    memcgs = range(depth, depth + leaves)
-    rows = listed(mixed(160, cpus=cpus, memcgs=memcgs, in_flight=12, seed=seed))
-    for row in rows:
-        row[4] = int(chance.random() < 0.7)
-    for _ in range(8):
-        memcg, pages = chance.randrange(1, depth + leaves), chance.choice([-1, 0, 20, 48, 96])
-        limit = op("set_max", cpu=chance.randrange(cpus), memcg=memcg, nr=pages, ctx="task")
-        rows.insert(chance.randrange(len(rows)), listed(limit)[0])
-    return stream_of(rows)
-
-
 def test_the_file_opens_by_itself_and_soon(opened, one_file):
     assert one_file.stat().st_size <= BYTES_MAX
     ready = min(opened().evaluate("memcgLab.ready") for _ in range(3))
@@ -139,12 +111,7 @@ def test_states_followed_along_the_log_are_those_of_history(opened, policy):
         past = History(System(parents, cpus=cpus, policy=policy), ops)
         assert past.failcnt[-1].any()
         states = page.evaluate(FOLLOW, [parents, cpus, policy.name, listed(ops)])
-        assert len(states) == len(ops) + 1
-        for name, attribute in ARRAYS.items():
-            expected = getattr(past, attribute).reshape(len(ops) + 1, -1)
-            assert np.array_equal([state[name] for state in states], expected), name
-            compared += expected.size
-        assert [state["atomics"] for state in states] == past.total.tolist()
+        compared += assert_states_are_those_of(past, states)
     print(f"{compared:,} numbers")
 
 
