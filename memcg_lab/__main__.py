@@ -147,6 +147,14 @@ def web_build(arguments):
     return 0
 
 
+def web_page(arguments):
+    """Write the one file: the stage with its kernels, which opens by a double click, without a network."""
+    from .web.page import make_page
+
+    print(f"{arguments.out}: {make_page(arguments.out, arguments.kernels):,} bytes")
+    return 0
+
+
 def numbers(text):
     """Whole numbers separated by commas."""
     try:
@@ -238,6 +246,12 @@ def main(argv=None):
     kind.add_argument("--out", default="build/web", metavar="FOLDER", help=text)
     kind.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a CPU, at most 4)")
     kind.set_defaults(run=web_build)
+    kind = kinds.add_parser("page", help=web_page.__doc__, description=web_page.__doc__)
+    text = "the file (default: build/memcg-lab.html)"
+    kind.add_argument("--out", default="build/memcg-lab.html", metavar="FILE", help=text)
+    text = "folder that `web build` has filled (default: build/web)"
+    kind.add_argument("--kernels", default="build/web", metavar="FOLDER", help=text)
+    kind.set_defaults(run=web_page)
 
     arguments = parser.parse_args(argv)
     try:

@@ -37,6 +37,19 @@ PATCH_LINES = (
 )
 CAP_TEST, CAP_DRAIN, OLD_UNCHARGE, OLD_PUT, NEW_REFILL = range(len(PATCH_LINES))
 
+# Which step belongs to which changed line, the first rule that fits; a page that draws the log reads the same rules.
+# gives_back: in an uncharge_skmem or in another operation. refills: the operation puts pages into a stock. filled: it
+# has already done so. capped: the policy's trait. None: either way.
+LineRule = namedtuple("LineRule", "line gives_back refills filled capped steps")
+LINE_RULES = (
+    LineRule(OLD_UNCHARGE, True, False, None, None, (STEP_CANCEL,)),
+    LineRule(OLD_PUT, True, False, None, None, (STEP_CSS_PUT,)),
+    LineRule(CAP_DRAIN, None, True, True, True, (STEP_CANCEL, STEP_CSS_PUT, STEP_DRAIN, STEP_DRAIN_OWNER)),
+    LineRule(
+        NEW_REFILL, True, True, None, None, tuple(set(range(len(STEPS))) - {int(STEP_SOCK_SUB), int(STEP_RETURN)})
+    ),
+)
+
 Row = namedtuple("Row", step_dtype.names)
 Row.__doc__ = "One step as plain integers: the fields of ``step_dtype``."
 
@@ -229,19 +242,14 @@ class History:
         The test of the cap has no step of its own; see :meth:`cap_test`.
         """
         steps = self.steps(k)
-        gives_back = self.ops["op"][k] == UNCHARGE_SKMEM
-        to_the_stock = any(row.step == STEP_REFILL for row in steps)
+        gives_back = bool(self.ops["op"][k] == UNCHARGE_SKMEM)
+        refills = any(row.step == STEP_REFILL for row in steps)
         lines, filled = [], False
         for row in steps:
-            line = None
-            if gives_back and not to_the_stock:
-                line = {STEP_CANCEL: OLD_UNCHARGE, STEP_CSS_PUT: OLD_PUT}.get(row.step)
-            elif filled and self.policy.capped and row.step in _OF_A_DRAIN:
-                line = CAP_DRAIN
-            elif gives_back and row.step not in (STEP_SOCK_SUB, STEP_RETURN):
-                line = NEW_REFILL
+            here = gives_back, refills, filled, self.policy.capped
+            fits = (rule.line for rule in LINE_RULES if row.step in rule.steps and _agree(rule[1:5], here))
+            lines.append(next(fits, None))
             filled = filled or row.step == STEP_REFILL
-            lines.append(line)
         return lines
 
     def cap_test(self, k):
@@ -272,7 +280,8 @@ class History:
         return np.cumsum(states, axis=0, out=states)
 
 
-_OF_A_DRAIN = (STEP_CANCEL, STEP_CSS_PUT, STEP_DRAIN, STEP_DRAIN_OWNER)
+def _agree(asked, here):
+    return all(want is None or want == there for want, there in zip(asked, here, strict=True))
 
 
 def record(system, ops, memcg=None):

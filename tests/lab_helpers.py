@@ -166,3 +166,11 @@ def python(code, **environment):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def stream_of(rows, first=0):
+    """A stream from lists of code, CPU, cgroup, pages and context; cgroup 0 of them is ``first``."""
+    ops = np.zeros(len(rows), records.op_dtype)
+    for row, (code, cpu, memcg, nr, ctx) in zip(ops, rows, strict=True):
+        row["op"], row["cpu"], row["memcg"], row["nr"], row["ctx"] = code, cpu, memcg + first, nr, ctx
+    return ops

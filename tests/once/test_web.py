@@ -19,15 +19,19 @@ from memcg_lab import POLICIES, V4_13, V4_14, V6_1, System, mixed, op, read_gold
 from memcg_lab import system as system_module
 from memcg_lab.__main__ import main
 from memcg_lab.golden import check_scenario
+from memcg_lab.history import History
+from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.machine import LAYOUTS, TOPOLOGIES, run
 from memcg_lab.machine.coherence import bind_machine
 from memcg_lab.mechanism import records
 from memcg_lab.web import answers, build, forms, kernels
 from memcg_lab.workload import draws
+from stage_helpers import assert_states_are_those_of, random_traffic
 from tests.reference.wasm import Engine
 
 HERE = pathlib.Path(__file__).parent
 KERNEL_JS = pathlib.Path(build.__file__).with_name("kernel.js")
+STAGE_JS = KERNEL_JS.parents[1] / "labs" / "stage" / "stage.js"
 FIRST = [(kind, "v4.14") for kind in kernels.KINDS]  # what is compiled without --all
 OTHERS = [name for name in kernels.names() if name not in FIRST]
 FILES = {path.name: path for path in sorted(GOLDEN.glob("*.jsonl.gz"))}
@@ -324,9 +328,10 @@ def in_node(folder, tmp_path):
     """What kernel.js answers, job by job."""
 
     def asked(*jobs):
-        module = tmp_path / "kernel.mjs"
-        shutil.copy(KERNEL_JS, module)
-        question = json.dumps({"kernel": module.as_uri(), "folder": str(folder), "jobs": jobs})
+        kernel, stage = tmp_path / "kernel.mjs", tmp_path / "stage.mjs"
+        shutil.copy(KERNEL_JS, kernel)
+        shutil.copy(STAGE_JS, stage)
+        question = json.dumps({"kernel": kernel.as_uri(), "stage": stage.as_uri(), "folder": str(folder), "jobs": jobs})
         command = [node(), str(HERE / "web_node.mjs")]
         done = subprocess.run(command, input=question, capture_output=True, text=True, encoding="utf-8", check=False)
         assert done.returncode == 0, done.stderr
@@ -478,6 +483,16 @@ def test_wrong_calls_of_the_page_are_told_what_is_allowed(in_node):
     got = in_node(*({"do": "fails", "code": code} for code in WRONG))
     for said, expected in zip(got, WRONG.values(), strict=True):
         assert said.startswith(expected)
+
+
+@pytest.mark.parametrize(("depth", "leaves", "cpus"), [(1, 1, 2), (2, 2, 2), (5, 2, 8)])
+def test_the_stage_follows_the_log_to_the_states_of_history(in_node, depth, leaves, cpus):
+    ops = random_traffic(depth, depth, leaves, cpus)
+    past = History(System(stage_data.parents(depth, leaves), cpus=cpus, policy=V4_14), ops)
+    assert past.failcnt[-1].any()
+    options = {"parents": stage_data.parents(depth, leaves), "cpus": cpus, "policy": "v4.14"}
+    (states,) = in_node({"do": "follow", "options": options, "ops": b64(ops)})
+    assert_states_are_those_of(past, states)
 
 
 # --- Chromium --------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 // Does what test_web.py asks of kernel.js, in node: one JSON in, one JSON out, arrays as base64.
 import fs from "node:fs";
 
-const { kernel, folder, jobs } = JSON.parse(fs.readFileSync(0));
+const { kernel, stage, folder, jobs } = JSON.parse(fs.readFileSync(0));
 const { open, check } = await import(kernel);
+const { readState, copyState, sameState, follow, rowsOf } = await import(stage);
 const lab = await open(JSON.parse(fs.readFileSync(`${folder}/kernels.json`)), (file) => fs.readFileSync(`${folder}/${file}`));
 const base64 = (table) => Buffer.from(table.bytes).toString("base64");
 const all = (tables) => Object.fromEntries(Object.entries(tables).filter(([, table]) => table).map(([name, table]) => [name, base64(table)]));
@@ -20,6 +21,16 @@ const does = {
     const { log, ...answer } = system.stepThrough(stream(ops));
     const columns = Object.fromEntries(Object.keys(log.form.fields).map((name) => [name, Array.from(log.column(name))]));
     return { answer, log: base64(log), columns, tables: all(system.tables), snapshot: system.snapshot() };
+  },
+  async follow({ options, ops }) {
+    const system = lab.system(options), all = stream(ops), state = readState(system), states = [copyState(state)];
+    await lab.need("steps", system.policy);
+    for (let k = 0; k < all.length; k++) {
+      for (const row of rowsOf(system.stepThrough(all.slice(k, k + 1)).log)) follow(lab.words, 1, state, row);
+      if (!sameState(state, readState(system))) throw new Error(`after operation ${k} log and memory do not agree`);
+      states.push(copyState(state));
+    }
+    return states;
   },
   async machine({ options, ops, machine, until }) {
     const system = lab.system(options);

@@ -1,0 +1,1903 @@
+/* stage.js: two machines, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows them.
+ *
+ *   const stage = await render({lab, data, place, el, selfCheck})
+ *       lab: what open() of web/kernel.js gives; data: what labs/stage/data.py gives; el: where to draw
+ *       place: {get() -> text, set(text)}: where the reader is, such as the address of the page
+ *       selfCheck(tell) -> {ops, fields, mismatches}: the golden files, or nothing
+ *
+ *   1 states    what a kernel holds, read from its memory or followed along its step log
+ *   2 walks     every operation kept, with branches
+ *   3 score     step log -> what moves when: times only, no rules
+ *   4 picture   draw(node, time) is a pure function of the score: playing, scrubbing and still pictures are one call
+ *   5 chart     atomics so far, and the cursor
+ *   6 words     sentences from the templates of the data
+ *   7 quests    how each is recognised in a log
+ *   8 render    controls, keys, the place
+ */
+
+// ---------------------------------------------------------------------------------------------------- 1 states
+/** What of a kernel's memory is shown, under the names that the steps give to the fields they change. */
+const FIELDS = [
+  "counter.count",
+  "counter.watermark",
+  "counter.failcnt",
+  "counter.limit",
+  "memcg.css",
+  "sock",
+  "stock.memcg",
+  "stock.nr_pages",
+];
+const add = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
+/** The state as it stands in a system's arrays: a list of numbers for each field, and the atomics on counters. */
+export function readState(system) {
+  const { parents, cpus, tables } = system,
+    n = parents.length,
+    state = {};
+  const column = (array, field) => Array.from(tables[array].column(field, 0, array === "counter" ? n : tables[array].length));
+  for (const name of FIELDS) state[name] = column(...name.split("."));
+  state.sock = parents.map((_, m) => add(Array.from({ length: cpus }, (_, cpu) => state.sock[cpu * n + m])));
+  state.atomics = add(["add", "sub", "xchg"].map((kind) => add(column("counter", kind))));
+  return state;
+}
+
+/** One step of the log executed on a state: the field that the library says this step changes. */
+export function follow(words, slots, state, row) {
+  const numbers = state[words.steps[row.step].field],
+    at = row.slot < 0 ? row.where : row.where * slots + row.slot;
+  if (numbers && at < numbers.length) numbers[at] += row.after - row.before;
+  if (words.counter_atomic[row.step]) state.atomics++;
+}
+
+export const copyState = (state) => ({ ...Object.fromEntries(FIELDS.map((name) => [name, state[name].slice()])), atomics: state.atomics });
+export const sameState = (a, b) => a.atomics === b.atomics && FIELDS.every((name) => a[name].every((x, i) => x === b[name][i]));
+
+/** A log as plain rows. */
+export function rowsOf(log) {
+  const names = Object.keys(log.form.fields),
+    columns = names.map((name) => log.column(name));
+  return Array.from({ length: log.length }, (_, k) => Object.fromEntries(names.map((name, i) => [name, columns[i][k]])));
+}
+
+// ----------------------------------------------------------------------------------------------------- 2 walks
+/** Where the tree's parts are: {depth, leaves, cpus} -> parents, names, the first leaf. */
+function treeOf(data, { depth, leaves, cpus }) {
+  const parents = Array.from({ length: depth + leaves }, (_, m) => Math.min(m, depth) - 1);
+  const names = parents.map((_, m) => (m === 0 ? "root" : m < depth ? `level ${m}` : data.letters[m - depth]));
+  return { parents, names, cpus, depth, leaves, first: depth };
+}
+
+class Walks {
+  constructor(lab, data, tree) {
+    Object.assign(this, { lab, data, tree, disagreements: 0, ran: 0 });
+    this.systems = data.machines.map(({ policy }) => lab.system({ parents: tree.parents, cpus: tree.cpus, policy }));
+    this.root = {
+      k: 0,
+      op: null,
+      mine: false,
+      m: this.systems.map((system) => ({ saved: system.save(), state: readState(system), rows: [], line: tree.parents.map(() => -1) })),
+    };
+    const given = Object.entries(data.traffic).map(([name, { leaves, ops }], traffic) => ({
+      name,
+      traffic,
+      leaves,
+      given: ops,
+      nodes: null,
+      fork: 0,
+    }));
+    this.branches = given.filter(({ leaves }) => leaves <= tree.leaves);
+    this.branches.push({ name: "nothing yet: make your own", traffic: given.length, nodes: [this.root], fork: 0 });
+  }
+
+  /** The node after one more operation on every machine; or {refused} where the kernel refuses it. */
+  step(parent, op, mine) {
+    const key = `${mine} ${op.join()}`,
+      known = (parent.next ??= new Map()).get(key);
+    if (known) return known;
+    const [code, cpu, memcg, nr, ctx] = op,
+      ops = this.lab.ops([{ op: code, cpu, memcg, nr, ctx }]),
+      m = [];
+    for (const [i, system] of this.systems.entries()) {
+      const was = parent.m[i];
+      system.restore(was.saved);
+      const answer = system.stepThrough(ops);
+      if (answer.reason !== 0) return { refused: { reason: this.lab.reason(answer.reason), allowed: answer.allowed } };
+      const rows = rowsOf(answer.log),
+        line = was.line.slice(),
+        state = copyState(was.state);
+      for (const row of rows) {
+        follow(this.lab.words, 1, state, row);
+        if (this.lab.words.counter_atomic[row.step]) line[row.where] = row.cpu;
+      }
+      // Two ways of reading one kernel, its log and its memory: they have to agree.
+      this.ran++;
+      if (!sameState(state, readState(system))) this.disagreements++;
+      m.push({ saved: system.save(), state, rows, line });
+    }
+    const node = { k: parent.k + 1, op, mine, m, parent };
+    parent.next.set(key, node);
+    return node;
+  }
+
+  nodes(branch) {
+    if (!branch.nodes) {
+      branch.nodes = [this.root];
+      for (const [code, cpu, leaf, nr, ctx] of branch.given)
+        branch.nodes.push(this.step(branch.nodes.at(-1), [code, cpu, leaf + this.tree.first, nr, ctx], false));
+    }
+    return branch.nodes;
+  }
+
+  /** The reader does something after operation k of a branch: {branch, k}, or {refused}. What was there stays. */
+  act(branch, k, op) {
+    const nodes = this.nodes(branch),
+      node = this.step(nodes[k], op, true);
+    if (node.refused) return node;
+    const known = this.branches.find((b) => b.mine && b.nodes[k + 1] === node);
+    if (known) return { branch: known, k: k + 1 };
+    if (branch.mine && k === nodes.length - 1) {
+      nodes.push(node);
+      return { branch, k: k + 1 };
+    }
+    const number = this.branches.filter((b) => b.mine).length + 1;
+    const grown = { name: `yours ${number}`, mine: true, traffic: branch.traffic, fork: k, nodes: [...nodes.slice(0, k + 1), node] };
+    grown.base = branch.mine && k > branch.base ? branch.base : k; // operations shared with the given traffic
+    this.branches.push(grown);
+    return { branch: grown, k: k + 1 };
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- 3 score
+// Milliseconds at speed 1. They say in which order things happen; they are not the time that a kernel takes.
+const TIME = {
+  hit: 400,
+  miss: 250,
+  hand: 270,
+  move: 160,
+  flash: 200,
+  drop: 520,
+  put: 400,
+  tip: 400,
+  cap: 300,
+  own: 110,
+  ask: 350,
+  gap: 150,
+};
+const FLYING = 72; // pages that are shown on their way at once
+const signed = (n) => (n < 0 ? "\u2212" : "+") + Math.abs(n);
+
+/** The changed line of the patch that each row of a log belongs to, by the library's rules; -1 = none. */
+export function linesOf(lab, data, i, op, rows) {
+  const c = lab.constants.mechanism,
+    here = {
+      gives_back: op[0] === c.UNCHARGE_SKMEM,
+      refills: rows.some((r) => r.step === c.STEP_REFILL),
+      filled: false,
+      capped: data.machines[i].capped,
+    };
+  return rows.map(({ step }) => {
+    const rule = data.line_rules.find(
+      (r) => r.steps.includes(step) && Object.keys(here).every((name) => r[name] === null || r[name] === here[name]),
+    );
+    here.filled ||= step === c.STEP_REFILL;
+    return rule ? rule.line : -1;
+  });
+}
+
+/** When each row of a log happens in the picture, and what moves meanwhile. */
+function makeScore(lab, data, node, i) {
+  const c = lab.constants.mechanism,
+    { steps } = lab.words,
+    { rows } = node.m[i],
+    before = node.parent.m[i].state;
+  const [code, cpu, memcg, nr] = node.op,
+    charge = code === c.CHARGE_SKMEM,
+    back = code === c.UNCHARGE_SKMEM;
+  const field = (r) => r && steps[r.step].field;
+  const isCount = (r) => field(r) === "counter.count",
+    isQuiet = (r) => field(r) === "counter.watermark" || field(r) === "counter.failcnt";
+  const s = {
+    at: [],
+    from: [],
+    to: [],
+    flights: [],
+    tokens: [],
+    flashes: [],
+    shakes: [],
+    tips: [],
+    cap: null,
+    line: linesOf(lab, data, i, node.op, rows),
+  };
+  const held = before.sock[memcg];
+  let t = 60,
+    delivered = false;
+  const fly = (n, cg, from, to, length) => {
+    if (n <= 0) return 0;
+    const shown = Math.min(n, FLYING),
+      stagger = shown > 1 ? Math.min(14, 240 / shown) : 0;
+    s.flights.push({ t0: t, t1: t + length + stagger * (shown - 1), n, shown, cg, from, to, stagger, length });
+    return length + stagger * (shown - 1);
+  };
+  for (let k = 0; k < rows.length; k++) {
+    const r = rows[k],
+      begin = t;
+    s.at[k] = t;
+    if (r.step === c.STEP_CONSUME_HIT) {
+      t += fly(nr, memcg, { drawer: cpu, i: r.after }, { socket: memcg, i: held }, TIME.hit);
+      delivered = true;
+    } else if (r.step === c.STEP_CONSUME_MISS) {
+      s.shakes.push({ t0: t, t1: t + TIME.miss, cpu });
+      t += TIME.miss;
+    } else if (isCount(r)) {
+      let end = k;
+      while (isCount(rows[end]) || isQuiet(rows[end])) end++;
+      const drain = rows[rows[end]?.step === c.STEP_CSS_PUT ? end + 1 : end];
+      const drains = drain?.step === c.STEP_DRAIN,
+        at = drains ? drain.where : cpu,
+        label = signed(r.after - r.before);
+      if (drains) {
+        s.tips.push({ t0: t, until: Infinity, cpu: at, n: drain.before });
+        t += fly(drain.before, r.where, { drawer: at, i: 0 }, { port: at }, TIME.tip);
+      } else if (back) t += fly(nr, memcg, { socket: memcg, i: held - nr }, { port: cpu }, TIME.hand);
+      const way = [{ t, place: { port: at } }];
+      for (; k < end; k++) {
+        const row = rows[k];
+        if (isCount(row)) {
+          s.from[k] = way.length > 1 ? t : begin; // what leads to the first level belongs to it
+          t += TIME.move;
+          way.push({ t, place: { counter: row.where } });
+          s.flashes.push({ t, c: row.where, cpu: row.cpu, label: signed(row.after - row.before), refused: row.step === c.STEP_TRY_UNDO });
+          s.at[k] = t;
+          t += TIME.flash;
+          way.push({ t, place: { counter: row.where } });
+        } else s.at[k] = t - TIME.flash;
+        s.from[k] ??= s.at[k];
+        s.to[k] = t;
+      }
+      k--;
+      s.tokens.push({ way, label, cg: drains ? r.where : memcg, pages: drains || back });
+      continue;
+    } else if (r.step === c.STEP_LIMIT) {
+      t += TIME.move;
+      s.at[k] = t;
+      s.flashes.push({ t, c: r.where, cpu: r.cpu, label: "max" });
+      t += TIME.flash;
+    } else if (r.step === c.STEP_DRAIN) {
+      s.tips.at(-1).until = t;
+      t += TIME.own;
+    } else if (r.step === c.STEP_REMOTE_DRAIN) {
+      s.tokens.push({
+        way: [
+          { t, place: { port: cpu } },
+          { t: t + TIME.ask, place: { port: r.where } },
+        ],
+        label: "drain!",
+        cg: memcg,
+      });
+      t += TIME.ask;
+    } else if (r.step === c.STEP_REFILL) {
+      const n = r.after - r.before;
+      if (charge) {
+        fly(nr, memcg, { counter: memcg }, { socket: memcg, i: held }, TIME.drop);
+        delivered = true;
+        t += fly(n, memcg, { counter: memcg }, { drawer: cpu, i: r.before }, TIME.drop);
+      } else t += fly(n, memcg, { socket: memcg, i: held - nr }, { drawer: cpu, i: r.before }, TIME.put);
+      s.at[k] = t;
+      if (data.machines[i].capped) {
+        s.cap = { t0: t, t1: t + TIME.cap, pages: r.after };
+        s.from[k] = begin;
+        s.to[k] = t;
+        t += TIME.cap;
+        continue;
+      }
+    } else if (r.step === c.STEP_RETURN && charge && !delivered) {
+      t += fly(nr, memcg, { counter: memcg }, { socket: memcg, i: held }, TIME.drop);
+    } else if (s.line[k] >= 0 || field(r) === "stock.memcg") t += TIME.own;
+    s.from[k] = begin;
+    s.to[k] = t;
+  }
+  s.length = t;
+  return s;
+}
+
+function scored(lab, data, node) {
+  if (!node.score) {
+    node.score = node.m.map((_, i) => (node.op ? makeScore(lab, data, node, i) : null));
+    node.length = node.op ? Math.max(...node.score.map((s) => s.length)) + TIME.gap : 0;
+  }
+  return node.score;
+}
+
+/** Pages that lie still at a time: what was there, less what has left, plus what has come. */
+function resting(state, flights, t) {
+  const pages = state["stock.nr_pages"].slice(),
+    held = state.sock.slice();
+  for (const f of flights) {
+    if (f.t0 <= t && "drawer" in f.from) pages[f.from.drawer] -= f.n;
+    if (f.t0 <= t && "socket" in f.from) held[f.from.socket] -= f.n;
+    if (f.t1 <= t && "drawer" in f.to) pages[f.to.drawer] += f.n;
+    if (f.t1 <= t && "socket" in f.to) held[f.to.socket] += f.n;
+  }
+  return { pages, held };
+}
+
+// --------------------------------------------------------------------------------------------------- 4 picture
+const SVG_TAGS = new Set("svg g rect path text line circle title desc".split(" "));
+function make(tag, attributes = {}, ...children) {
+  const el = SVG_TAGS.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) el.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== null && value !== false) el.setAttribute(name, value === true ? "" : value);
+  }
+  el.append(...children.filter((child) => child !== undefined && child !== null));
+  return el;
+}
+
+/** Set an attribute (or the text) only if it changed: the browser then has little to do. */
+function put(el, name, value) {
+  const had = (el.$ ??= {});
+  if (had[name] === value) return;
+  had[name] = value;
+  if (name === "text") el.textContent = value;
+  else if (name === "hidden") el.style.display = value ? "none" : "";
+  else el.setAttribute(name, value);
+}
+const puts = (el, values) => Object.entries(values).forEach(([name, value]) => put(el, name, value));
+
+// A page of A is a full square, a page of B one with a hole: the shape tells them apart without the colour.
+const PAGE = ["M0 0h10v10h-10z", "M0 0h10v10h-10zM3 3v4h4v-4z"];
+const PAGE_SIZE = 10;
+const ease = (x) => (x <= 0 ? 0 : x >= 1 ? 1 : x < 0.5 ? 4 * x * x * x : 1 - (-2 * x + 2) ** 3 / 2);
+const mix = (a, b, x) => a + (b - a) * x;
+const TAG = 50,
+  BADGE = 97,
+  SHORT = 44; // widths beside a counter
+const MARKS = 40;
+
+class Picture {
+  constructor(lab, data, tree) {
+    Object.assign(this, { lab, data, tree, i: 0, hot: -1 });
+    const { parents, cpus, leaves } = tree,
+      many = (n, f) => Array.from({ length: n }, (_, k) => f(k));
+    this.svg = make("svg", { role: "img", class: "picture" });
+    this.wires = make("path", { class: "wires" });
+    this.inSockets = make("text", { class: "label", "text-anchor": "middle" }, leaves > 1 ? "sockets" : "socket");
+    this.svg.append(this.wires, this.inSockets);
+    this.counters = parents.map((_, m) => {
+      const c = {
+        ring: make("rect", { class: "ring", rx: 8 }),
+        box: make("rect", { class: "counter", rx: 5 }),
+        name: make("text", { class: "label" }, tree.names[m]),
+        value: make("text", { class: "value", "text-anchor": "end" }),
+        tag: make(
+          "g",
+          { class: "tag" },
+          make("rect", { width: TAG - 2, rx: 4 }),
+          make("text", { x: TAG / 2 - 1, "text-anchor": "middle" }),
+        ),
+        badge: make("g", { class: "badge" }, make("rect", { rx: 4 }), make("text", { "text-anchor": "middle" })),
+      };
+      c.g = make("g", {}, c.ring, c.box, c.name, c.value, c.tag, c.badge);
+      this.svg.append(c.g);
+      return c;
+    });
+    this.cpus = many(cpus, (cpu) => {
+      const c = {
+        over: make("rect", { class: "over" }),
+        grid: make("path", { class: "places" }),
+        frame: make("path", { class: "frame" }),
+        rim: make("path", { class: "rim" }),
+        who: make("text", { class: "label strong", "text-anchor": "middle" }),
+        label: make("text", { class: "label", "text-anchor": "middle" }),
+        pages: [],
+      };
+      c.tilt = make("g", {}, c.over, c.grid, c.frame, c.rim);
+      c.g = make("g", {}, c.tilt, c.who, c.label);
+      this.svg.append(c.g);
+      return c;
+    });
+    this.mark = make("text", { class: "label", "text-anchor": "end" });
+    this.word = make("text", { class: "label strong", x: 0 }, "CPU"); // where there is room for the numbers alone
+    this.sockets = many(leaves, (leaf) => {
+      const c = {
+        memcg: tree.first + leaf,
+        frame: make("rect", { class: "socket", rx: 5 }),
+        label: make("text", { class: "label", "text-anchor": "middle" }),
+        pages: [],
+      };
+      c.g = make("g", {}, c.frame, c.label);
+      this.svg.append(c.g);
+      return c;
+    });
+    this.flying = many(2 * FLYING, () => make("path", { class: "flying" }));
+    this.tokens = many(4, () =>
+      make(
+        "g",
+        { class: "token" },
+        make("rect", { x: -27, y: -10, width: 54, height: 20, rx: 10 }),
+        make("path", { transform: "translate(-22 -5)" }),
+        make("text", { y: 5, x: 5, "text-anchor": "middle" }),
+      ),
+    );
+    this.chips = many(MARKS, (n) => make("path", { class: "chip", onclick: () => this.onStep?.(this.marks[n]) }, make("title")));
+    this.svg.append(this.mark, this.word, ...this.flying, ...this.tokens, ...this.chips);
+  }
+
+  kind(memcg) {
+    return memcg < this.tree.first ? "" : `page-${this.data.letters[memcg - this.tree.first].toLowerCase()}`;
+  }
+  shape(memcg) {
+    return PAGE[memcg - this.tree.first] ?? "";
+  }
+
+  /** All places, in pixels of this width: text is never smaller than it says. */
+  layout(width, height) {
+    const { tree, data } = this,
+      { depth, leaves, cpus, first } = tree,
+      batch = data.machines[0].batch;
+    Object.assign(this, { width, height, drawn: null });
+    const fits = ([cell, cols, gap, left]) => left + cpus * (cols * cell + 4 + gap) + leaves * Math.max(2 * cell + 8, 28) <= width;
+    const [cell, cols, gap, left] = [
+      [12, 8, 12, 26],
+      [9, 8, 8, 26],
+      [9, 4, 6, 32],
+      [9, 4, 4, 2],
+      [8, 4, 2, 2],
+    ].find(fits) ?? [7, 4, 2, 2];
+    const rows = batch / cols + 2,
+      tall = rows * cell;
+    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70 });
+    const floor = height - tall - 68,
+      pitch = Math.min(42, Math.floor(floor / (depth + 1))),
+      high = Math.min(30, pitch - 3),
+      middle = width / 2;
+    this.box = tree.parents.map((_, m) => {
+      const y = Math.min(m, first) * pitch + 1;
+      if (m < first || leaves === 1) return { x: middle - 85, y, w: 170, h: high, badge: BADGE };
+      const half = width / leaves,
+        badge = half < 220 ? SHORT : BADGE,
+        w = Math.min(110, half - TAG - badge - 4);
+      return { x: (m - first) * half + (half - TAG - badge - w) / 2 + TAG, y, w, h: high, badge };
+    });
+    const rail = depth * pitch + high + 8,
+      top = rail + 26;
+    this.drawer = Array.from({ length: cpus }, (_, cpu) => ({ x: left + 2 + cpu * (cols * cell + 4 + gap), y: top }));
+    this.port = this.drawer.map(({ x }) => ({ x: x + (cols * cell) / 2, y: rail }));
+    const begin = left + cpus * (cols * cell + 4 + gap),
+      room = (width - begin - 2) / leaves;
+    this.socketCols = Math.max(1, Math.min(10, Math.floor((room - 8) / cell)));
+    const wide = this.socketCols * cell + 4;
+    this.socket = Object.fromEntries(this.sockets.map(({ memcg }, n) => [memcg, { x: begin + n * room + (room - wide) / 2 + 2, y: top }]));
+    puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
+    puts(this.inSockets, { x: begin + (width - begin) / 2, y: top - 6 });
+    this.counters.forEach((c, m) => {
+      const { x, y, w, h, badge } = this.box[m],
+        base = h / 2 + 5;
+      put(c.g, "transform", `translate(${x} ${y})`);
+      puts(c.box, { width: w, height: h });
+      puts(c.name, { x: 9, y: base });
+      puts(c.value, { x: w - 8, y: base + 1 });
+      puts(c.tag.children[0], { height: Math.min(20, h), y: (h - Math.min(20, h)) / 2 });
+      put(c.tag.children[1], "y", base);
+      put(c.badge.children[1], "x", badge / 2);
+      puts(c.badge.children[0], { width: badge, height: Math.min(22, h), y: (h - Math.min(22, h)) / 2 });
+      put(c.badge.children[1], "y", base);
+    });
+    const wire = tree.parents.flatMap((p, m) =>
+      p < 0
+        ? []
+        : [
+            `M${this.box[m].x + this.box[m].w / 2} ${this.box[m].y}V${this.box[m].y - (pitch - high) / 2}H${this.box[p].x + this.box[p].w / 2}V${this.box[p].y + high}`,
+          ],
+    );
+    const feet = this.sockets.map(({ memcg }) => this.box[memcg]).map((b) => b.x + b.w / 2),
+      ends = [...feet, ...this.port.map((p) => p.x)];
+    wire.push(
+      `M${Math.min(...ends)} ${rail}H${Math.max(...ends)}`,
+      ...feet.map((x) => `M${x} ${rail}V${rail - 8}`),
+      ...this.port.map((p) => `M${p.x} ${rail}v6`),
+    );
+    put(this.wires, "d", wire.join(""));
+    const w = cols * cell,
+      edge = gap > 4 ? 5 : 2;
+    this.cpus.forEach((c, cpu) => {
+      const { x, y } = this.drawer[cpu],
+        brim = y + 2 * cell;
+      puts(c.over, { x: x - 2, y: y - 2, width: w + 4, height: 2 * cell + 2 });
+      put(c.frame, "d", `M${x - 2} ${brim}V${y + tall + 2}h${w + 4}V${brim}`);
+      put(c.rim, "d", `M${x - edge} ${brim}h${w + 2 * edge}`);
+      let d = "";
+      for (let n = 0; n < batch; n++) {
+        const p = this.place({ drawer: cpu }, n);
+        d += `M${p.x + 0.5} ${p.y + 0.5}h${cell - 3}v${cell - 3}h${3 - cell}z`;
+      }
+      put(c.grid, "d", d);
+      puts(c.who, { x: x + w / 2, y: y - 6, text: this.roomy ? `CPU ${cpu}` : String(cpu) });
+      puts(c.label, { x: x + w / 2, y: y + tall + 17 });
+      c.centre = { x: x + w / 2, y: brim + (tall - 2 * cell) / 2 };
+    });
+    puts(this.mark, { x: left - 8, y: top + 2 * cell + 5, text: String(batch), hidden: left < 20 });
+    puts(this.word, { y: top - 6, hidden: this.roomy || left < 20 });
+    for (const c of this.sockets) {
+      const p = this.socket[c.memcg];
+      puts(c.frame, { x: p.x - 2, y: p.y - 2, width: wide, height: tall + 4 });
+      puts(c.label, { x: p.x - 2 + wide / 2, y: p.y + tall + 17 });
+    }
+    const pages = (list, n, before) => {
+      while (list.length < n) {
+        const el = make("path");
+        list.push(el);
+        before.before(el);
+      }
+    };
+    this.cpus.forEach((c) => pages(c.pages, cols * rows, c.frame));
+    this.sockets.forEach((c) => pages(c.pages, this.socketCols * rows, c.label));
+  }
+
+  /** Where a page lies (its upper left corner), or where something passes. */
+  place(where, j = 0) {
+    const grid = (corner, cols, n) => {
+      const i = Math.min(cols * this.rows - 1, n);
+      return { x: corner.x + (i % cols) * this.cell + 1, y: corner.y + (this.rows - 1 - Math.floor(i / cols)) * this.cell + 1 };
+    };
+    if ("drawer" in where) return grid(this.drawer[where.drawer], this.cols, (where.i ?? 0) + j);
+    if ("socket" in where) return grid(this.socket[where.socket], this.socketCols, (where.i ?? 0) + j);
+    const half = PAGE_SIZE / 2;
+    if ("port" in where) return { x: this.port[where.port].x - half, y: this.port[where.port].y - half };
+    const b = this.box[where.counter];
+    return { x: b.x + b.w / 2 - half, y: b.y + b.h - half };
+  }
+
+  /** Show a node at a time of its score; Infinity is its end. */
+  draw(node, time) {
+    const score = scored(this.lab, this.data, node)[this.i];
+    const t = Math.min(time, score ? score.length + 2000 : 0),
+      key = `${this.i} ${this.hot} ${t}`;
+    if (this.drawn === node && this.key === key) return;
+    Object.assign(this, { drawn: node, key });
+    const { lab, tree } = this,
+      here = node.m[this.i],
+      was = node.op ? node.parent.m[this.i] : here,
+      done = score && t > score.length;
+    const state = copyState(was.state),
+      line = was.line.slice();
+    if (score)
+      here.rows.forEach((row, k) => {
+        if (score.at[k] > t) return;
+        follow(lab.words, 1, state, row);
+        if (lab.words.counter_atomic[row.step]) line[row.where] = row.cpu;
+      });
+    this.atomics = state.atomics;
+    this.shown = state;
+    this.drawCounters(score, here, was, state, line, t, done);
+    this.still = resting(was.state, score ? score.flights : [], t);
+    this.drawPages(score, state, t);
+    this.drawMoving(score, t);
+    this.drawMarks(score, here, t, done);
+    this.litLines(score, here, node, t, done);
+  }
+
+  drawCounters(score, here, was, state, line, t, done) {
+    const most = this.lab.constants.mechanism.PAGE_COUNTER_MAX;
+    this.counters.forEach((c, m) => {
+      const { w, h } = this.box[m],
+        flashes = score ? score.flashes.filter((f) => f.c === m && f.t <= t) : [],
+        last = flashes.at(-1);
+      const limit = state["counter.limit"][m],
+        count = state["counter.count"][m];
+      put(c.value, "text", limit < most ? `${count}/${limit}` : String(count));
+      const owner = line[m],
+        before = flashes.length > 1 ? flashes.at(-2).cpu : was.line[m];
+      put(c.tag, "hidden", owner < 0);
+      if (owner >= 0) {
+        // a line that changes hands hops over from where the request arrives
+        const hop = last && before !== owner ? ease((t - last.t + 60) / 240) : 1;
+        put(c.tag, "transform", `translate(${mix(w / 2, -TAG, hop).toFixed(1)} ${(Math.sin(Math.PI * hop) * -16).toFixed(1)})`);
+        put(c.tag.children[1], "text", `CPU ${owner}`);
+        put(c.tag, "class", `tag${last && before !== owner && before >= 0 ? " moved" : ""}`);
+      }
+      const age = last ? (t - last.t) / 420 : 9,
+        glow = Math.max(0, 1 - age),
+        grow = age < 1 ? 2 + 7 * ease(age) : 0;
+      put(c.ring, "hidden", glow <= 0);
+      if (glow > 0) puts(c.ring, { x: -grow, y: -grow, width: w + 2 * grow, height: h + 2 * grow, opacity: glow.toFixed(2) });
+      const hot =
+        this.hot >= 0 &&
+        here.rows.some(
+          (r, k) => score && score.line[k] === this.hot && score.at[k] <= t && this.lab.words.counter_atomic[r.step] && r.where === m,
+        );
+      const refused = last?.refused && !done;
+      put(
+        c.box,
+        "class",
+        `counter${last ? " touched" : ""}${age < 0.6 ? " lit" : ""}${refused ? " refused" : ""}${hot ? " hot" : ""}${count > limit ? " over-limit" : ""}`,
+      );
+      put(c.badge, "hidden", !last);
+      if (last) {
+        const undone = flashes.some((f) => f.refused),
+          short = this.box[m].badge === SHORT,
+          times = flashes.length > 1 ? `\u00d7${flashes.length}` : last.label;
+        put(c.badge, "transform", `translate(${w + 2} 0)`);
+        put(
+          c.badge.children[1],
+          "text",
+          refused ? (short ? "over" : "over limit") : short ? times : `${undone ? "refused" : "ATOMIC"} ${times}`,
+        );
+        put(c.badge, "class", `badge${age < 1.2 && !done ? " now" : ""}`);
+      }
+    });
+  }
+
+  drawPages(score, state, t) {
+    const { pages, held } = this.still,
+      owners = state["stock.memcg"],
+      stocks = state["stock.nr_pages"],
+      batch = this.data.machines[this.i].batch;
+    const show = (el, where, n, memcg, ghost) => {
+      const p = this.place(where, n);
+      puts(el, {
+        d: this.shape(memcg),
+        class: `${this.kind(memcg)}${ghost ? " ghost" : ""}`,
+        transform: `translate(${p.x} ${p.y}) scale(${this.scale})`,
+      });
+    };
+    this.cpus.forEach((c, cpu) => {
+      const owner = owners[cpu],
+        tip = score?.tips.find((x) => x.cpu === cpu && x.t0 <= t && t < x.until),
+        ghosts = tip ? tip.n : 0;
+      c.pages.forEach((el, n) => {
+        const there = n < pages[cpu],
+          shown = there || n < ghosts;
+        put(el, "hidden", !shown);
+        if (shown) show(el, { drawer: cpu }, n, owner, !there);
+      });
+      const shake = score?.shakes.find((x) => x.cpu === cpu && x.t0 <= t && t < x.t1),
+        corner = this.roomy ? 48 : 18;
+      const aside = cpu * 2 < this.tree.cpus ? 1 : -1;
+      let pose = "",
+        angle = 0;
+      if (shake) pose = `translate(${(4 * Math.sin(((t - shake.t0) / (shake.t1 - shake.t0)) * 4 * Math.PI)).toFixed(1)} 0)`;
+      if (tip) {
+        angle = aside * 16 * ease((t - tip.t0) / 180) * (tip.until === Infinity ? 1 : 1 - ease((t - tip.until + 160) / 160));
+        pose = `rotate(${angle.toFixed(1)} ${c.centre.x + aside * corner} ${c.centre.y})`;
+      }
+      put(c.tilt, "transform", pose);
+      const turn = (angle * Math.PI) / 180;
+      c.pose = { x: c.centre.x + aside * corner, y: c.centre.y, angle, cos: Math.cos(turn), sin: Math.sin(turn) };
+      put(c.tilt, "class", `${stocks[cpu] > batch ? "full" : ""}${shake ? " missed" : ""}`);
+      const letter = owner < 0 ? "" : this.tree.names[owner];
+      put(
+        c.label,
+        "text",
+        owner < 0 ? (this.roomy ? "no owner" : "\u2013") : this.roomy ? `stock: ${stocks[cpu]} of ${letter}` : `${stocks[cpu]} ${letter}`,
+      );
+    });
+    for (const c of this.sockets) {
+      c.pages.forEach((el, n) => {
+        const shown = n < held[c.memcg];
+        put(el, "hidden", !shown);
+        if (shown) show(el, { socket: c.memcg }, n, c.memcg, false);
+      });
+      put(c.label, "text", `${this.tree.names[c.memcg]}${this.socketCols < 4 ? "\u2009" : ": "}${held[c.memcg]}`);
+    }
+  }
+
+  drawMoving(score, t) {
+    let used = 0;
+    for (const f of score ? score.flights : []) {
+      if (t < f.t0 || t >= f.t1) continue;
+      for (let j = 0; j < f.shown && used < this.flying.length; j++) {
+        const x = ease((t - f.t0 - j * f.stagger) / f.length),
+          b = this.place(f.to, j),
+          el = this.flying[used++];
+        let a = this.place(f.from, j),
+          spin = "";
+        const pose = "drawer" in f.from ? this.cpus[f.from.drawer].pose : null;
+        if (pose?.angle) {
+          const dx = a.x - pose.x,
+            dy = a.y - pose.y;
+          a = { x: pose.x + dx * pose.cos - dy * pose.sin, y: pose.y + dx * pose.sin + dy * pose.cos };
+          spin = ` rotate(${(pose.angle * (1 - x)).toFixed(1)})`;
+        }
+        const arc = "counter" in f.from ? 0 : Math.sin(Math.PI * x) * -26;
+        puts(el, {
+          hidden: false,
+          d: this.shape(f.cg),
+          class: `flying ${this.kind(f.cg)}`,
+          transform: `translate(${mix(a.x, b.x, x).toFixed(1)} ${(mix(a.y, b.y, x) + arc).toFixed(1)})${spin} scale(${this.scale})`,
+        });
+      }
+    }
+    for (let n = used; n < (this.flew ?? this.flying.length); n++) put(this.flying[n], "hidden", true);
+    this.flew = used;
+    const moving = score ? score.tokens.filter(({ way }) => t >= way[0].t && t < way.at(-1).t + 160) : [];
+    this.tokens.forEach((el, n) => {
+      const token = moving[n];
+      put(el, "hidden", !token);
+      if (!token) return;
+      const { way } = token,
+        later = way.findIndex((w) => w.t > t),
+        k = later < 0 ? way.length - 1 : later;
+      const a = way[Math.max(0, k - 1)],
+        b = way[k],
+        x = b.t === a.t ? 1 : ease((t - a.t) / (b.t - a.t)),
+        p = this.place(a.place),
+        q = this.place(b.place);
+      const half = PAGE_SIZE / 2,
+        fade = Math.max(0, 1 - Math.max(0, t - way.at(-1).t) / 160);
+      puts(el, {
+        transform: `translate(${(mix(p.x, q.x, x) + half).toFixed(1)} ${(mix(p.y, q.y, x) + half).toFixed(1)})`,
+        opacity: fade.toFixed(2),
+      });
+      puts(el.children[1], { d: token.pages ? this.shape(token.cg) : "", class: this.kind(token.cg) });
+      puts(el.children[2], { text: token.label, x: token.pages ? 5 : 0 });
+    });
+  }
+
+  /** The steps of this operation as marks: a bar is an ATOMIC, a dot touches this CPU's own memory alone. */
+  drawMarks(score, here, t, done) {
+    this.marks = this.visible(here).slice(0, MARKS);
+    const pitch = Math.min(11, (this.width - 20) / Math.max(this.marks.length, 1)),
+      start = this.width / 2 - (this.marks.length * pitch) / 2,
+      y = this.height - 8;
+    this.chips.forEach((el, n) => {
+      const k = this.marks[n];
+      put(el, "hidden", k === undefined);
+      if (k === undefined) return;
+      const { atomic } = this.lab.words.steps[here.rows[k].step],
+        past = score.at[k] <= t,
+        now = !done && score.from[k] <= t && t < score.to[k];
+      puts(el, {
+        d: atomic ? "M-3 -8h6v14h-6z" : "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0",
+        transform: `translate(${(start + n * pitch + pitch / 2).toFixed(1)} ${y})`,
+      });
+      put(el.firstChild, "text", this.stepText(here.rows[k], k));
+      put(
+        el,
+        "class",
+        `chip${atomic ? " bar" : ""}${past ? " past" : ""}${now ? " now" : ""}${this.hot >= 0 && score.line[k] === this.hot ? " hot" : ""}`,
+      );
+    });
+  }
+
+  litLines(score, here, node, t, done) {
+    const {
+        lines,
+        cap_lines: [test, drain],
+        machines,
+      } = this.data,
+      c = this.lab.constants.mechanism;
+    this.lit = lines.map(() => "");
+    this.note = lines.map(() => "");
+    if (!score) return;
+    const ran = lines.map(() => []);
+    here.rows.forEach((row, k) => {
+      const l = score.line[k];
+      if (l < 0 || score.from[k] > t) return;
+      if (score.at[k] <= t) ran[l].push(row);
+      if (!done && t < score.to[k]) this.lit[l] = "now";
+      else this.lit[l] ||= "past";
+    });
+    if (score.cap && score.cap.t0 <= t) {
+      this.lit[test] = !done && t < score.cap.t1 ? "now" : "past";
+      this.note[test] = `${score.cap.pages} > ${machines[this.i].batch}: ${score.line.includes(drain) ? "yes" : "no"}`;
+    }
+    ran.forEach((rows, l) => {
+      const atomics = rows.filter((r) => this.lab.words.steps[r.step].atomic).length;
+      if (atomics) this.note[l] = lines[l].text.length > 40 ? `\u00d7${atomics}` : count(atomics, "atomic");
+      else if (rows.some((r) => r.step === c.STEP_CSS_PUT)) this.note[l] = `references ${this.shown["memcg.css"][node.op[2]]}`;
+      else if (rows.length) this.note[l] = `stock ${this.shown["stock.nr_pages"][node.op[1]]}`;
+    });
+  }
+
+  /** Rows of a log that have a mark. */
+  visible(here) {
+    const { steps } = this.lab.words,
+      c = this.lab.constants.mechanism;
+    return here.rows
+      .map((_, k) => k)
+      .filter((k) => here.rows[k].step !== c.STEP_RETURN && steps[here.rows[k].step].field !== "counter.watermark");
+  }
+
+  stepText(row, k) {
+    const step = this.lab.words.steps[row.step],
+      owner = step.field === "stock.memcg";
+    const where = /( of| memcg)$/.test(step.what)
+      ? `${step.what.replace(/ memcg$/, "")} ${this.tree.names[row.where]}`
+      : `${step.what} ${row.where}`;
+    const value = (v) => (owner ? (this.tree.names[v] ?? "nobody") : v);
+    return `Step ${k + 1}, ${step.function}: ${step.rule} (${where}: ${value(row.before)} \u2192 ${value(row.after)})${step.atomic ? ", ATOMIC" : ""}`;
+  }
+
+  /** What the picture shows at rest, for whoever does not see it. */
+  describe(node, title) {
+    const { state, line } = node.m[this.i],
+      { names } = this.tree,
+      most = this.lab.constants.mechanism.PAGE_COUNTER_MAX;
+    const limit = (m) => (state["counter.limit"][m] < most ? ` of at most ${state["counter.limit"][m]}` : "");
+    const counters = names
+      .map((name, m) => `${name} ${state["counter.count"][m]}${limit(m)}${line[m] >= 0 ? `, line at CPU ${line[m]}` : ""}`)
+      .join("; ");
+    const stocks = state["stock.memcg"]
+      .map((owner, cpu) =>
+        owner < 0 ? `CPU ${cpu} nothing` : `CPU ${cpu} ${count(state["stock.nr_pages"][cpu], "page")} of ${names[owner]}`,
+      )
+      .join("; ");
+    const sockets = this.sockets.map(({ memcg }) => `${state.sock[memcg]} of ${names[memcg]}`).join(", ");
+    put(
+      this.svg,
+      "aria-label",
+      `${title}: ${count(state.atomics, "atomic")} so far. Pages in counters: ${counters}. In stocks: ${stocks}. In sockets: ${sockets}.`,
+    );
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- 5 chart
+class Chart {
+  constructor(machines, onMove) {
+    this.lines = machines.map((_, i) => make("path", { class: `line m${i}` }));
+    this.labels = machines.map((_, i) => make("text", { class: `label m${i}` }));
+    this.dots = machines.map((_, i) =>
+      i === 0 ? make("rect", { class: "dot m0", width: 8, height: 8, x: -4, y: -4 }) : make("circle", { class: `dot m${i}`, r: 4.5 }),
+    );
+    this.rug = make("path", { class: "rug" });
+    this.drains = make("path", { class: "drains" });
+    this.others = make("g");
+    this.axis = make("path", { class: "axis" });
+    this.ticks = [0, 1, 2].map(() => make("text", { class: "soft" }));
+    this.name = make("text", { class: "soft" });
+    this.cursor = make(
+      "g",
+      { class: "cursor", tabindex: 0, role: "slider", "aria-label": "Operations executed", "aria-valuemin": 0 },
+      make("rect", { class: "grip", x: -9, width: 18, rx: 4 }),
+      make("line"),
+      make("circle", { r: 7 }),
+    );
+    this.svg = make(
+      "svg",
+      { class: "chart" },
+      this.axis,
+      this.others,
+      this.rug,
+      this.drains,
+      ...this.lines.toReversed(),
+      ...this.ticks,
+      this.name,
+      ...this.labels,
+      ...this.dots,
+      this.cursor,
+    );
+    const move = (e) => onMove(Math.max(0, Math.min(this.n, Math.round(this.unx(e.clientX - this.svg.getBoundingClientRect().left)))));
+    this.svg.addEventListener("pointerdown", (e) => {
+      if (e.target.closest(".other")) return;
+      this.svg.setPointerCapture(e.pointerId);
+      this.dragging = true;
+      move(e);
+      e.preventDefault();
+      this.cursor.focus({ preventScroll: true });
+    });
+    this.svg.addEventListener("pointermove", (e) => this.dragging && move(e));
+    for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => (this.dragging = false));
+  }
+
+  x(k) {
+    return 48 + ((this.width - 48 - 150) * k) / Math.max(this.span, 1);
+  }
+  unx(px) {
+    return ((px - 48) * this.span) / (this.width - 48 - 150);
+  }
+  y(v) {
+    return this.height - 20 - ((this.height - 34) * v) / Math.max(this.top, 1);
+  }
+
+  layout(width, height) {
+    Object.assign(this, { width, height });
+    puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
+  }
+
+  show(nodes, branch, branches, shown, machines, onBranch) {
+    this.n = nodes.length - 1;
+    const others = branches.filter((b) => b !== branch && b.traffic === branch.traffic && b.nodes?.length > b.fork + 1).slice(-6),
+      ends = [nodes, ...others.map((b) => b.nodes)].map((list) => list.at(-1));
+    this.span = Math.max(20, ...ends.map((node) => node.k));
+    this.top = Math.max(10, ...ends.flatMap((node) => shown.map((i) => node.m[i].state.atomics)));
+    const path = (i, list = nodes, first = 0) => {
+      let d = `M${this.x(first).toFixed(1)} ${this.y(list[first].m[i].state.atomics).toFixed(1)}`;
+      for (let k = first + 1; k < list.length; k++) d += `H${this.x(k).toFixed(1)}V${this.y(list[k].m[i].state.atomics).toFixed(1)}`;
+      return d;
+    };
+    this.lines.forEach((el, i) => puts(el, { hidden: !shown.includes(i), d: shown.includes(i) ? path(i) : "" }));
+    put(this.axis, "d", `M48 ${this.y(0)}H${this.x(this.span)}M48 ${this.y(this.top)}H${this.x(this.span)}`);
+    const end = this.x(this.span);
+    puts(this.ticks[0], { x: 42, y: this.y(0) + 5, "text-anchor": "end", text: "0" });
+    puts(this.ticks[1], { x: 42, y: this.y(this.top) + 5, "text-anchor": "end", text: this.top.toLocaleString("en") });
+    puts(this.ticks[2], { x: end, y: this.height - 4, "text-anchor": "end", text: String(this.span) });
+    puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? "atomics so far" : "atomics so far, over operations" });
+    // Labels at the right, each near its line's end, none over another.
+    const labels = shown.map((i) => ({ i, y: this.y(nodes.at(-1).m[i].state.atomics) + 5 })).sort((a, b) => a.y - b.y);
+    labels.forEach((l, n) => (l.y = Math.max(l.y, n ? labels[n - 1].y + 17 : 12)));
+    labels.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - 17 : this.height - 8)));
+    this.labels.forEach((el) => put(el, "hidden", true));
+    for (const { i, y } of labels)
+      puts(this.labels[i], {
+        hidden: false,
+        x: end + 10,
+        y,
+        text: `${machines[i].name.toLowerCase()} ${nodes.at(-1).m[i].state.atomics.toLocaleString("en")}`,
+      });
+    this.others.replaceChildren(
+      ...others.map((b) => {
+        const k = b.nodes.length - 1,
+          g = make("g", { class: "other", onclick: () => onBranch(b) }, make("title", {}, `${b.name}: go there`));
+        const shared = nodes.findIndex((node, n) => node !== b.nodes[n]),
+          fork = Math.max(0, Math.min(k, (shared < 0 ? nodes.length : shared) - 1));
+        for (const i of shown) g.append(make("path", { d: path(i, b.nodes, fork), class: `line m${i}` }));
+        g.append(make("circle", { cx: this.x(k), cy: Math.max(6, this.y(b.nodes[k].m[shown.at(-1)].state.atomics)), r: 6 }));
+        return g;
+      }),
+    );
+    puts(this.cursor.children[0], { y: 2, height: this.height - 20 });
+    puts(this.cursor.children[1], { y1: 4, y2: this.height - 20 });
+    put(this.cursor.children[2], "cy", 8);
+    put(this.cursor, "aria-valuemax", this.n);
+    this.shown = shown;
+  }
+
+  /** Marks below the lines: where a line of the patch ran if one is pointed at, else where a stock was drained. */
+  mark(nodes, hot, drains) {
+    const at = (test) => nodes.filter((node) => node.op && test(node)).map((node) => this.x(node.k).toFixed(1));
+    put(
+      this.rug,
+      "d",
+      hot
+        ? at(hot)
+            .map((x) => `M${x} ${this.y(0) - 9}v9`)
+            .join("")
+        : "",
+    );
+    put(
+      this.drains,
+      "d",
+      hot
+        ? ""
+        : at(drains)
+            .map((x) => `M${x} ${this.y(0) - 6}l3.5 6h-7z`)
+            .join(""),
+    );
+  }
+
+  move(nodes, position) {
+    const k = Math.floor(position),
+      x = this.x(k + (position - k) * 0.999).toFixed(1);
+    put(this.cursor, "transform", `translate(${this.x(position).toFixed(1)} 0)`);
+    this.dots.forEach((el, i) => {
+      put(el, "hidden", !this.shown.includes(i));
+      if (this.shown.includes(i)) put(el, "transform", `translate(${x} ${this.y(nodes[k].m[i].state.atomics).toFixed(1)})`);
+    });
+    put(this.cursor, "aria-valuenow", k);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- 6 words
+const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
+const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+function operationText(lab, data, tree, [code, cpu, memcg, nr]) {
+  return fill(data.words[lab.words.ops[code]], { cpu, pages: nr < 0 ? "max" : count(nr, "page"), cgroup: tree.names[memcg] });
+}
+
+const bill = (node, i) => node.m[i].state.atomics - node.parent.m[i].state.atomics;
+
+/** What one machine did in an operation, told from its log. */
+function deed(lab, data, tree, node, i) {
+  const c = lab.constants.mechanism,
+    { words } = data,
+    { rows } = node.m[i],
+    [code, cpu] = node.op,
+    has = (step) => rows.some((r) => r.step === step);
+  const parts = [],
+    filled = rows.findIndex((r) => r.step === c.STEP_REFILL),
+    back = code === c.UNCHARGE_SKMEM;
+  if (code === c.CHARGE_SKMEM)
+    parts.push(
+      has(c.STEP_FORCE) ? words.forced : has(c.STEP_CONSUME_HIT) ? words.hit : has(c.STEP_CONSUME_MISS) ? words.miss : words.large,
+    );
+  if (back && filled < 0) parts.push(words.straight);
+  const drained = rows.map((_, k) => k).filter((k) => rows[k].step === c.STEP_DRAIN);
+  for (const k of drained) {
+    const word = code === c.SET_MAX || rows[k].where !== cpu ? "asked" : filled >= 0 && k > filled ? "cap" : "other";
+    parts.push(
+      fill(words[word], {
+        cpu: rows[k].where,
+        pages: count(rows[k].before, "page"),
+        cgroup: tree.names[rows[k + 1].before],
+        batch: data.machines[i].batch,
+      }),
+    );
+  }
+  if (back && filled >= 0 && !drained.length) parts.push(words.kept);
+  const atomics = bill(node, i);
+  return [...parts, atomics ? count(atomics, "atomic") : words["no bill"]].join(", ");
+}
+
+export function sentence(lab, data, tree, node, length, [left, right]) {
+  const { words, machines } = data;
+  if (!node.op) return words.nothing;
+  const one = deed(lab, data, tree, node, left),
+    other = deed(lab, data, tree, node, right);
+  const deeds =
+    one === other
+      ? fill(words.both, { deed: one })
+      : fill(words.each, { left: machines[left].name, deed: one, right: machines[right].name, other });
+  return capital(
+    fill(words.place, {
+      k: node.k.toLocaleString("en"),
+      n: length.toLocaleString("en"),
+      operation: operationText(lab, data, tree, node.op),
+      deeds,
+    }),
+  );
+}
+
+// ---------------------------------------------------------------------------------------------------- 7 quests
+const differs = (node, [a, b]) => node.op && node.m[a].rows.map((r) => r.step).join() !== node.m[b].rows.map((r) => r.step).join();
+
+/** Each answers with what its sentence needs, or with null. They look at the patch: machines 0 and 1. */
+const RECOGNISE = {
+  part({ lab, data, tree, node }) {
+    if (!differs(node, [0, 1])) return null;
+    for (let n = node.parent; n.op; n = n.parent) if (differs(n, [0, 1])) return null;
+    return { operation: operationText(lab, data, tree, node.op), before: count(bill(node, 0), "atomic"), after: bill(node, 1) };
+  },
+  empty({ tree, node }) {
+    for (const i of [1, 0]) {
+      const now = node.m[i].state,
+        was = node.parent.m[i].state["stock.nr_pages"];
+      const cpu = now["stock.nr_pages"].findIndex((pages, at) => pages === 0 && now["stock.memcg"][at] >= 0 && was[at] > 0);
+      if (cpu >= 0) return { cpu, cgroup: tree.names[now["stock.memcg"][cpu]] };
+    }
+    return null;
+  },
+  dearer({ node }) {
+    const [before, after] = node.m.map(({ state }) => state.atomics);
+    return after > before ? { operations: count(node.k, "operation"), before: count(before, "atomic"), after } : null;
+  },
+};
+
+// ---------------------------------------------------------------------------------------------------- 8 render
+const SPEEDS = [0.25, 0.5, 1, 2, 4, 16, 64];
+const LINK_MAX = 2000;
+const WIDE = 900; // pixels from which the machines stand side by side
+let instances = 0;
+
+const OP = /^(\d)(?:([ab])([-.])([1-9]\d?)|=([1-9]):(-1|\d{1,6}))(?:x(\d{1,3}))?$/;
+
+/** A walk as text and back: 0a.1x3 = CPU 0 charges 1 page to A three times; 1b-2 gives 2 of B back; 0=2:48 limits memcg 2. */
+function packOps(c, tree, ops) {
+  const one = ([code, cpu, memcg, nr]) =>
+    code === c.SET_MAX ? `${cpu}=${memcg}:${nr}` : `${cpu}${"ab"[memcg - tree.first]}${code === c.CHARGE_SKMEM ? "." : "-"}${nr}`;
+  return runsOf(ops, one)
+    .map(([text, times]) => (times > 1 ? `${text}x${times}` : text))
+    .join(",");
+}
+/** The operations, up to the first that is not understood or not there in this tree. */
+function unpackOps(c, tree, text) {
+  const ops = [];
+  for (const one of text === "" ? [] : text.split(",")) {
+    const found = OP.exec(one);
+    if (!found) return { ops, understood: false };
+    const [, cpu, leaf, sign, nr, memcg, limit, times = "1"] = found;
+    const op = leaf
+      ? [sign === "." ? c.CHARGE_SKMEM : c.UNCHARGE_SKMEM, +cpu, tree.first + "ab".indexOf(leaf), +nr, c.SOFTIRQ]
+      : [c.SET_MAX, +cpu, +memcg, +limit, c.TASK];
+    if (op[1] >= tree.cpus || op[2] >= tree.parents.length) return { ops, understood: false };
+    for (let n = 0; n < +times; n++) ops.push(op);
+  }
+  return { ops, understood: true };
+}
+function runsOf(list, text) {
+  const runs = [];
+  for (const item of list.map(text)) {
+    if (runs.at(-1)?.[0] === item && runs.at(-1)[1] < 999) runs.at(-1)[1]++;
+    else runs.push([item, 1]);
+  }
+  return runs;
+}
+
+/** The walk as a cell of a notebook, for whoever wants to go on there. */
+function asPython(lab, data, tree, ops, shown) {
+  const told = ([code, cpu, memcg, nr, ctx]) => `op("${lab.words.ops[code]}", cpu=${cpu}, memcg=${memcg}, nr=${nr}, ctx=${ctx})`;
+  const lines = runsOf(ops, told).map(([text, times]) => `    ${times > 1 ? `*[${text}] * ${times}` : text},`);
+  const policies = shown.map((i) => `"${data.machines[i].policy}"`).join(", ");
+  return [
+    "import numpy as np",
+    "from memcg_lab import POLICIES, System, op",
+    "",
+    "ops = np.concatenate([",
+    ...lines,
+    "])",
+    `for policy in (${policies}):`,
+    `    system = System([${tree.parents.join(", ")}], cpus=${tree.cpus}, policy=POLICIES[policy])`,
+    "    log = system.step_through(ops)",
+    '    print(policy, log.atomics(), "atomics")',
+    "",
+  ].join("\n");
+}
+
+export async function render({ lab, data, place, el, selfCheck }) {
+  await Promise.all(data.machines.map(({ policy }) => lab.need("steps", policy)));
+  const c = lab.constants.mechanism,
+    calm = matchMedia("(prefers-reduced-motion: reduce)"),
+    id = instances++;
+  const settings = { depth: 2, leaves: 2, cpus: 2 };
+  let tree,
+    walks,
+    pictures,
+    branch,
+    nodes,
+    position = 0; // whole: settled; else on the way to the next operation
+  let right = 1,
+    target = null,
+    playing = false,
+    speed = 1,
+    size = 1,
+    leaf = 0,
+    hand = 0,
+    hot = -1,
+    last = 0,
+    frame = 0,
+    notice = "";
+  const found = data.quests.map(() => "");
+  const stats = { frames: 0, worst: 0, work: 0 };
+  const shown = () => [0, right];
+
+  // --- controls
+  const button = (label, title, key, act, name = "") =>
+    make(
+      "button",
+      { type: "button", title: key ? `${title} (key: ${key})` : title, class: name, onclick: act, "aria-keyshortcuts": key || null },
+      label,
+    );
+  const labelled = (text, box, extra) => make("label", { class: extra }, make("span", {}, text), box);
+  const choice = (options, value, act) => {
+    const box = make("select", { onchange: () => act(box.value) }, ...options.map(([v, text]) => make("option", { value: v }, text)));
+    box.value = value;
+    return box;
+  };
+  const whole = (low, high, value, act) => {
+    const box = make("input", {
+      type: "number",
+      min: low,
+      max: high,
+      value,
+      onchange: () => {
+        const given = Math.round(Number(box.value));
+        act(box.value === "" || !Number.isFinite(given) ? null : Math.max(+box.min, Math.min(+box.max, given)), box);
+      },
+    });
+    return box;
+  };
+  const trafficBox = choice([], "", (value) => choose(walks.branches[+value], null));
+  const speedBox = choice(
+    SPEEDS.map((s) => [s, s < 1 ? `\u00d71/${1 / s}` : `\u00d7${s}`]),
+    1,
+    (value) => (speed = +value),
+  );
+  const placeBox = whole(0, 0, 0, (k, box) => {
+    if (k !== null) go(k);
+    box.value = Math.ceil(position);
+  });
+  const ofAll = make("span", { class: "of" });
+  const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
+  const bar = make(
+    "div",
+    { class: "bar", role: "toolbar", "aria-label": "Moving through the traffic" },
+    labelled("Traffic", trafficBox, "first"),
+    button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
+    playButton,
+    button("Step", "Execute the next operation", "ArrowRight", () => playTo(Math.floor(position) + 1)),
+    button("Next drain", "Go on to the next operation in which the right machine empties a stock", "n", () =>
+      seek(drains, data.words["no drain"]),
+    ),
+    button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
+      seek((node) => differs(node, shown()), data.words["no difference"]),
+    ),
+    labelled("Operation", placeBox),
+    ofAll,
+    labelled("Speed", speedBox),
+  );
+  const status = make("p", { class: "status", "aria-hidden": "true" }),
+    live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
+
+  // --- the reader's hands
+  const sizeBox = whole(1, data.most.pages, 1, (n) => setSize(n ?? size));
+  sizeBox.setAttribute("aria-label", `Pages a call, 1 to ${data.most.pages}`);
+  const leafRow = make("div", { class: "pick", role: "radiogroup", "aria-label": "Cgroup" });
+  const handBox = choice([], "", (value) => setHand(+value));
+  const charge = button("", "Charge on every machine", "q", () => act(c.CHARGE_SKMEM)),
+    giveBack = button("", "Give back on every machine", "a", () => act(c.UNCHARGE_SKMEM));
+  const undo = button("Undo", "Take the last operation back; it stays on its branch", "z", () => go(Math.ceil(position) - 1));
+  const limitOf = choice([], "", () => showLimit()),
+    limitBox = make("input", { type: "number", min: 0, max: 99999, placeholder: "none", "aria-label": "Limit in pages; empty for none" });
+  const setLimit = button("Set limit", "Write memory.max of this counter; it is an operation like any other", "", () => limit());
+  [
+    [charge, "Q"],
+    [giveBack, "A"],
+    [undo, "Z"],
+  ].forEach(([b, key]) => (b.dataset.key = key));
+  const spine = make(
+    "section",
+    { class: "spine", "aria-label": "Your own traffic, for all machines" },
+    make("div", { class: "title" }, "Your traffic"),
+    leafRow,
+    labelled("on", handBox),
+    make(
+      "div",
+      { class: "pick" },
+      button("\u2212", "One page less a call", "[", () => setSize(size - 1), "small"),
+      sizeBox,
+      button("+", "One page more a call", "]", () => setSize(size + 1), "small"),
+    ),
+    charge,
+    giveBack,
+    undo,
+    make("fieldset", {}, make("legend", {}, "Limit"), make("div", { class: "pick" }, limitOf, limitBox), setLimit),
+  );
+  limitOf.setAttribute("aria-label", "Counter whose limit is set");
+
+  // --- the machines, with the lines of the patch
+  const sides = [0, 1].map((side) => {
+    const title = side
+      ? choice(
+          data.machines.slice(1).map((m, i) => [i + 1, m.title]),
+          1,
+          (value) => setRight(+value),
+        )
+      : make("span", {}, data.machines[0].title);
+    if (side) title.setAttribute("aria-label", "Machine on the right");
+    const version = make("span", { class: "soft" }),
+      sum = make("span", { class: "sum" }),
+      code = make("div", { class: "lines" });
+    const lines = data.lines.map(({ sign, text }, n) => {
+      const note = make("span", { class: "note" }),
+        on = () => setHot(n),
+        off = () => setHot(-1);
+      const row = make(
+        "button",
+        { type: "button", class: "code", onmouseenter: on, onmouseleave: off, onfocus: on, onblur: off },
+        make("span", { class: "sign" }, sign),
+        make(sign === "+" ? "ins" : "del", {}, (data.cap_lines[1] === n ? "    " : "") + text),
+        note,
+      );
+      code.append(row);
+      return { row, note };
+    });
+    if (!side)
+      code.append(
+        make(
+          "div",
+          { class: "code legend" },
+          make("i", { class: "bar-mark" }),
+          "ATOMIC on a shared line",
+          make("i", { class: "dot-mark" }),
+          "own memory",
+        ),
+        make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."),
+      );
+    const holder = make("div"),
+      section = make("section", {}, make("div", { class: "head" }, title, version, sum), holder, code);
+    return { section, holder, version, sum, lines, code };
+  });
+
+  // --- below them
+  const chart = new Chart(data.machines, (k) => go(k)),
+    plot = make("div", { class: "plot" }, chart.svg);
+  const questEls = data.quests.map(({ ask }) =>
+    make("li", {}, make("span", { class: "tick", "aria-hidden": "true" }), make("span", {}, ask)),
+  );
+  const foot = make(
+    "div",
+    { class: "foot" },
+    plot,
+    make("ol", { class: "quests", "aria-label": "Three things to find with your own traffic" }, ...questEls),
+  );
+  const setting = (text, name, low) =>
+    labelled(
+      text,
+      whole(low, data.most[name], settings[name], (value, box) => {
+        if (value !== null && value !== settings[name]) rebuild({ ...settings, [name]: value });
+        box.value = settings[name];
+      }),
+    );
+  const table = make("table"),
+    copied = make("textarea", { readonly: true, "aria-label": "Text to copy", hidden: true, rows: 6 });
+  const more = make(
+    "div",
+    { class: "bar more", role: "group", "aria-label": "Settings of both machines" },
+    setting("Levels below the root", "depth", 1),
+    setting("Leaves", "leaves", 1),
+    setting("CPUs", "cpus", data.least.cpus),
+    button("Copy link", "A link to this traffic and this place", "", () =>
+      here().length > LINK_MAX ? say(data.words["long link"]) : copy(place.link(here())),
+    ),
+    button("Copy as Python", "This traffic as a cell of a notebook", "", () =>
+      copy(
+        asPython(
+          lab,
+          data,
+          tree,
+          nodes.slice(1).map((n) => n.op),
+          shown(),
+        ),
+      ),
+    ),
+    selfCheck && button("Check", "Run the kernel's own answers in this browser", "", () => checkHere()),
+  );
+  const numbers = make("details", { ontoggle: () => showTable() }, make("summary", {}, "The same as a table"), table);
+  const root = make(
+    "div",
+    { class: "stage", tabindex: -1, role: "region", "aria-label": "The patch on stage" },
+    bar,
+    status,
+    live,
+    make("div", { class: "two" }, spine, sides[0].section, sides[1].section),
+    foot,
+    more,
+    copied,
+    numbers,
+  );
+  el.replaceChildren(root);
+
+  // --- what moves
+  function show() {
+    const k = Math.ceil(position),
+      node = nodes[k];
+    scored(lab, data, node);
+    const time = position === k ? Infinity : (position - k + 1) * node.length;
+    pictures.forEach((picture, side) => {
+      picture.hot = hot;
+      picture.draw(node, time);
+      const { lines, sum } = sides[side];
+      put(sum, "text", count(picture.atomics, "atomic"));
+      lines.forEach(({ row, note }, n) => {
+        put(row, "class", `code sign-${data.lines[n].sign === "+" ? "plus" : "minus"} ${picture.lit[n]}${hot === n ? " hot" : ""}`);
+        put(note, "text", picture.note[n]);
+      });
+    });
+    chart.move(nodes, position);
+    put(status, "text", hot >= 0 ? often() : notice || sentence(lab, data, tree, node, nodes.length - 1, shown()));
+    put(playButton, "text", playing ? "Pause" : "Play");
+    if (document.activeElement !== placeBox) placeBox.value = k;
+  }
+
+  const ranLine = (n, i) => (node) => {
+    const s = scored(lab, data, node)[i];
+    return n === data.cap_lines[0] ? !!s.cap : s.line.includes(n);
+  };
+  /** In how many operations the line that is pointed at ran so far. */
+  function often() {
+    const past = nodes.slice(1, Math.ceil(position) + 1),
+      operations = count(past.length, "operation");
+    return shown()
+      .filter((i) => hasLine(hot, i))
+      .map((i) =>
+        fill(data.words.ran, {
+          machine: data.machines[i].name,
+          line: data.lines[hot].text,
+          times: past.filter(ranLine(hot, i)).length,
+          operations,
+        }),
+      )
+      .join(" ");
+  }
+  const hotTest = () => (hot < 0 ? null : (node) => shown().some((i) => hasLine(hot, i) && ranLine(hot, i)(node)));
+  const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
+  const drains = (node) => node.m[right].rows.some((r) => r.step === c.STEP_DRAIN);
+
+  let spoke = 0,
+    waiting = 0;
+  function speak(text) {
+    clearTimeout(waiting);
+    waiting = setTimeout(
+      () => {
+        spoke = performance.now();
+        live.textContent = text;
+      },
+      Math.max(0, spoke + (playing ? 4000 : 300) - performance.now()),
+    );
+  }
+
+  function say(text) {
+    halt();
+    notice = text;
+    show();
+    speak(text);
+  }
+
+  /** Something came to rest at a whole position. */
+  function settle() {
+    const node = nodes[position];
+    pictures.forEach((picture) => picture.describe(node, data.machines[picture.i].title));
+    put(
+      chart.cursor,
+      "aria-valuetext",
+      `${position} of ${nodes.length - 1}: ${shown()
+        .map((i) => `${data.machines[i].name} ${count(node.m[i].state.atomics, "atomic")}`)
+        .join(", ")}`,
+    );
+    let text = notice || sentence(lab, data, tree, node, nodes.length - 1, shown());
+    data.quests.forEach((quest, n) => {
+      const answer = !found[n] && node.mine && RECOGNISE[quest.name]({ lab, data, tree, node });
+      if (!answer) return;
+      found[n] = fill(quest.found, answer);
+      questEls[n].className = "found";
+      questEls[n].children[0].textContent = "\u2713";
+      questEls[n].children[1].textContent = found[n];
+      text += ` Found. ${found[n]}`;
+    });
+    showTable();
+    showLimit();
+    speak(text);
+    remember();
+  }
+
+  function showTable() {
+    if (!numbers.open) return;
+    const node = nodes[Math.ceil(position)],
+      states = shown().map((i) => node.m[i].state),
+      most = c.PAGE_COUNTER_MAX;
+    const each = (name, f) => [name, ...states.map(f)];
+    const rows = [
+      each("atomics so far", (s) => s.atomics),
+      ...tree.names.flatMap((name, m) => [
+        each(`pages in the counter of ${name}`, (s) => s["counter.count"][m]),
+        each(`limit of ${name}`, (s) => (s["counter.limit"][m] < most ? s["counter.limit"][m] : "none")),
+        each(`references of ${name}`, (s) => s["memcg.css"][m]),
+        each(`highest so far in ${name}`, (s) => s["counter.watermark"][m]),
+        each(`refused by ${name}`, (s) => s["counter.failcnt"][m]),
+      ]),
+      ...states[0]["stock.memcg"].map((_, cpu) =>
+        each(`stock of CPU ${cpu}`, (s) => `${s["stock.nr_pages"][cpu]} of ${tree.names[s["stock.memcg"][cpu]] ?? "nobody"}`),
+      ),
+      ...Array.from({ length: tree.leaves }, (_, n) =>
+        each(`pages in sockets of ${tree.names[tree.first + n]}`, (s) => s.sock[tree.first + n]),
+      ),
+    ];
+    const cells = (tag, values) =>
+      make(
+        "tr",
+        {},
+        ...values.map((v, n) =>
+          make(n && tag === "td" ? "td" : "th", { scope: n && tag === "td" ? null : tag === "td" ? "row" : "col" }, String(v)),
+        ),
+      );
+    table.replaceChildren(
+      make("thead", {}, cells("th", [`after ${count(node.k, "operation")}`, ...shown().map((i) => data.machines[i].name)])),
+      make("tbody", {}, ...rows.map((row) => cells("td", row))),
+    );
+  }
+
+  // --- the place
+  let writing = 0;
+  function here() {
+    const own = branch.mine ? nodes.slice(branch.base + 1).map((node) => node.op) : [];
+    const parts = [
+      `d=${tree.depth}`,
+      `l=${tree.leaves}`,
+      `c=${tree.cpus}`,
+      `r=${right}`,
+      `t=${branch.traffic}`,
+      `p=${Math.ceil(position)}`,
+    ];
+    if (own.length) parts.push(`f=${branch.base}`, `o=${packOps(c, tree, own)}`);
+    return parts.join("&");
+  }
+  function remember() {
+    clearTimeout(writing);
+    const text = here();
+    if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
+  }
+  function arrive(text) {
+    const asked = new URLSearchParams(text),
+      read = (name, low, high, otherwise) => {
+        const value = Math.round(Number(asked.get(name) ?? otherwise));
+        return Number.isFinite(value) ? Math.max(low, Math.min(high, value)) : otherwise;
+      };
+    build({
+      depth: read("d", 1, data.most.depth, 2),
+      leaves: read("l", 1, data.most.leaves, 2),
+      cpus: read("c", data.least.cpus, data.most.cpus, 2),
+    });
+    right = read("r", 1, data.machines.length - 1, 1);
+    const number = read("t", 0, Infinity, 0),
+      given = walks.branches.find(({ traffic }) => traffic === number) ?? walks.branches[0];
+    let at = { branch: given, k: read("f", 0, walks.nodes(given).length - 1, 0) };
+    const asks = unpackOps(c, tree, asked.get("o") ?? "");
+    let { understood } = asks;
+    for (const op of asks.ops) {
+      const next = walks.act(at.branch, at.k, op);
+      understood &&= !next.refused;
+      if (next.refused) break;
+      at = next;
+    }
+    notice = understood ? "" : fill(data.words["bad link"], { operations: count(at.k, "operation") });
+    branch = at.branch;
+    nodes = walks.nodes(branch);
+    position = read("p", 0, nodes.length - 1, 0);
+  }
+
+  /** Machines of this size; traffic starts anew on them. */
+  function build(wanted) {
+    Object.assign(settings, wanted);
+    tree = treeOf(data, settings);
+    walks = new Walks(lab, data, tree);
+    pictures = sides.map(({ holder }, side) => {
+      const picture = new Picture(lab, data, tree);
+      picture.onStep = (row) => {
+        halt();
+        const k = Math.ceil(position);
+        position = k - 1 + Math.min(0.999, (nodes[k].score[picture.i].at[row] + 1) / nodes[k].length);
+        show();
+      };
+      holder.replaceChildren(picture.svg);
+      picture.i = side ? right : 0;
+      return picture;
+    });
+    more.querySelectorAll("input").forEach((box, n) => (box.value = settings[["depth", "leaves", "cpus"][n]]));
+    leafRow.replaceChildren(
+      ...Array.from({ length: tree.leaves }, (_, n) =>
+        make(
+          "label",
+          { class: "radio" },
+          make("input", { type: "radio", name: `stage-cgroup-${id}`, value: n, onchange: () => setLeaf(n) }),
+          make(
+            "svg",
+            { width: 12, height: 12, viewBox: "0 0 10 10", "aria-hidden": "true" },
+            make("path", { d: PAGE[n], class: `page-${data.letters[n].toLowerCase()}` }),
+          ),
+          ` ${data.letters[n]}`,
+        ),
+      ),
+    );
+    handBox.replaceChildren(...Array.from({ length: tree.cpus }, (_, cpu) => make("option", { value: cpu }, `CPU ${cpu}`)));
+    limitOf.replaceChildren(...tree.names.map((name, m) => (m === 0 ? null : make("option", { value: m }, name))).filter(Boolean));
+    limitOf.value = tree.first;
+    setLeaf(Math.min(leaf, tree.leaves - 1));
+    setHand(Math.min(hand, tree.cpus - 1));
+  }
+  function rebuild(wanted) {
+    halt();
+    const text = new URLSearchParams(here());
+    for (const [key, value] of Object.entries({ d: wanted.depth, l: wanted.leaves, c: wanted.cpus })) text.set(key, value);
+    for (const key of ["o", "f", "p"]) text.delete(key); // own operations name cgroups of the old tree
+    arrive(text.toString());
+    fit();
+    settle();
+  }
+  function setRight(i) {
+    right = i;
+    pictures[1].i = i;
+    dress();
+    refresh();
+    notice = "";
+    if (position === Math.ceil(position)) settle();
+    show();
+  }
+  function dress() {
+    sides.forEach(({ section, version, lines }, side) => {
+      const i = shown()[side],
+        machine = data.machines[i];
+      section.className = `machine m${i}`;
+      section.setAttribute("aria-label", machine.title);
+      version.textContent = machine.version;
+      lines.forEach(({ row }, n) => (row.hidden = !hasLine(n, i)));
+    });
+    sides[1].section.querySelector("select").value = right;
+  }
+
+  // --- time
+  function tick(now) {
+    frame = 0;
+    const begun = performance.now(),
+      dt = Math.min(100, now - last);
+    if (last) {
+      stats.frames++;
+      stats.worst = Math.max(stats.worst, now - last);
+    }
+    last = now;
+    let left = dt * speed;
+    const goal = target ?? nodes.length - 1;
+    while (left > 0 && position < goal) {
+      const k = Math.floor(position) + 1,
+        node = nodes[k];
+      scored(lab, data, node);
+      const rest = (k - position) * node.length;
+      if (calm.matches || rest <= left) {
+        position = k;
+        left = calm.matches ? 0 : left - rest;
+        if (k === goal || speed <= 4) settle();
+      } else {
+        position += left / node.length;
+        left = 0;
+      }
+    }
+    if (position >= goal) {
+      position = goal;
+      playing = false;
+      target = null;
+      settle();
+    }
+    show();
+    stats.work = Math.max(stats.work, performance.now() - begun);
+    if (playing || target !== null) want();
+    else last = 0;
+  }
+  function want() {
+    if (frame) return;
+    frame = calm.matches
+      ? setTimeout(
+          () => {
+            last = 0;
+            tick(performance.now());
+          },
+          900 / Math.min(speed, 16),
+        )
+      : requestAnimationFrame(tick);
+  }
+  function halt() {
+    playing = false;
+    target = null;
+    last = 0;
+    cancelAnimationFrame(frame);
+    clearTimeout(frame);
+    frame = 0;
+  }
+  function go(k) {
+    halt();
+    notice = "";
+    position = Math.max(0, Math.min(nodes.length - 1, k));
+    settle();
+    show();
+  }
+  function playTo(k) {
+    halt();
+    notice = "";
+    if (k >= nodes.length || calm.matches) return go(k);
+    position = k - 1;
+    target = k;
+    show();
+    want();
+  }
+  /** One step of the log forwards or back, on the machine whose step comes next. */
+  function creep(way) {
+    halt();
+    notice = "";
+    const settled = position === Math.ceil(position),
+      k = way > 0 && settled ? position + 1 : Math.ceil(position);
+    if (k >= nodes.length || k < 1) return;
+    const node = nodes[k],
+      scores = scored(lab, data, node),
+      now = settled ? (way > 0 ? -1 : Infinity) : (position - k + 1) * node.length;
+    const times = [...new Set(pictures.flatMap((p) => p.visible(node.m[p.i]).map((row) => scores[p.i].at[row] + 1)))].sort((a, b) => a - b);
+    const next = way > 0 ? times.find((t) => t > now + 0.5) : times.findLast((t) => t < now - 0.5);
+    position = next === undefined ? (way > 0 ? k : k - 1) : k - 1 + next / node.length;
+    if (next === undefined) settle();
+    show();
+  }
+  function toggle() {
+    notice = "";
+    if (playing || target !== null) halt();
+    else {
+      if (position >= nodes.length - 1) position = 0;
+      playing = true;
+      want();
+    }
+    show();
+  }
+  function seek(test, none) {
+    const k = nodes.findIndex((node, n) => n > position && test(node));
+    if (k < 0) say(none);
+    else playTo(k);
+  }
+
+  // --- branches
+  function choose(next, k) {
+    branch = next;
+    nodes = walks.nodes(branch);
+    refresh();
+    go(k ?? (branch.mine ? nodes.length - 1 : 0));
+  }
+  function refresh() {
+    const option = (b) =>
+      make(
+        "option",
+        { value: walks.branches.indexOf(b) },
+        b.mine ? `${b.name}: ${count(b.nodes.length - 1 - b.fork, "operation")} from ${b.fork} on` : b.name,
+      );
+    const mine = walks.branches.filter((b) => b.mine);
+    trafficBox.replaceChildren(
+      make("optgroup", { label: "Given" }, ...walks.branches.filter((b) => !b.mine).map(option)),
+      ...(mine.length ? [make("optgroup", { label: "Yours: all of it is kept" }, ...mine.map(option))] : []),
+    );
+    trafficBox.value = walks.branches.indexOf(branch);
+    placeBox.max = nodes.length - 1;
+    ofAll.textContent = `of ${(nodes.length - 1).toLocaleString("en")}`;
+    chart.show(nodes, branch, walks.branches, [...new Set([0, 1, right])], data.machines, (b) => choose(b, null));
+    chart.mark(nodes, hotTest(), drains);
+  }
+  function perform(op) {
+    const k = Math.ceil(position),
+      answer = walks.act(branch, k, op);
+    if (answer.refused) {
+      position = k;
+      const { reason, allowed } = answer.refused,
+        words = data.words;
+      return say(fill(words[reason] ?? words.refused, { reason, allowed, cgroup: tree.names[op[2]], pages: count(allowed, "page") }));
+    }
+    branch = answer.branch;
+    nodes = walks.nodes(branch);
+    refresh();
+    playTo(answer.k);
+  }
+  const act = (code) => perform([code, hand, tree.first + leaf, size, c.SOFTIRQ]);
+  function limit() {
+    const pages = limitBox.value === "" ? -1 : Math.max(0, Math.min(99999, Math.round(Number(limitBox.value))));
+    perform([c.SET_MAX, hand, +limitOf.value, pages, c.TASK]);
+  }
+  function showLimit() {
+    if (document.activeElement === limitBox) return;
+    const pages = nodes[Math.ceil(position)].m[0].state["counter.limit"][+limitOf.value];
+    limitBox.value = pages < c.PAGE_COUNTER_MAX ? pages : "";
+  }
+  function setSize(n) {
+    size = Math.max(1, Math.min(data.most.pages, n));
+    name();
+  }
+  function setLeaf(n) {
+    leaf = n;
+    leafRow.querySelectorAll("input").forEach((input, at) => (input.checked = at === n));
+    name();
+  }
+  function setHand(cpu) {
+    hand = cpu;
+    handBox.value = cpu;
+    name();
+  }
+  function name() {
+    const what = `${count(size, "page")} of ${data.letters[leaf]}`;
+    sizeBox.value = size;
+    charge.textContent = `charge ${size}`;
+    giveBack.textContent = `give back ${size}`;
+    charge.setAttribute("aria-label", `CPU ${hand}: charge ${what}`);
+    giveBack.setAttribute("aria-label", `CPU ${hand}: give back ${what}`);
+  }
+  handBox.setAttribute("aria-label", "CPU that does it");
+  function setHot(n) {
+    hot = n;
+    chart.mark(nodes, hotTest(), drains);
+    show();
+  }
+
+  // --- to take along, and to check
+  async function copy(text) {
+    copied.value = text;
+    copied.hidden = false;
+    try {
+      await navigator.clipboard.writeText(text);
+      say(data.words.copied);
+    } catch {
+      copied.focus();
+      copied.select();
+      say(data.words["to copy"]);
+    }
+  }
+  async function checkHere() {
+    const numbers = (so) => ({
+      operations: count(so.ops, "operation"),
+      fields: so.fields.toLocaleString("en"),
+      mismatches: so.mismatches.length,
+    });
+    const { words } = data;
+    const answer = await selfCheck((so) => say(fill(words.checking, numbers(so))));
+    const states = { states: walks.ran.toLocaleString("en"), differences: walks.disagreements };
+    const wrong = answer.mismatches.slice(0, 1).map((first) => fill(words["first mismatch"], first));
+    say([fill(words.checked, { ...numbers(answer), ...states }), ...wrong].join(" "));
+    return answer;
+  }
+
+  // --- keys
+  const keys = {
+    " ": toggle,
+    ArrowRight: () => playTo(Math.floor(position) + 1),
+    ArrowLeft: () => go(Math.ceil(position) - 1),
+    Home: () => go(0),
+    End: () => go(nodes.length - 1),
+    PageUp: () => go(Math.ceil(position) + 10),
+    PageDown: () => go(Math.ceil(position) - 10),
+    n: () => seek(drains, data.words["no drain"]),
+    x: () => seek((node) => differs(node, shown()), data.words["no difference"]),
+    q: () => act(c.CHARGE_SKMEM),
+    a: () => act(c.UNCHARGE_SKMEM),
+    z: () => go(Math.ceil(position) - 1),
+    c: () => setHand((hand + 1) % tree.cpus),
+    g: () => setLeaf((leaf + 1) % tree.leaves),
+    ".": () => creep(1),
+    ",": () => creep(-1),
+    "[": () => setSize(size - 1),
+    "]": () => setSize(size + 1),
+  };
+  root.addEventListener("keydown", (e) => {
+    const call = keys[e.key],
+      box = e.target.closest("select, input, textarea, summary");
+    if (!call || box || e.altKey || e.metaKey || e.ctrlKey) return;
+    if (e.key === " " && e.target.closest("button")) return;
+    e.preventDefault();
+    e.stopPropagation(); // a notebook has keys of its own
+    call();
+  });
+
+  // --- sizes
+  function fit() {
+    const narrow = root.clientWidth < WIDE;
+    root.classList.toggle("narrow", narrow);
+    dress();
+    pictures.forEach((picture, side) => {
+      picture.i = shown()[side];
+      picture.layout(Math.max(320, sides[side].holder.clientWidth), narrow ? 280 : 272);
+    });
+    chart.layout(Math.max(300, plot.clientWidth), 96);
+    refresh();
+    show();
+  }
+  const observer = new ResizeObserver(fit);
+  arrive(place.get());
+  fit();
+  settle();
+  observer.observe(root);
+  const leave = () => {
+    halt();
+    observer.disconnect();
+  };
+  const come = (text) => {
+    if (text === here()) return;
+    halt();
+    arrive(text);
+    fit();
+    settle();
+  };
+  return {
+    root,
+    go,
+    creep,
+    perform,
+    playTo,
+    toggle,
+    come,
+    leave,
+    stats,
+    found,
+    here,
+    check: checkHere,
+    seek: (p) => {
+      halt();
+      position = Math.max(0, Math.min(nodes.length - 1, p));
+      show();
+    },
+    get position() {
+      return position;
+    },
+    get nodes() {
+      return nodes;
+    },
+    get walks() {
+      return walks;
+    },
+    get tree() {
+      return tree;
+    },
+    get pictures() {
+      return pictures;
+    },
+  };
+}

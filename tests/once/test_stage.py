@@ -1,0 +1,115 @@
+"""The stage's data and the page they go into; what the page shows is tested in tests/browser."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from lab_helpers import stream_of
+from memcg_lab import System
+from memcg_lab.files import data_path
+from memcg_lab.history import LINE_RULES, PATCH_LINES, History
+from memcg_lab.labs.stage import data
+from memcg_lab.mechanism.steps import STEPS
+from memcg_lab.web import build, forms, kernels, page
+
+POLICIES = [machine[3] for machine in data.MACHINES]
+
+
+def test_each_changed_line_is_said_to_stand_in_its_hunk_of_the_diff():
+    diff = data_path("patch/475d048.diff").read_text(encoding="utf-8")
+    found, hunk = {}, 0
+    for line in diff.splitlines():
+        hunk += line.startswith("@@")
+        if re.match(r"[+-](?![+-])", line):
+            found[line[0] + line[1:].strip()] = hunk
+    assert [found[line] for line in PATCH_LINES] == list(data.HUNKS)
+
+
+def test_the_data_is_plain_and_the_rules_name_steps_that_exist():
+    told = data.data()
+    assert json.loads(json.dumps(told)) == told
+    assert [rule["line"] for rule in told["line_rules"]] == [rule.line for rule in LINE_RULES]
+    assert all(0 <= code < len(STEPS) for rule in told["line_rules"] for code in rule["steps"])
+    assert [machine["capped"] for machine in told["machines"]] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("name", data.traffic())
+def test_given_traffic_is_allowed_on_every_machine_and_told_in_words(name):
+    told = data.traffic()[name]
+    ops = stream_of(told["ops"], first=3)
+    pasts = [History(System(data.parents(3, told["leaves"]), cpus=2, policy=policy), ops) for policy in POLICIES]
+    names = data.names(3, told["leaves"])
+    for right in pasts[1:]:
+        assert data.sentence(pasts[0], right, 0, names) == data.WORDS["nothing"]
+        sentences = [data.sentence(pasts[0], right, k, names) for k in range(1, len(ops) + 1)]
+        assert all(re.fullmatch(r"\d+ of \d+: CPU \d [^{}]+\.", sentence) for sentence in sentences)
+
+
+def test_a_limit_is_met_refused_and_asks_the_stocks_in_the_traffic_about_it():
+    told = data.traffic()["a limit is met"]
+    ops = stream_of(told["ops"], first=2)
+    pasts = [History(System(data.parents(2, 1), cpus=2, policy=policy), ops) for policy in POLICIES[:2]]
+    said = [data.sentence(*pasts, k, data.names(2, 1)) for k in range(len(ops) + 1)]
+    assert any("over the limit, so it is forced in" in sentence for sentence in said)
+    assert any("CPU 0 gives up 24 pages of A, CPU 1 gives up 24 pages of A" in sentence for sentence in said)
+    assert not pasts[0].sock[-1].any()
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def folder(tmp_path):
+    """A folder as a build leaves it, with something else in place of each kernel."""
+    described = {}
+    for kind, policy in kernels.names():
+        name = f"{kernels.file_stem(kind, policy)}.wasm"
+        (tmp_path / name).write_bytes(b"kernel")
+        described[f"{kind} {policy}"] = {"file": name, "sha256": "of something else"}
+    _write(tmp_path, {"format": build.FORMAT, **forms.description(), "kernels": described})
+    (tmp_path / build.ANSWERS).write_text("[]", encoding="utf-8")
+    return tmp_path
+
+
+def _write(folder, description):
+    (folder / build.DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+
+
+def _sign(folder):
+    description = json.loads((folder / build.DESCRIPTION).read_text(encoding="utf-8"))
+    for told in description["kernels"].values():
+        told["sha256"] = hashlib.sha256(b"kernel").hexdigest()
+    _write(folder, description)
+    return description
+
+
+def test_the_page_is_one_file_with_everything_in_it(folder):
+    _sign(folder)
+    size = page.make_page(folder / "out.html", folder)
+    text = (folder / "out.html").read_text(encoding="utf-8")
+    assert size == len(text.encode())
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    assert not re.search(r"/\*(STYLE|DATA|KERNEL|STAGE)\*/", text)
+    inside = json.loads(re.search(r'id="memcg-lab-data">(.*?)</script>', text)[1])
+    assert {"kernels.json", "stage.json", "golden.json", "steps-v4.14.wasm", "replay-v6.1.wasm"} <= set(inside)
+    assert "machine-v4.14.wasm" not in inside
+
+
+def test_the_page_refuses_kernels_that_are_not_there_or_not_of_this_library(folder):
+    with pytest.raises(ValueError, match="is not the kernel that was built; run: python -m memcg_lab web build"):
+        page.make_page(folder / "out.html", folder)
+    description = _sign(folder)
+    (folder / "steps-v4.13.wasm").unlink()
+    with pytest.raises(ValueError, match="steps-v4.13.wasm.* cannot be read"):
+        page.make_page(folder / "out.html", folder)
+    del description["kernels"]["steps v4.13"]
+    _write(folder, description)
+    with pytest.raises(ValueError, match="has no kernel steps v4.13"):
+        page.make_page(folder / "out.html", folder)
+    description["constants"]["mechanism"]["CHARGE_BATCH"] = 31
+    _write(folder, description)
+    with pytest.raises(ValueError, match="are of another version of the library"):
+        page.make_page(folder / "out.html", folder)
+    with pytest.raises(ValueError, match="holds no kernels for the web"):
+        page.make_page(folder / "out.html", folder / "nowhere")
+    assert not (folder / "out.html").exists()
