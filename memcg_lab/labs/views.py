@@ -13,7 +13,7 @@ STYLE = """<style>
 .ml,.ml *{box-sizing:border-box}
 .ml{background:#fff;color:#222;font:15px/1.35 system-ui,sans-serif;border:1px solid #bbb;padding:8px 10px}
 .ml .two{display:flex;flex-wrap:wrap;gap:10px}
-.ml .machine{flex:1 1 390px;min-width:0;padding:6px 10px 8px;border:3px solid #0072B2}
+.ml .machine{flex:1 1 500px;min-width:0;padding:6px 10px 8px;border:3px solid #0072B2}
 .ml .machine.before{border:3px dashed #D55E00}
 .ml .op{font-size:17px;font-weight:600;margin:0 0 6px;min-height:1.35em}
 .ml .t{margin:0;font-size:16px;font-weight:700}
