@@ -65,7 +65,7 @@ class Policy:
     batch : int
         ``CHARGE_BATCH``, in pages; 1 to 65,536.
     slots : int
-        Cgroups a CPU's stock can hold; 1 until v6.16.
+        Cgroups a CPU's stock can hold: 1 until Linux 6.15, 7 since 6.16. Rules for several slots are a reader's own.
     consume, refill, drain, uncharge : callable
         The rules, as plain Python functions or compiled ones; the signatures are those of ``mechanism/stock_v4_13.py``.
         A stock is ``st.stock[cpu, slot]``.
