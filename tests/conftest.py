@@ -1,5 +1,7 @@
 """What all tests share: the mode they run in, and Hypothesis without clock, chance or files."""
 
+import signal
+
 import hypothesis
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -8,6 +10,8 @@ from lab_helpers import MODE
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts a job in the background like this
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = config.rootpath / "build" / "hypothesis"
     set_hypothesis_home_dir(home)
     hypothesis.settings.register_profile(
