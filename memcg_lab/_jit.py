@@ -160,10 +160,14 @@ def run_checked(dispatcher, arguments, halt):
     ------
     KeyboardInterrupt
         With True as its argument if the thread is still running.
+    ValueError
+        If a rule cannot be compiled.
     """
-    if not JIT or threading.current_thread() is not threading.main_thread():
+    if not JIT:
         return dispatcher(*arguments)
-    dispatcher.compile(tuple(dispatcher.typeof_pyval(argument) for argument in arguments))
+    _compile_rules(dispatcher, arguments)
+    if threading.current_thread() is not threading.main_thread():
+        return dispatcher(*arguments)
     outcome = []
 
     def work():
@@ -393,17 +397,18 @@ class _Cache(NullCache):
 
 
 def _compile(dispatcher, signature):
-    """Compile for one signature. What is wrong in a reader's rule is said in a sentence."""
-    name, readers = dispatcher._cache.name, dispatcher.targetoptions.get("boundscheck")
-    with dispatcher._cache.turn, warnings.catch_warnings():
-        if readers:
-            warnings.simplefilter("ignore", NumbaWarning)
+    with dispatcher._cache.turn:
+        return type(dispatcher).compile(dispatcher, signature)
+
+
+def _compile_rules(dispatcher, arguments):
+    """Compile what a reader's rule is bound into; what is wrong in it is said in a sentence."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaWarning)
         try:
-            return type(dispatcher).compile(dispatcher, signature)
+            dispatcher.compile(tuple(dispatcher.typeof_pyval(argument) for argument in arguments))
         except (NumbaError, KeyError) as error:
-            if not readers:
-                raise
-            raise ValueError(f"a rule of {name} cannot be compiled: {_reason(error)}.") from error
+            raise ValueError(f"a rule of {dispatcher._cache.name} cannot be compiled: {_reason(error)}.") from error
 
 
 def _reason(error):
