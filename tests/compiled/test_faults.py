@@ -48,7 +48,7 @@ from memcg_lab.mechanism.policy import RULES
 from memcg_lab.mechanism.stock_v4_13 import css_put_many
 from memcg_lab.traces.rows import Row, write_rows
 
-# Python stops its own code by itself. And an interrupt within the coverage of such a run would leave it locked for ever.
+# Python stops its own code by itself; and an interrupt within coverage can leave its lock taken for ever.
 interruptible = pytest.mark.skipif(
     MODE == "nojit" or not hasattr(signal, "pthread_kill"), reason="no signal can be sent here, or nothing is compiled"
 )
