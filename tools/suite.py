@@ -64,7 +64,13 @@ def steps(scratch, everything, timings):
     again = "not browser and not slow and not once"
     bounds = f"{again} and not own_rule"
     coverage = ["--cov=memcg_lab/mechanism", "--cov-report=term", "--cov-fail-under=95"]
-    elsewhere = ["tests/once", "tests/notebooks", "memcg_lab", *(f"--ignore={path}" for path in COMPILED)]
+    elsewhere = [
+        "tests/once",
+        "tests/notebooks",
+        "tests/browser",
+        "memcg_lab",
+        *(f"--ignore={path}" for path in COMPILED),
+    ]
     executed = str(scratch / "executed")
     nbval = ["-p", "tools.keep_executed", "--keep-executed", executed, "--nbval", "notebooks"]
     lint = Step(
