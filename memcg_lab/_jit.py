@@ -168,23 +168,22 @@ def run_checked(dispatcher, arguments, halt):
     _compile_rules(dispatcher, arguments)
     if threading.current_thread() is not threading.main_thread():
         return dispatcher(*arguments)
-    outcome = []
+    outcome, ended = [], threading.Event()  # Python 3.11 calls a thread dead whose `join` was interrupted
 
     def work():
         try:
             outcome.append(dispatcher(*arguments))
         except BaseException as error:
             outcome.append(error)
+        ended.set()
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.05)
+        threading.Thread(target=work, daemon=True).start()
+        while not ended.wait(0.05):
+            pass
     except KeyboardInterrupt:
         halt()
-        thread.join(1)
-        raise KeyboardInterrupt(*[True] * thread.is_alive()) from None
+        raise KeyboardInterrupt(*[True] * (not ended.wait(1))) from None
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0]
@@ -403,10 +402,13 @@ def _compile(dispatcher, signature):
 
 def _compile_rules(dispatcher, arguments):
     """Compile what a reader's rule is bound into; what is wrong in it is said in a sentence."""
+    signature = tuple(dispatcher.typeof_pyval(argument) for argument in arguments)
+    if signature in dispatcher.overloads:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
         try:
-            dispatcher.compile(tuple(dispatcher.typeof_pyval(argument) for argument in arguments))
+            dispatcher.compile(signature)
         except (NumbaError, KeyError) as error:
             raise ValueError(f"a rule of {dispatcher._cache.name} cannot be compiled: {_reason(error)}.") from error
 

@@ -399,8 +399,8 @@ def _judge_rule(rule, which, parameters, asked, kernel, ops, hint):
     complaint = takes_others(rule, f"a {which} rule", parameters)
     if complaint:
         return False, complaint, None
-    yours = kernel.with_rules("your rule", **{which: rule})
     try:
+        yours = kernel.with_rules("your rule", **{which: rule})
         right, told = _replay_rule((yours, asked, kernel), ops, hint)
     except Exception as error:
         return False, f"Your function did not run. {_short(error)}", None

@@ -92,6 +92,7 @@ class Run:
         ``"think"``, or ``"tight loop"`` where a CPU comes back sooner than a line travels: there real transfers cost
         0.2 to 1 of the ping-pong figure, and this model is not to be believed. ``"qualitative"`` where in the mean more
         than ``TICKET_WAITERS_MAX`` CPUs wait for a ticket lock: believe that it collapses, not how much.
+        ``"too short"`` where no operation was finished: time is booked when it begins, so the shares say nothing.
     events : ndarray of ``event_dtype`` or None
         Each touch that was recorded.
     """
@@ -140,7 +141,7 @@ class Run:
     def utilisation(self):
         """Share of the time each line was on its way or being written; float64, shape (lines,).
 
-        A visit is counted when it is asked for, so a line that is always taken may show a little more than 1.
+        It is at most 1: what a line is promised beyond the end is cut off.
         """
         return self.traffic[:, OCCUPIED] / (self.duration_ns * PS) if self.duration_ns else self.traffic[:, 0] * 0.0
 
@@ -165,7 +166,11 @@ class Run:
         return frame
 
     def __repr__(self):
-        told = {"tight loop": "; TIGHT LOOP: a regime of its own", "qualitative": "; QUALITATIVE: many wait for a lock"}
+        told = {
+            "tight loop": "; TIGHT LOOP: a regime of its own",
+            "qualitative": "; QUALITATIVE: many wait for a lock",
+            "too short": "; TOO SHORT: no operation was finished",
+        }
         busiest = f"busiest line {100 * self.utilisation.max():.0f} %"
         return (
             f"Run({self.cpus} CPUs, {self.duration_ns / 1000:,.0f} us, {self.throughput:,.2f} ops/us, "
@@ -281,9 +286,9 @@ def simulate(
     before = Counted(0, 0, 0)
     if begin:
         _go_on(kernel, machine, begin, twin, record)
-        before = counted(machine)
+        before = _cut_at(begin, machine)
     _go_on(kernel, machine, end, twin, record)
-    finished, booked, traffic = (now - then for now, then in zip(counted(machine), before))
+    finished, booked, traffic = (now - then for now, then in zip(_cut_at(end, machine), before))
     if (machine.cpu["at"] == machine.cpu["ops"]).all():  # all are done
         end = min(end, max(begin, int(machine.cpu["clock"].max())))
     return Run(
@@ -294,7 +299,7 @@ def simulate(
         lines=_names(system, layout),
         traffic=traffic,
         system=twin,
-        regime=_regime(system, gaps, topology, lock, traffic[:, WAITED] / max(end - begin, 1)),
+        regime=_regime(system, gaps, topology, lock, traffic[:, WAITED] / max(end - begin, 1), finished),
         events=None if not record else np.asarray(machine.events)[1 : int(machine.events["op"][0]) + 1],
     )
 
@@ -328,8 +333,10 @@ def _check(system, ops, topology, layout, lock):
             raise ValueError(complaint(ops, int(np.argmax(bad)), reason, allowed))
 
 
-def _regime(system, gaps, topology, lock, waiting):
-    """In which regime a run was, from the mean number of CPUs that wait for each line."""
+def _regime(system, gaps, topology, lock, waiting, finished):
+    """In which regime a run was, from the mean number of CPUs that wait for each line and what they finished."""
+    if len(gaps) > 0 and not finished.any():
+        return "too short"
     if system.cpus > 1 and len(gaps) > 0 and gaps.mean() < topology.same_ns * PS:
         return "tight loop"
     return "qualitative" if lock == "ticket lock" and waiting.max() > TICKET_WAITERS_MAX else "think"
@@ -470,6 +477,13 @@ def counted(machine):
     """A copy of what a machine has counted so far."""
     booked = np.asarray(machine.booked).view(np.int64).reshape(-1, len(BOOKED))
     return Counted(*(np.array(array) for array in (machine.cpu["finished"], booked, machine.line["traffic"])))
+
+
+def _cut_at(at, machine):
+    """What a machine has counted until a time: its lines are promised, without a gap, until they are free."""
+    found = counted(machine)
+    found.traffic[:, OCCUPIED] -= np.maximum(machine.line["free_at"] - at, 0)
+    return found
 
 
 def _go_on(kernel, machine, until, twin, record):

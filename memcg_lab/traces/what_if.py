@@ -175,7 +175,7 @@ def what_if(rows, policies, *, levels=None):
     Raises
     ------
     ValueError
-        As :func:`trace_ops`, or if a number is out of range, or two policies have one name.
+        As :func:`trace_ops`, or if a number is out of range, no policy is given, or two have one name.
 
     Notes
     -----
@@ -206,6 +206,8 @@ def _frames(table, drift):
 def _replayed(spool, stream, policies, levels):
     """Rows of the table, times and pages in stocks, and pages given back beyond what was charged in the trace."""
     names = [checked_policy(policy).name for policy in several("policies", policies)]
+    if not names:
+        raise ValueError("policies is empty; give at least one.")
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"two policies are called {printable(twice[0])}; give each once.")
     deep = [0] + [levels or stream.levels.get(memcg, LEVELS - 1) + 1 for memcg in stream.memcgs]

@@ -16,17 +16,15 @@ STAGE = HERE.parent / "labs" / "stage"
 BYTES_MAX = 3_000_000
 
 
-def make_page(out, kernels="build/web", *, replace=True):
-    """Write the one file.
+def make_page(out, kernels="build/web"):
+    """Write the one file; an earlier one in its place is replaced.
 
     Parameters
     ----------
     out : str or Path
-        The file; its folder is there.
+        The file; its folder is there. Refused if something else has that name.
     kernels : str or Path
         The folder that ``build`` has filled, with all kernels.
-    replace : bool
-        False refuses a file that is there.
 
     Returns
     -------
@@ -38,9 +36,11 @@ def make_page(out, kernels="build/web", *, replace=True):
     ValueError
         If the kernels are not there, are those of another version of the library, or the file cannot be written.
     """
-    folder = path_of(kernels)
+    folder, place = path_of(kernels), path_of(out)
     page = assemble(folder)
-    with writing(out, replace=replace) as at:
+    if place.is_file() and not _is_page(place, page):
+        raise ValueError(f"{shown(str(place))} is there and is no page of this library; choose another name.")
+    with writing(out, replace=True) as at:
         pathlib.Path(at).write_text(page, encoding="utf-8")
     return len(page.encode())
 
@@ -74,6 +74,16 @@ def assemble(folder):
     if len(page.encode()) > BYTES_MAX:
         raise AssertionError(f"the page has {len(page.encode()):,} bytes; it may have {BYTES_MAX:,}.")
     return page
+
+
+def _is_page(place, page):
+    """True if a file begins as our pages do, so that a new one may stand in its place."""
+    begin = page[: page.index("<style>")]
+    try:
+        with place.open(encoding="utf-8") as file:
+            return file.read(len(begin)) == begin
+    except (OSError, ValueError):
+        return False
 
 
 _AGAIN = "run: python -m memcg_lab web build"

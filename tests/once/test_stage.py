@@ -113,3 +113,14 @@ def test_the_page_refuses_kernels_that_are_not_there_or_not_of_this_library(fold
     with pytest.raises(ValueError, match="holds no kernels for the web"):
         page.make_page(folder / "out.html", folder / "nowhere")
     assert not (folder / "out.html").exists()
+
+
+def test_a_page_takes_the_place_of_a_page_and_of_nothing_else(folder):
+    _sign(folder)
+    out = folder / "out.html"
+    assert page.make_page(out, folder) == page.make_page(out, folder) == out.stat().st_size
+    for content in (b"", b"my notes", b"\xff\xfe"):
+        out.write_bytes(content)
+        with pytest.raises(ValueError, match="out.html.* is no page of this library"):
+            page.make_page(out, folder)
+        assert out.read_bytes() == content

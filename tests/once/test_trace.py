@@ -441,6 +441,7 @@ def test_a_line_that_is_no_whole_event_is_refused(tmp_path, line, message):
     [
         (lambda rows: what_if(None, [V6_1]), "rows is None; it must be a list"),
         (lambda rows: what_if(["chg"], [V6_1]), r"rows\[0\] is 'chg'; it must be a Row"),
+        (lambda rows: what_if(rows, []), "policies is empty; give at least one"),
         (lambda rows: what_if(rows, V6_1), "policies is Policy.* it must be a list"),
         (lambda rows: what_if(rows, ["v6.1"]), "the policy is 'v6.1'; it must be a Policy"),
         (lambda rows: check_trace(rows, "v6.1"), "the policy is 'v6.1'; it must be a Policy"),
