@@ -507,7 +507,7 @@ def any_file(tmp_path_factory):
     return tmp_path_factory.mktemp("any") / "file"
 
 
-@pytest.mark.parametrize("budget", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("budget", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_any_input_is_read_or_refused(any_file, capsys, budget):
     tried = {}
 
