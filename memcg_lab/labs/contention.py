@@ -38,8 +38,8 @@ Traffic = namedtuple("Traffic", "leaves rows alone", defaults=(None, None))
 Traffic.__doc__ = "Leaves of the tree, and what the CPUs do."
 
 
-# Name in the list -> leaves below the last level, and what each CPU does again and again: operation and leaf a turn. The
-# CPUs take the rows in turn; `alone` is for a CPU that has no other. Without rows each turn is drawn by lot.
+# Name in the list -> leaves below the last level, and what each CPU does again and again: operation and leaf a turn.
+# The CPUs take the rows in turn; `alone` is for a CPU that has no other. Without rows each turn is drawn by lot.
 _CHARGE, _BACK = (CHARGE_SKMEM, 0), (UNCHARGE_SKMEM, 0)
 TRAFFIC = {
     "every CPU charges and gives back in turn": Traffic(1, [[_CHARGE, _BACK]]),
@@ -237,8 +237,7 @@ class ContentionLab(Lab):
         part, shape = question["part"], [settings[name] for name in ("depth", "traffic", "counter_layout", "think_ns")]
         if one_of("part", part, ("point", "curve")) == "point":
             return {name: _told(point(policy, settings["cpus"], *shape)) for name, policy in POLICIES.items()}
-        before, after = curve(*shape).values()
-        return [{"before": _told(b), "after": _told(a)} for b, a in zip(before, after, strict=True)]
+        return {name: [_told(here) for here in points] for name, points in curve(*shape).items()}
 
     def sentence(self, result=None):
         """Throughput before and after, and the busiest line of each."""
