@@ -188,7 +188,9 @@ class ContentionLab(Lab):
     in 100 was within 4 % of a run 4.5 to 10 times as long; the worst was off by 24 %, with 128 CPUs and 500 ns of think
     time. In crowded runs the split between functions settles later than the throughput.
 
-    @@OPENS
+    The lab opens where the patch matters: 128 CPUs, 2 us between two operations, and nothing else that all CPUs want.
+    That layout is younger than the patch. With the one of v4.13, ``memory_allocated`` is the wall before and after, and
+    the patch gains 1.0 to 1.3, whatever the number of CPUs.
 
     Examples
     --------
@@ -203,11 +205,11 @@ class ContentionLab(Lab):
     def __init__(
         self,
         *,
-        cpus=64,
+        cpus=128,
         depth=3,
-        traffic="every CPU charges and gives back in turn",
+        traffic="every second CPU charges, the others give back",
         counter_layout="v6.1, and no counter that all sockets share",
-        think_ns=5_000,
+        think_ns=2_000,
     ):
         super().__init__(cpus=cpus, depth=depth, traffic=traffic, counter_layout=counter_layout, think_ns=think_ns)
 

@@ -10,7 +10,7 @@
  *   1 numbers    as memcg_lab.words writes them
  *   2 frame      what every chart lab has around its picture
  *   3 machine    the simulations of ContentionLab, in slices that leave the frames alone
- *   4 the labs   ContentionLab, ProfileLab, CostLab, MeasureLab
+ *   4 to 7       ContentionLab, ProfileLab, CostLab, MeasureLab
  */
 const charts = (() => {
   // ------------------------------------------------------------------------------------------------- 1 numbers
@@ -36,11 +36,11 @@ const charts = (() => {
 
   // --------------------------------------------------------------------------------------------------- 2 frame
   const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
-  const MARKS = ["M-4 -4h8v8h-8z", "M0 -4.6a4.6 4.6 0 1 0 .01 0z"]; // before a square, after a circle
+  const MARKS = ["m-4 -4h8v8h-8z", "m0 -4.6a4.6 4.6 0 1 0 .01 0z"]; // before a square, after a circle
   let made = 0;
 
-  /** A slider with a number box beside it; `steps`, if given, are the values that the slider stops at. */
-  function slider({ name, label, low, high, steps, value, act, unit = "" }) {
+  /** A slider with a number box beside it; `steps`, if given, are the values that the slider stops at, `only` those. */
+  function slider({ name, label, low, high, steps, only = false, value, act, unit = "" }) {
     const stops = steps ?? Array.from({ length: high - low + 1 }, (_, i) => low + i),
       nearest = (given) => stops.reduce((best, stop, i) => (Math.abs(stop - given) < Math.abs(stops[best] - given) ? i : best), 0),
       id = `chart-${name}-${made++}`;
@@ -56,10 +56,10 @@ const charts = (() => {
       id,
       min: low,
       max: high,
-      "aria-label": `${label}, ${number(low)} to ${number(high)}`,
+      "aria-label": `${label}: ${only ? stops.map((stop) => number(stop)).join(", ") : `${number(low)} to ${number(high)}`}`,
       onchange: () => {
         const given = Math.round(Number(box.value));
-        if (box.value !== "" && Number.isFinite(given)) act(clamp(given, low, high));
+        if (box.value !== "" && Number.isFinite(given)) act(only ? stops[nearest(given)] : clamp(given, low, high));
         show(shown);
       },
     });
@@ -297,17 +297,22 @@ const charts = (() => {
       yield;
       const parts = Math.max(2, Math.ceil(cpus / 32));
       let from = 0,
-        before = null;
-      for (const until of [begin, end]) {
-        for (let part = 1; part <= parts; part++) {
-          const { reason } = machine.run((from + ((until - from) * part) / parts) / PS);
-          if (reason) throw new Error(`the machine stops: ${lab.stop(reason)}`);
-          yield;
+        before = null,
+        answer;
+      try {
+        for (const until of [begin, end]) {
+          for (let part = 1; part <= parts; part++) {
+            const { reason } = machine.run((from + ((until - from) * part) / parts) / PS, { stay: true });
+            if (reason) throw new Error(`the machine stops: ${lab.stop(reason)}`);
+            yield;
+          }
+          from = until;
+          before ??= this.cut(machine, until);
         }
-        from = until;
-        before ??= this.cut(machine, until);
+        answer = this.read(machine, before, this.cut(machine, end), (end - begin) / PS);
+      } finally {
+        machine.leave();
       }
-      const answer = this.read(machine, before, this.cut(machine, end), (end - begin) / PS);
       if (this.points.size > 4000) this.points.delete(this.points.keys().next().value);
       this.points.set(key, answer);
       return answer;
@@ -363,12 +368,14 @@ const charts = (() => {
     *everything(settings, tell) {
       for (const side of SIDES) yield* this.point(side, settings.cpus, settings);
       tell.point(this.known(settings.cpus, settings));
-      for (const cpus of this.data.curve) for (const side of SIDES) yield* this.point(side, cpus, settings);
-      tell.curve(this.data.curve.map((cpus) => this.known(cpus, settings)));
+      const curve = { before: [], after: [] };
+      for (const cpus of this.data.curve) for (const side of SIDES) curve[side].push(yield* this.point(side, cpus, settings));
+      tell.curve(curve);
     }
 
     /** The chosen point first, then the curve; what was asked before is dropped. */
     ask(settings, tell) {
+      this.job?.return();
       this.job = this.everything(settings, tell);
       this.failed = tell.failed;
       this.go(MOVE);
@@ -432,7 +439,7 @@ const charts = (() => {
       this.top = 0;
       this.paths = SIDES.map((_, i) => make("path", { class: `line m${i}` }));
       this.marks = SIDES.map((_, i) => make("path", { class: `mark m${i}` }));
-      this.chosen = SIDES.map((_, i) => make("path", { class: `chosen m${i}`, d: MARKS[i] }));
+      this.chosen = SIDES.map((_, i) => make("path", { class: `chosen m${i}`, d: `M0 0${MARKS[i]}` }));
       this.labels = SIDES.map((_, i) => make("text", { class: `label m${i}` }));
       this.grid = make("g", { class: "grid" });
       this.axis = make("path", { class: "axis" });
@@ -524,17 +531,17 @@ const charts = (() => {
     /** The curve, or the one before while the new one is still being simulated. */
     show(curve, stale, cpus, point) {
       this.cpus = cpus;
-      const all = [...(curve ?? []), ...(point ? [point] : [])].flatMap((both) => SIDES.map((side) => both[side].throughput));
+      const all = SIDES.flatMap((side) => [...(curve ? curve[side] : []), ...(point ? [point[side]] : [])].map((here) => here.throughput));
       if (!stale || Math.max(...all) > this.top) this.scale(Math.max(0.01, ...all) * 1.06);
       put(this.old, "class", stale ? "stale" : "");
       const at = ({ throughput }, n) => `${this.x(n).toFixed(1)} ${this.y(throughput).toFixed(1)}`;
       if (curve) {
         SIDES.forEach((side, i) => {
-          const places = curve.map((both, k) => at(both[side], this.data.curve[k]));
+          const places = curve[side].map((here, k) => at(here, this.data.curve[k]));
           put(this.paths[i], "d", `M${places.join("L")}`);
-          put(this.marks[i], "d", places.map((place) => `M${place}${MARKS[i].replace("M", "m").replace(/^m(\S+) (\S+?)(?=[a-z])/, "m$1 $2")}`).join(""));
+          put(this.marks[i], "d", places.map((place) => `M${place}${MARKS[i]}`).join(""));
         });
-        const ends = SIDES.map((side) => curve.at(-1)[side].throughput);
+        const ends = SIDES.map((side) => curve[side].at(-1).throughput);
         apart(ends.map((value) => this.y(value) + 5), 18, this.high + 4, this.bottom).forEach((y, i) =>
           puts(this.labels[i], { x: this.right + 10, y: y.toFixed(1), text: `${SIDES[i]} ${number(ends[i])}` }),
         );
@@ -757,7 +764,8 @@ const charts = (() => {
     observer.observe(board.root);
     return {
       root: board.root,
-      set,
+      set: (values) => set(values, true),
+      say: board.say,
       come,
       stats,
       source,
@@ -775,7 +783,471 @@ const charts = (() => {
       },
     };
   }
+  // ---------------------------------------------------------------------------------------------- 5 ProfileLab
+  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
+  /** `sentence` of labs/profile.py. */
+  function profileWords({ words, rows, all }, marked) {
+    const counted = count(rows.length, "row"),
+      share = sum(marked.map((k) => rows[k][1]));
+    if (!marked.length) return fill(words.none, { rows: counted, listed: fixed(sum(rows.map(([, percent]) => percent)), 2) });
+    const told = fill(words.marked, { marked: number(marked.length), rows: counted, share: fixed(share, 2) });
+    if (share >= all) return `${told} ${words.all}`;
+    return `${told} ${fill(words.bound, { whose: marked.length === 1 ? "its" : "their", factor: fixed(100 / (100 - share), 3) })}`;
+  }
+
+  async function ProfileLab(context) {
+    const { data } = context,
+      { rows, shown, words, all } = data,
+      listed = sum(rows.map(([, percent]) => percent)),
+      widest = Math.max(0.01, ...rows.slice(0, shown).map(([, percent]) => percent));
+    let marked = [...context.settings.marked];
+    const stats = { moves: [], worst: 0 };
+    const lines = rows.slice(0, shown).map(([symbol, percent], k) => {
+      const box = make("input", {
+          type: "checkbox",
+          onchange: () => set({ marked: lines.map(({ box: b }, i) => (b.checked ? i : -1)).filter((i) => i >= 0) }),
+          onkeydown: (e) => {
+            const to = { ArrowDown: k + 1, ArrowUp: k - 1 }[e.key];
+            if (to === undefined || !lines[to]) return;
+            e.preventDefault();
+            e.stopPropagation();
+            lines[to].box.focus();
+          },
+        }),
+        grown = make("span", { class: "grown" }),
+        bar = make("i", { style: `width:${((100 * percent) / widest).toFixed(2)}%` });
+      const root = make(
+        "label",
+        { class: "line" },
+        box,
+        make("span", { class: "symbol" }, symbol),
+        make("span", { class: "room", "aria-hidden": "true" }, bar),
+        make("span", { class: "percent" }, fixed(percent, 2)),
+        grown,
+      );
+      return { root, box, grown };
+    });
+    const parts = ["marked", "listed, not marked", "not listed"].map((called, n) => ({
+      called,
+      bar: make("i", { class: `part${n}` }),
+    }));
+    const told = make("p", { class: "told" });
+    const columns = shown > 18 ? 2 : 1,
+      head = () =>
+        make("div", { class: "line heads", "aria-hidden": "true" }, make("span", {}, "mark"), make("span", {}, "symbol"), make("span", {}, "percent of all samples"), make("span", {}, "now"), make("span", {}, "without the marked"));
+    const each = Math.ceil(shown / columns);
+    const body = make(
+      "div",
+      {},
+      make("div", { class: "all", "aria-hidden": "true" }, ...parts.map(({ bar }) => bar)),
+      told,
+      make(
+        "div",
+        { class: `listing of${columns}`, role: "group", "aria-label": "Rows of the profile" },
+        ...Array.from({ length: columns }, (_, c) =>
+          make("div", {}, head(), ...lines.slice(c * each, (c + 1) * each).map(({ root }) => root)),
+        ),
+      ),
+    );
+    const button = (label, act) => make("button", { type: "button", onclick: act }, label);
+    const board = frame(context, {
+      title: "A profile whose rows can be marked",
+      rows: [
+        [
+          button("Mark none", () => set({ marked: [] })),
+          button("Mark all", () => set({ marked: lines.map((_, k) => k) })),
+          make("span", { class: "soft" }, "Tab or the arrow keys go from row to row, the space bar marks."),
+        ],
+      ],
+      body,
+      python: () => {
+        const names = marked.map((k) => (rows.filter(([symbol]) => symbol === rows[k][0]).length === 1 ? `'${rows[k][0]}'` : k));
+        return `ProfileLab(${data.own ? "profile=profile, " : ""}marked=[${names.join(", ")}])`;
+      },
+      pack: () => `marked=${marked.join(".")}`,
+      table: () => ({
+        head: ["row", "symbol", "percent", "marked", "percent without the marked"],
+        rows: rows.map(([symbol, percent], k) => [k + 1, symbol, fixed(percent, 2), marked.includes(k) ? "yes" : "no", grownOf(k)]),
+      }),
+    });
+    function grownOf(k) {
+      const share = sum(marked.map((m) => rows[m][1]));
+      return marked.includes(k) ? words.gone : share >= all ? "-" : fixed((rows[k][1] * 100) / (100 - share), 2);
+    }
+    function show() {
+      const share = sum(marked.map((k) => rows[k][1]));
+      lines.forEach(({ root, box, grown }, k) => {
+        const on = marked.includes(k);
+        if (box.checked !== on) box.checked = on;
+        put(root, "class", on ? "line on" : "line");
+        put(grown, "text", grownOf(k));
+      });
+      const shares = [share, Math.max(0, listed - share), Math.max(0, 100 - listed)];
+      parts.forEach(({ bar }, n) => put(bar, "style", `width:${shares[n].toFixed(3)}%`));
+      put(told, "text", `All samples: ${parts.map(({ called }, n) => `${called} ${fixed(shares[n], 2)} %`).join("; ")}.`);
+      board.say(profileWords(data, marked));
+    }
+    function set(values, quiet = false) {
+      const begun = performance.now();
+      if (values.marked) marked = [...values.marked].sort((a, b) => a - b);
+      show();
+      if (!quiet) board.moved({ marked });
+      stats.moves.push(performance.now() - begun);
+    }
+    board.set = set;
+    const come = (text) => {
+      const asked = new URLSearchParams(text).get("marked");
+      const given = asked === null ? marked : asked.split(".").filter((n) => /^\d{1,2}$/.test(n) && n < shown).map(Number);
+      set({ marked: [...new Set(given)] }, true);
+    };
+    const observer = new ResizeObserver(() => board.root.classList.toggle("narrow", board.root.clientWidth < NARROW));
+    observer.observe(board.root);
+    come(context.place?.get() ?? "");
+    return {
+      root: board.root,
+      set: (values) => set(values, true),
+      say: board.say,
+      come,
+      stats,
+      get marked() {
+        return marked;
+      },
+      leave() {
+        observer.disconnect();
+        board.leave();
+      },
+    };
+  }
+
+  // ------------------------------------------------------------------------------------------------- 6 CostLab
+  /** The answers of a page without Python: for some values of each setting. */
+  class Grid {
+    constructor({ values, answers }) {
+      Object.assign(this, { values, answers });
+    }
+    async ask(settings) {
+      let at = 0;
+      for (const [name, allowed] of Object.entries(this.values)) at = at * allowed.length + allowed.indexOf(settings[name]);
+      return this.answers[at];
+    }
+  }
+
+  /** `cost_words` of labs/cost.py. */
+  function costWords({ words, predicted }, { levels, meeting }, answer) {
+    const rows = answer.rows.filter(([symbol]) => predicted.includes(symbol));
+    return `${[
+      fill(words.told, { ...answer, counters: count(levels, "counter"), meeting }),
+      ...rows.map(([symbol, before, after, reading]) => fill(words.row, { symbol, before, after, reading })),
+    ].join("; ")}.`;
+  }
+
+  async function CostLab(context) {
+    const { data, ask, name } = context,
+      grid = data.grid && new Grid(data.grid),
+      settings = { ...context.settings },
+      stats = { moves: [], worst: 0 };
+    let answer = null,
+      answerOf = null,
+      asked = 0;
+    const act = (key) => (value) => set({ [key]: value });
+    const number_ = (key, label, unit) =>
+      slider({
+        name,
+        label,
+        low: data.low[key],
+        high: data.most[key],
+        steps: data.grid?.values[key],
+        only: Boolean(grid),
+        value: settings[key],
+        act: act(key),
+        unit,
+      });
+    const choice = (key, label) => list({ label, options: data.lists[key], value: settings[key], act: act(key) });
+    const controls = {
+      packages: choice("packages", "Machine"),
+      meeting: choice("meeting", "A CPU charges and gives back"),
+      walks: choice("walks", "After giving back"),
+      same_ns: number_("same_ns", "A line's way in the package, ns", " ns"),
+      cross_ns: number_("cross_ns", "To the other package, ns", " ns"),
+      local_ns: number_("local_ns", "An atomic on one's own line, ns", " ns"),
+      levels: number_("levels", "Counters up to the root", ""),
+    };
+    const picture = new Listings(data),
+      plot = make("div", { class: "plot" }, picture.svg);
+    const board = frame(context, {
+      title: "The published listing beside that of a machine you choose",
+      rows: [
+        [controls.packages.root, controls.meeting.root, controls.walks.root],
+        [controls.same_ns.root, controls.cross_ns.root],
+        [controls.local_ns.root, controls.levels.root],
+      ],
+      body: plot,
+      python: () => asPython(name, settings),
+      pack: () => packed(settings),
+      table: () => ({
+        head: ["function", "published before", "model before", "published after", "model after", "reading"],
+        rows: (answer?.rows ?? []).map(([symbol, before, after, reading]) => {
+          const [published, then] = data.published[symbol].map((share) => (share === null ? "not listed" : fixed(share, 2)));
+          return [symbol, published, before, then, after, reading];
+        }),
+      }),
+    });
+    async function compute() {
+      const mine = ++asked,
+        now = { ...settings };
+      try {
+        const found = await (grid ? grid.ask(now) : ask({ ask: "fit", ...now }));
+        if (mine !== asked) return;
+        if (found.refused) return board.say(`${found.refused} The bars still show the last machine that has one.`);
+        answer = found;
+        answerOf = now;
+        picture.show(answer);
+        board.say(costWords(data, answerOf, answer));
+      } catch (error) {
+        if (mine === asked) board.say(error.message);
+      }
+    }
+    function set(values, quiet = false) {
+      const begun = performance.now();
+      Object.assign(settings, values);
+      for (const [key, allowed] of Object.entries(grid?.values ?? {}))
+        if (!allowed.includes(settings[key])) settings[key] = closest(allowed, settings[key]);
+      for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
+      const done = compute();
+      if (!quiet) board.moved(settings);
+      stats.moves.push(performance.now() - begun);
+      return done;
+    }
+    board.set = set;
+    const allowed = {
+      ...data.lists,
+      ...Object.fromEntries(Object.keys(data.low).map((key) => [key, { low: data.low[key], high: data.most[key] }])),
+    };
+    const come = (text) => set(unpacked(text, settings, allowed), true);
+    function fit() {
+      board.root.classList.toggle("narrow", board.root.clientWidth < NARROW);
+      picture.layout(Math.max(320, plot.clientWidth));
+      if (answer) picture.show(answer);
+    }
+    const observer = new ResizeObserver(fit);
+    fit();
+    await come(context.place?.get() ?? "");
+    observer.observe(board.root);
+    return {
+      root: board.root,
+      set: (values) => set(values, true),
+      say: board.say,
+      come,
+      stats,
+      settings,
+      get answer() {
+        return answer;
+      },
+      leave() {
+        observer.disconnect();
+        board.leave();
+      },
+    };
+  }
+  const closest = (allowed, given) => allowed.reduce((best, value) => (Math.abs(value - given) < Math.abs(best - given) ? value : best));
+
+  /** Published and simulated shares of the modelled functions, before and after beside each other. */
+  class Listings {
+    constructor(data) {
+      const id = `hatch-${made++}`;
+      this.data = data;
+      this.symbols = Object.keys(data.published);
+      this.heads = SIDES.map((side) => make("text", { class: "soft", y: 15 }, `${side} the patch, percent of samples`));
+      this.floors = SIDES.map(() => make("path", { class: "floor" }));
+      this.floorNames = SIDES.map(() => make("text", { class: "soft" }));
+      this.rows = this.symbols.map((symbol) => ({
+        name: make("text", { class: "strong" }, symbol),
+        reading: make("text", { class: "soft" }),
+        bars: SIDES.flatMap((_, i) => [
+          make("rect", { class: "published", height: 13 }),
+          make("rect", { class: `share m${i}`, height: 13, fill: i ? null : `url(#${id})` }),
+        ]),
+        told: SIDES.flatMap((_, i) => [make("text", { class: "soft" }), make("text", { class: `label m${i}` })]),
+      }));
+      this.svg = make(
+        "svg",
+        { class: "profiles", role: "img" },
+        hatch(id),
+        ...this.heads,
+        ...this.rows.flatMap(({ name, reading, bars, told }) => [name, reading, ...bars, ...told]),
+        ...this.floors,
+        ...this.floorNames,
+      );
+    }
+
+    layout(width) {
+      const narrow = width < 700;
+      this.each = 58;
+      this.narrow = narrow;
+      this.wide = narrow ? width : (width - 30) / 2;
+      this.block = 24 + this.rows.length * this.each;
+      this.height = narrow ? 2 * this.block + 44 : this.block + 22;
+      puts(this.svg, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
+    }
+    left(i) {
+      return this.narrow ? 0 : i * (this.wide + 30);
+    }
+    top(i) {
+      return this.narrow ? i * (this.block + 22) : 0;
+    }
+
+    show(answer) {
+      const { published, floors } = this.data,
+        found = Object.fromEntries(answer.rows.map((row) => [row[0], row])),
+        scale = (this.wide - 130) / 4.5; // percent; a longer bar is cut, and says so
+      this.heads.forEach((el, i) => puts(el, { x: this.left(i), y: this.top(i) + 15 }));
+      SIDES.forEach((side, i) => {
+        const x = this.left(i) + floors[side] * scale;
+        put(this.floors[i], "d", `M${x.toFixed(1)} ${this.top(i) + 22}v${this.block - 20}`);
+        puts(this.floorNames[i], { x: (x + 4).toFixed(1), y: this.top(i) + this.block + 14, text: `lowest listed row, ${floors[side]}` });
+      });
+      this.rows.forEach(({ name, reading, bars, told }, n) => {
+        const symbol = this.symbols[n],
+          row = found[symbol],
+          y = 24 + n * this.each;
+        puts(name, { x: this.left(0), y: y + 14 });
+        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 36 : y + 14, text: row ? row[3] : "" });
+        SIDES.forEach((side, i) => {
+          const says = published[symbol][i],
+            model = row ? Number(row[1 + i]) : 0,
+            edge = floors[side] * scale;
+          [says ?? 0, model].forEach((percent, k) => {
+            const wide = Math.min(percent, 4.5) * scale,
+              low = this.top(i) + y + 18 + k * 16;
+            puts(bars[2 * i + k], { x: this.left(i), y: low, width: wide.toFixed(1), hidden: wide < 0.5 });
+            const text = k ? `${row ? row[1 + i] : "0.00"} model${percent > 4.5 ? " (bar cut)" : ""}` : says === null ? `< ${floors[side]} published` : `${fixed(says, 2)} published`;
+            puts(told[2 * i + k], { x: (this.left(i) + Math.max(wide, edge) + 6).toFixed(1), y: low + 12, text });
+          });
+        });
+      });
+      const words = answer.rows.map(([symbol, before, after]) => `${symbol} ${before} before and ${after} after`).join("; ");
+      put(this.svg, "aria-label", `Two panels of paired bars, published and simulated percent of samples, before and after the patch. The simulation says: ${words}.`);
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- 7 MeasureLab
+  const AGAIN = 600; // ms between two questions how far it is: each takes a little of what is measured
+
+  async function MeasureLab(context) {
+    const { data, ask, name } = context,
+      settings = { ...context.settings };
+    let now = data.now,
+      waiting = 0;
+    const seconds = slider({ name, label: "Seconds", low: data.low, high: data.most, value: settings.seconds, act: (value) => set({ seconds: value }) });
+    const start = make("button", { type: "button", class: "main", onclick: () => press(now.running ? "stop" : "start") }, "Start"),
+      bar = make("progress", { max: 1, value: 0, "aria-label": "How far the measurement is" });
+    const picture = new Pairs(),
+      plot = make("div", { class: "plot" }, picture.svg);
+    const board = frame(context, {
+      title: "Measure the CPU this runs on",
+      rows: [ask ? [seconds.root, start, bar] : [make("span", {}, data.words["no python"])]],
+      body: plot,
+      python: () => asPython(name, settings),
+      table: () => ({ head: now.head, rows: now.rows }),
+    });
+    function show() {
+      put(start, "text", now.running ? "Stop" : "Start"); // one button: the focus stays where it is
+      puts(bar, { max: Math.max(now.total, 1), value: now.done });
+      picture.show(now);
+      board.say(now.sentence);
+    }
+    async function press(what) {
+      clearTimeout(waiting);
+      try {
+        now = { ...now, ...(await ask({ ask: what, seconds: settings.seconds })) };
+        show();
+      } catch (error) {
+        board.say(error.message);
+      }
+      if (now.running) waiting = setTimeout(() => press("progress"), AGAIN);
+    }
+    function set(values, quiet = false) {
+      Object.assign(settings, values);
+      seconds.show(settings.seconds);
+      if (!quiet) board.moved(settings);
+    }
+    board.set = set;
+    const observer = new ResizeObserver(() => {
+      board.root.classList.toggle("narrow", board.root.clientWidth < NARROW);
+      picture.layout(Math.max(320, plot.clientWidth));
+      picture.show(now);
+    });
+    picture.layout(Math.max(320, plot.clientWidth));
+    show();
+    observer.observe(board.root);
+    if (now.running) press("progress");
+    return {
+      root: board.root,
+      set: (values) => set(values, true),
+      say: board.say,
+      leave() {
+        observer.disconnect();
+        clearTimeout(waiting);
+        board.leave();
+      },
+    };
+  }
+
+  /** Nanoseconds of a pair by depth, before and after, one panel for each number of threads; logarithmic. */
+  class Pairs {
+    constructor() {
+      this.id = `hatch-${made++}`;
+      this.svg = make("svg", { class: "profiles", role: "img" });
+    }
+    layout(width) {
+      this.width = width;
+    }
+    show({ bars, alt }) {
+      const threads = [...new Set(bars.map(([n]) => n))],
+        narrow = this.width < 600,
+        gap = 30,
+        wide = narrow ? this.width - 50 : (this.width - 50 - gap * (threads.length - 1)) / threads.length,
+        high = 290,
+        block = high + 56;
+      const top = Math.max(...bars.flatMap(([, , before, after]) => [before ?? 0, after ?? 0])) * 3,
+        low = 0.3,
+        y = (ns, n) => n * block + 24 + high * (1 - Math.log(Math.max(ns, low) / low) / Math.log(top / low));
+      const total = narrow ? threads.length * block : block;
+      puts(this.svg, { viewBox: `0 0 ${this.width} ${total}`, width: this.width, height: total });
+      if (alt) put(this.svg, "aria-label", alt);
+      const parts = [];
+      threads.forEach((n, panel) => {
+        const x0 = 50 + (narrow ? 0 : panel * (wide + gap)),
+          down = narrow ? panel : 0,
+          own = bars.filter(([of]) => of === n),
+          each = wide / own.length,
+          thick = Math.min(46, each * 0.36);
+        for (const tick of [1, 10, 100, 1000, 10000].filter((ns) => ns < top)) {
+          parts.push(make("path", { class: "rule", d: `M${x0} ${y(tick, down).toFixed(1)}h${wide.toFixed(1)}` }));
+          if (!panel || narrow) parts.push(make("text", { class: "soft", x: x0 - 6, y: (y(tick, down) + 5).toFixed(1), "text-anchor": "end" }, number(tick)));
+        }
+        parts.push(make("text", { class: "soft", x: x0, y: down * block + 15 }, `ns for a pair (logarithmic), ${count(n, "thread")}`));
+        own.forEach(([, depth, ...pair], k) => {
+          const middle = x0 + each * (k + 0.5);
+          pair.forEach((ns, i) => {
+            if (ns === null) return;
+            const x = middle + (i ? 2 : -thick - 2),
+              up = y(ns, down);
+            parts.push(
+              make("rect", { class: `share m${i}`, x: x.toFixed(1), y: up.toFixed(1), width: thick.toFixed(1), height: (y(low, down) - up).toFixed(1), fill: i ? null : `url(#${this.id})` }),
+              make("text", { class: `label m${i}`, x: (x + thick / 2).toFixed(1), y: (up - 5).toFixed(1), "text-anchor": "middle" }, ns < 10 ? fixed(ns, 2) : fixed(ns, 0)),
+            );
+          });
+          parts.push(make("text", { class: "soft", x: middle.toFixed(1), y: (y(low, down) + 18).toFixed(1), "text-anchor": "middle" }, String(depth)));
+        });
+        parts.push(make("text", { class: "soft", x: (x0 + wide / 2).toFixed(1), y: (y(low, down) + 35).toFixed(1), "text-anchor": "middle" }, "levels below the root; striped before, plain after"));
+      });
+      this.svg.replaceChildren(hatch(this.id), ...parts);
+    }
+  }
+
   const NARROW = 860; // pixels from which two pictures stand side by side
 
-  return { ContentionLab, number, fixed };
+  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, Simulations, number, fixed };
 })();
