@@ -9,7 +9,7 @@ import pathlib
 from .. import forms
 from ..checks import shown
 from ..files import path_of, writing
-from ..labs.stage.data import data
+from ..labs.patch import PatchLab
 from . import answers, build
 
 HERE = pathlib.Path(__file__).parent
@@ -49,7 +49,7 @@ def make_page(out, kernels="build/web"):
 def assemble(folder):
     """The text of the page, with the kernels of a folder."""
     description = _description(folder)
-    told = data()
+    told = PatchLab().data()
     policies = [machine["policy"] for machine in told["machines"]]
     wanted = [f"steps {policy}" for policy in policies] + [f"replay {policy}" for policy in answers.POLICY.values()]
     missing = [name for name in wanted if name not in description["kernels"]]
