@@ -16,7 +16,6 @@ from .. import forms, labs
 from ..checks import one_of, shown
 from ..files import path_of, writing
 from ..labs import base, cost
-from ..labs.stage import data as stage_data
 from . import answers, build
 from .sections import SECTIONS
 
@@ -75,7 +74,7 @@ def assemble(folder, chosen=None):
         }
     else:
         begin, end = page.index("<body>") + len("<body>"), page.index("<script>")
-        page = f'{page[:begin]}\n<main id="alone">\n{_still(living[0])}\n</main>\n{page[end:]}'
+        page = f'{page[:begin]}\n<main id="alone">\n{living[0].to_html()}\n</main>\n{page[end:]}'
         parts = {}
     for mark, text in {**parts, "/*SCRIPT*/": script}.items():
         if page.count(mark) != 1:
@@ -113,7 +112,8 @@ def bundle(folder, names=None, *, golden=False):
     folder = path_of(folder)
     names = [each.lab for each in SECTIONS] if names is None else list(names)
     description = _description(folder)
-    wanted = [kernel for each in SECTIONS if each.lab in names for kernel in each.kernels]
+    told = {name: _data(name, folder) for name in names}
+    wanted = [kernel for data in told.values() for kernel in _kernels(data)]
     if golden:
         wanted += [f"replay {policy}" for policy in answers.POLICY.values()]
     missing = [kernel for kernel in wanted if kernel not in description["kernels"]]
@@ -122,7 +122,7 @@ def bundle(folder, names=None, *, golden=False):
     used = {kernel: description["kernels"][kernel] for kernel in dict.fromkeys(wanted)}
     files = {one["file"]: _wasm(folder, one) for one in used.values()}
     files["kernels.json"] = _json({**description, "kernels": used})
-    files |= {f"{name}.json": _json(_data(name, folder)) for name in names}
+    files |= {f"{name}.json": _json(data) for name, data in told.items()}
     if golden:
         files[build.ANSWERS] = _bytes(folder / build.ANSWERS)
     inside = {name: base64.b64encode(gzip.compress(content, 9, mtime=0)).decode() for name, content in files.items()}
@@ -144,8 +144,16 @@ def _lab(name):
 
 def _data(name, folder):
     """What the front end of a lab has to know where there is no Python."""
-    data = _lab(name).data() if hasattr(_lab(name), "data") else stage_data.data()
+    data = _lab(name).data()
     return data | {"grid": _grid(folder)} if name == "CostLab" else data
+
+
+def _kernels(data):
+    """What the front end of a lab runs: a stage its machines, a chart the machine's kernel on systems in use."""
+    on_stage = [f"steps {machine['policy']}" for machine in data.get("machines", ())]
+    return on_stage + [
+        f"{kind} {policy}" for policy in data.get("policies", {}).values() for kind in ("replay", "machine")
+    ]
 
 
 def _grid(folder):
@@ -166,14 +174,9 @@ def _section(section, lab):
     tries = "".join(f"<li>{_text(each)}</li>" for each in section.tries)
     return (
         f'<section id="{section.lab}"><h2>{_text(section.title)}</h2><p>{_text(section.says)}</p>'
-        f"<p>Try this:</p><ol>{tries}</ol>\n{_still(lab)}\n"
+        f"<p>Try this:</p><ol>{tries}</ol>\n{lab.to_html()}\n"
         '<p><a href="#contents">Back to the contents</a></p></section>'
     )
-
-
-def _still(lab):
-    mark = f'<figure data-memcg-lab="{type(lab).__name__}" data-settings="{{}}">'
-    return lab.to_html().replace("<figure>", mark)  # a lab that has no front end of its own yet
 
 
 def _entry(section, lab):

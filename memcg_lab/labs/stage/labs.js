@@ -12,7 +12,9 @@
  *           change     change(settings): the reader has chosen; some or all of them
  *       handle: {set(settings): Python has chosen, say(sentence), leave()}, each where there is one
  */
-const LABS = { PatchLab: renderStage, ...charts.labs };
+const LABS = {
+  CounterLab: renderStage, DriftLab: renderStage, PatchLab: renderStage, StockLab: renderStage, ...charts.labs,
+};
 
 /** A living lab inside an element that shows its still picture; the picture stays where that does not work. */
 async function mountLab(figure, context) {
