@@ -104,7 +104,16 @@ def steps(scratch, everything, timings):
         ],
         environment() | {"NUMBA_CACHE_DIR": str(scratch / "numba-notebooks")},  # what the warm-up puts there, no more
     )
-    return [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
+    groups = [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
+    if everything:  # by itself: some tests there look at the clock
+        title = "in a browser: JupyterLab, the one file, the site"
+        browser = Step(title, [[*pytest, "tests/browser", "-m", "browser", "-rs"]], unit(scratch, "browser"))
+        browser.environment |= {
+            "MEMCG_LAB_TEST_MODE": "jit",
+            "NUMBA_CACHE_DIR": notebooks.environment["NUMBA_CACHE_DIR"],
+        }
+        groups.append([browser])
+    return groups
 
 
 def unit(scratch, mode, **flags):
