@@ -106,12 +106,11 @@ def steps(scratch, everything, timings):
     )
     groups = [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
     if everything:  # by itself: some tests there look at the clock
-        title = "in a browser: JupyterLab, the one file, the site"
-        browser = Step(title, [[*pytest, "tests/browser", "-m", "browser", "-rs"]], unit(scratch, "browser"))
-        browser.environment |= {
-            "MEMCG_LAB_TEST_MODE": "jit",
-            "NUMBA_CACHE_DIR": notebooks.environment["NUMBA_CACHE_DIR"],
-        }
+        browser = Step(
+            "in a browser: JupyterLab, the one file, the site",
+            [[*pytest, "tests/browser", "-m", "browser", "-rs"]],
+            notebooks.environment | {"MEMCG_LAB_TEST_MODE": "jit", "MPLBACKEND": "agg"},
+        )
         groups.append([browser])
     return groups
 
