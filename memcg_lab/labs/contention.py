@@ -22,7 +22,7 @@ from ..system import System
 from ..words import count, number
 from ..workload import draws, skmem
 from . import sketch, views
-from .base import Lab, choice, whole_number_box
+from .boxes import Lab, choice, whole_number_box
 
 CPUS_MAX = 256
 CURVE = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # CPUs that the curve is simulated at

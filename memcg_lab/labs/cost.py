@@ -15,7 +15,7 @@ from ..machine.topology import DEFAULT, Topology
 from ..perf import Host, explain, read_perf, simulate_top
 from ..perf.simulate import MEETING
 from ..words import count
-from .base import WIDE, Lab, choice
+from .boxes import WIDE, Lab, choice
 
 OPERATIONS = 2500  # a run finishes so many; a share is then known to about 3 % of itself
 TOLERANCE = 0.02

@@ -17,7 +17,7 @@ from ..mechanism.records import OPS
 from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_FAILCNT, STEP_FORCE, STEP_OOM, STEP_RETURN
 from ..system import System, op
 from . import sketch, views
-from .base import choice, whole_number_box
+from .boxes import choice, whole_number_box
 from .stepping import SteppedLab
 
 OPERATIONS = 32

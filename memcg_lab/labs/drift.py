@@ -17,7 +17,7 @@ from ..mechanism.records import CHARGE_SKMEM, PAGE_SIZE, UNCHARGE_SKMEM
 from ..system import System
 from ..workload import bulk, draws, mixed, pairs, skmem
 from . import sketch, views
-from .base import Lab, choice, whole_number_box
+from .boxes import Lab, choice, whole_number_box
 
 CPUS_MAX = 64
 DEPTH_MAX = 5

@@ -12,7 +12,7 @@ from ..files import data_path
 from ..hardware import measure
 from ..machine import read_measurement
 from ..words import count, number, printable
-from .base import Lab, failed, whole_number_box
+from .boxes import Lab, failed, whole_number_box
 
 BUNDLED = "hardware/2026-11-23-amd-epyc.json"
 

@@ -16,7 +16,7 @@ from ..mechanism.steps import STEP_CONSUME_HIT, STEP_DRAIN, STEP_REFILL
 from ..system import System
 from ..workload import alternating, bursts, pingpong, producer_consumer
 from . import views
-from .base import choice, whole_number_box
+from .boxes import choice, whole_number_box
 from .stepping import SteppedLab
 
 OPERATIONS = 400

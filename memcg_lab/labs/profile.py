@@ -13,7 +13,7 @@ from ..figures.profile import BARS_SHOWN, marked_rows, profile_rows
 from ..files import data_path
 from ..perf import read_perf
 from ..words import count, number, printable
-from .base import Lab
+from .boxes import Lab
 
 Result = namedtuple("Result", "marked share factor")  # rows from 0; share of all samples, percent; None: no bound
 

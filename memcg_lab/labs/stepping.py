@@ -3,7 +3,7 @@
 import ipywidgets as W
 
 from ..words import number
-from .base import Lab, whole_number_box
+from .boxes import Lab, whole_number_box
 
 
 class SteppedLab(Lab):

@@ -18,7 +18,7 @@ from ..mechanism.steps import STEP_CANCEL, STEP_CONSUME_HIT, STEP_CONSUME_MISS, 
 from ..system import System, op
 from ..workload import alternating, mixed, pingpong
 from . import sketch, views
-from .base import choice
+from .boxes import choice
 from .stepping import SteppedLab
 
 OPERATIONS = 100

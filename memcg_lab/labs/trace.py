@@ -15,7 +15,7 @@ from ..files import data_path
 from ..traces.check import trace_policy, walk_trace
 from ..traces.text import read_rows
 from . import sketch
-from .base import choice
+from .boxes import choice
 from .stepping import SteppedLab
 
 EVENTS = 2000  # of each recording, from its beginning

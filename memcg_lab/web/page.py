@@ -6,10 +6,11 @@ import hashlib
 import json
 import pathlib
 
+from .. import forms
 from ..checks import shown
 from ..files import path_of, writing
 from ..labs.stage.data import data
-from . import answers, build, forms
+from . import answers, build
 
 HERE = pathlib.Path(__file__).parent
 STAGE = HERE.parent / "labs" / "stage"

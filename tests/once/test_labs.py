@@ -25,7 +25,9 @@ from memcg_lab import (
 )
 from memcg_lab.course import quotes
 from memcg_lab.history import History
-from memcg_lab.labs import Lab, base, patch, views
+from memcg_lab.labs import boxes as base
+from memcg_lab.labs import patch, views
+from memcg_lab.labs.boxes import Lab
 from memcg_lab.mechanism.steps import STEPS
 
 BACK_AND_FORTH = "one CPU charges, another gives back"

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from lab_helpers import stream_of
-from memcg_lab import System
+from memcg_lab import System, forms
 from memcg_lab.files import data_path
 from memcg_lab.history import LINE_RULES, PATCH_LINES, History
 from memcg_lab.labs.stage import data
 from memcg_lab.mechanism.steps import STEPS
-from memcg_lab.web import build, forms, kernels, page
+from memcg_lab.web import build, kernels, page
 
 POLICIES = [machine[3] for machine in data.MACHINES]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lab_helpers import GOLDEN
-from memcg_lab import POLICIES, V4_13, V4_14, V6_1, System, mixed, op, read_golden
+from memcg_lab import POLICIES, V4_13, V4_14, V6_1, System, forms, mixed, op, read_golden
 from memcg_lab import system as system_module
 from memcg_lab.__main__ import main
 from memcg_lab.golden import check_scenario
@@ -24,7 +24,7 @@ from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.machine import LAYOUTS, TOPOLOGIES, run
 from memcg_lab.machine.coherence import bind_machine
 from memcg_lab.mechanism import records
-from memcg_lab.web import answers, build, forms, kernels
+from memcg_lab.web import answers, build, kernels
 from memcg_lab.workload import draws
 from stage_helpers import assert_states_are_those_of, random_traffic
 from tests.reference.wasm import Engine

@@ -1125,7 +1125,7 @@ function asPython(lab, data, tree, ops, shown) {
   ].join("\n");
 }
 
-export async function render({ lab, data, place, el, selfCheck }) {
+async function renderStage({ lab, data, place, el, selfCheck }) {
   await Promise.all(data.machines.map(({ policy }) => lab.need("steps", policy)));
   const c = lab.constants.mechanism,
     calm = matchMedia("(prefers-reduced-motion: reduce)"),
