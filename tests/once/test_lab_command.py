@@ -232,25 +232,30 @@ def test_a_dead_network_is_named_and_leaves_nothing_half_made(copy, present):
     assert not (copy / ".venv.old").exists()
 
 
+def stand_in(folder, package, module, code):
+    """Put a package into a folder that Python takes before the real one."""
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").touch()
+    (folder / package / f"{module}.py").write_text(f"import sys\n{code}\n")
+
+
 def test_what_a_browser_needs_is_added_once_where_it_is_asked_for(copy, tmp_path):
     fake_finished_venv(copy)
-    (copy / "tools").mkdir()
-    (copy / "tools" / "suite.py").write_text("import sys\nprint('tests:', *sys.argv[1:])\n")
+    stand_in(copy, "tools", "suite", "print('tests:', *sys.argv[1:])")
     path = fake_uv(tmp_path / "bin", "import sys; print(*sys.argv[1:], file=open('asked', 'a'))")
     assert lab(copy, "test", PATH=path) == (0, "tests:\n")
     assert not (copy / "asked").exists()
-    for adds in ["lab.py: Adding what the tests in a browser need.\nlab.py: Installing the packages with uv.\n", ""]:
-        assert lab(copy, "test", "--all", PATH=path) == (0, f"{adds}tests: --all\n")
-    assert (copy / "asked").read_text().endswith(" -e .[test,browser]\n")
-    assert (copy / "asked").read_text().count("\n") == 1
+    adds = "lab.py: Adding what the tests in a browser need.\nlab.py: Installing the packages with uv.\n"
+    assert lab(copy, "test", "--all", PATH=path) == (0, f"{adds}tests: --all\n")
+    assert lab(copy, "test", "--all", PATH=path) == (0, "tests: --all\n")
+    (asked,) = (copy / "asked").read_text().splitlines()
+    assert asked.endswith(" -e .[test,browser]")
 
 
-def test_where_it_cannot_be_had_the_tests_run_without_it(copy, tmp_path):
+def test_where_it_cannot_be_had_the_tests_run_without_it(copy):
     fake_finished_venv(copy)
-    (copy / "tools").mkdir()
-    (copy / "tools" / "suite.py").write_text("import sys\nprint('tests:', *sys.argv[1:])\n")
-    (copy / "pip").mkdir()
-    (copy / "pip" / "__main__.py").write_text("import sys\nsys.exit('install' in sys.argv and 'Connection refused')\n")
+    stand_in(copy, "tools", "suite", "print('tests:', *sys.argv[1:])")
+    stand_in(copy, "pip", "__main__", "sys.exit('Connection refused' if 'install' in sys.argv else 0)")
     status, output = lab(copy, "test", "--all", MEMCG_LAB_INSTALLER="pip")
     assert status == 0
     *_, trouble, tests = output.splitlines()
