@@ -23,14 +23,19 @@ def shown(value):
     return text if len(text) <= SHOWN_MAX else f"{text[: SHOWN_MAX - 3]}..."
 
 
+def as_whole(value):
+    """A value as an int, or None if it is no whole number."""
+    if isinstance(value, (bool, np.bool_)):  # Python would take True for 1
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def whole_number(what, value, low, high):
     """A whole number in a range, or a ValueError that says so."""
-    number = None
-    if not isinstance(value, (bool, np.bool_)):  # Python would take True for 1
-        try:
-            number = operator.index(value)
-        except TypeError:
-            pass
+    number = as_whole(value)
     if number is None or not low <= number <= high:
         raise ValueError(f"{what} is {shown(value)}; it must be a whole number from {low:,} to {high:,}.")
     return number

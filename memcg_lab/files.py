@@ -103,6 +103,13 @@ def path_of(path, suffix=""):
     return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
 
 
+def reason(error):
+    """Why a file cannot be read, in a few words."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start:,} is no text in UTF-8"
+    return printable(getattr(error, "strerror", None) or str(error))
+
+
 @contextlib.contextmanager
 def writing(path, *, replace=False):
     """A place to write a file to, which then becomes ``path``, whole; after an error there is nothing of it.

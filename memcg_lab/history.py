@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .checks import whole_number
+from .checks import shown, whole_number
 from .mechanism.records import CANCEL_CHARGE, UNCHARGE_SKMEM
 from .mechanism.steps import (
     COUNTER_ATOMIC,
@@ -157,6 +157,11 @@ class History:
     stock_memcg, stock_pages : ndarray of int64, shape (n + 1, cpus, slots)
         What each slot of each CPU's stock holds.
 
+    Raises
+    ------
+    ValueError
+        If there is no system, or an operation is not allowed; the message names it.
+
     Examples
     --------
     >>> from memcg_lab import System, pingpong
@@ -166,6 +171,8 @@ class History:
     """
 
     def __init__(self, system, ops):
+        if not hasattr(system, "mechanism_state"):
+            raise ValueError(f"system is {shown(system)}; it must be a System.")
         self.policy, self.parents, self.ops = system.policy, system.parents, ops
         start = system.mechanism_state()
         self._start = {name: np.array(getattr(start, name)) for name in ("counter", "memcg", "stock")}

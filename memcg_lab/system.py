@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from . import _jit, words
-from .checks import flag, one_of, several, shown, whole_number
+from .checks import as_whole, flag, one_of, several, shown, whole_number
 from .history import StepLog
 from .mechanism import records, steps
 from .mechanism.policy import V4_14, Policy, bind
@@ -601,7 +601,7 @@ class System:
         (8192, 1)
         """
         _among(name, "sk_wmem_schedule", "sk_mem_reclaim_partial", "a socket")
-        return self._one(name, cpu, sk, nr_bytes, ctx)
+        return self._one(name, cpu, sk, nr_bytes, ctx, "nr_bytes")
 
     def kernel_op(self, name, *, cpu, memcg, nr, ctx="task"):
         """One operation on kernel pages or objects, which go through the stock since v5.9.
@@ -642,7 +642,7 @@ class System:
         (array([0, 1]), [Stock(memcg=1, nr_pages=63)], [[1, 3996]])
         """
         _among(name, "kmem_charge", "slab_free", "kernel pages")
-        return self._one(name, cpu, memcg, nr, ctx)
+        return self._one(name, cpu, memcg, nr, ctx, "nr")
 
     def set_socket_pressure(self, memcg, on):
         """Say that reclaim found the cgroup short of memory; its sockets and those below see it.
@@ -1110,7 +1110,10 @@ class System:
         for name, array in backup.items():
             self._arrays[name][...] = array
 
-    def _one(self, name, cpu, memcg, nr, ctx):
+    def _one(self, name, cpu, memcg, nr, ctx, nr_name="nr_pages"):
+        number = as_whole(nr)
+        if number is None or number.bit_length() > 63:  # what is allowed of those that fit, the mechanism says
+            raise ValueError(f"{name}: {nr_name} is {shown(nr)}; it must be a whole number of at most 63 bits.")
         one = op(name, cpu=cpu, memcg=memcg, nr=nr, ctx=ctx)
         self._run(one, None)
         return self.last_return

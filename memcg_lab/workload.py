@@ -493,13 +493,15 @@ def load_ops(path):
     ValueError
         If the file is truncated, empty or something else; the message names it.
     """
-    path = path_of(path, ".npz")
+    given, path = path_of(path), path_of(path, ".npz")
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             if str(file["format"]) != FORMAT:
                 raise ValueError(f'format is "{file["format"]}"')
             columns = {name: file[name] for name in op_dtype.names}
     except FileNotFoundError:
+        if given.exists():
+            raise ValueError(f"{printable(given)}: not written by save_ops, whose files end in .npz.") from None
         raise ValueError(f"{printable(path)}: no such file.") from None
     except Exception as error:  # numpy, zipfile and zlib raise many kinds; each means the same to the reader
         raise ValueError(f"{printable(path)}: not a stream written by save_ops ({printable(error)}).") from None

@@ -7,7 +7,7 @@ import math
 import pathlib
 
 from ..checks import flag
-from ..files import writing
+from ..files import reason, writing
 from ..words import printable
 
 SCHEMA = pathlib.Path(__file__).with_name("measurement_schema.json")
@@ -99,7 +99,7 @@ def read_measurement(path):
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}).") from None
+        raise ValueError(f"{path}: cannot be read ({reason(error)}).") from None
     try:
         return Measurement(json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole))
     except json.JSONDecodeError as error:

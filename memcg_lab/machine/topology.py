@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..checks import nanoseconds, one_of, whole_number
+from ..checks import nanoseconds, one_of, text, whole_number
+from ..files import reason
 from ..words import count, printable
 from .measurement import FORMAT, read_measurement
 
@@ -54,8 +55,12 @@ class Topology:
     Raises
     ------
     ValueError
-        If a count is below 1 or does not divide what it is part of, a cost is not between 0 and 1,000,000 ns, or one of
-        a pair is given without the other.
+        If the name is empty, a count is below 1 or does not divide what it is part of, a cost is not between 0 and
+        1,000,000 ns, or one of a pair is given without the other.
+
+    Notes
+    -----
+    No order of the costs is asked for: in a virtual machine a near CPU is at times measured to be the farther one.
 
     Examples
     --------
@@ -80,6 +85,7 @@ class Topology:
     far_ns: float | None = None
 
     def __post_init__(self):
+        text("name", self.name)
         for what in ("sockets", "cores", "threads"):
             whole_number(what, getattr(self, what), 1, CPUS_MAX)
         for what in ("smt_ns", "same_ns", "cross_ns", "local_ns", "clean_ns", "own_ns"):
@@ -383,7 +389,7 @@ def _read_ways(path):
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file.") from None
     except (OSError, ValueError, csv.Error, TypeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error}).") from None
+        raise ValueError(f"{path}: cannot be read ({reason(error)}).") from None
     if not 2 <= len(rows) <= CPUS_MAX:
         raise ValueError(f"{path}: {len(rows):,} rows; a row for each CPU is needed, 2 to {CPUS_MAX:,}.")
     ways = np.zeros((len(rows), len(rows)))

@@ -1,5 +1,6 @@
 """Policies: which rules a kernel generation follows, and the factory that binds them into one compiled replay."""
 
+import dis
 import functools
 import inspect
 from collections import namedtuple
@@ -135,6 +136,12 @@ class Policy:
         """A copy of this policy under another name, with some constants or rules exchanged.
 
         What was said of the old rules, ``bound`` and ``uncapped``, is not known of new ones: say it again with them.
+        In a rule an index below 0 counts from the end, as in Python; any other that does not exist is refused.
+
+        Raises
+        ------
+        ValueError
+            If the name is that of a policy of this library, or a part is unknown or not allowed.
         """
         unknown = changes.keys() - {each.name for each in fields(self)}
         if unknown:
@@ -142,6 +149,8 @@ class Policy:
             raise ValueError(f"{shown(min(unknown))} is no part of a policy; there are {known}.")
         if changes.keys() & {"consume", "refill", "drain", "uncharge"}:
             changes = {"bound": None, "uncapped": None, **changes}
+        if isinstance(name, str) and name in POLICIES:
+            raise ValueError(f"{shown(name)} is a policy of this library; give yours another name.")
         return replace(self, name=name, **changes)
 
     @property
@@ -180,6 +189,18 @@ def _check_rule(name, rule):
         raise ValueError(
             f"{name} is {python.__name__}{inspect.signature(python)}; such a rule takes {needed}."
         ) from None
+    if name == "consume" and _returns_nothing(python):
+        raise ValueError(f"{name} is {python.__name__}, which returns nothing; such a rule returns True or False.")
+
+
+def _returns_nothing(python):
+    """True if a function only ever returns None."""
+    steps = list(dis.get_instructions(python))
+    return all(
+        before.opname == "LOAD_CONST" and before.argval is None if now.opname == "RETURN_VALUE" else now.argval is None
+        for before, now in zip(steps, steps[1:])
+        if now.opname in ("RETURN_VALUE", "RETURN_CONST")
+    )
 
 
 def one_batch(batch):
@@ -195,6 +216,8 @@ def less_than_a_batch(batch):
     """
     return batch - 1
 
+
+POLICIES = {}  # by name; filled below
 
 V4_13 = Policy("v4.13", bound=less_than_a_batch)  # before the patch
 V4_14 = V4_13.with_rules(  # after it
@@ -214,7 +237,7 @@ V6_1 = V4_14.with_rules(  # 1813e51eece0: batch 64; 1a3e1f40962c: one reference 
     uncapped=refill_stock_v6_1,
 )
 
-POLICIES = {policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY, V6_1)}
+POLICIES.update({policy.name: policy for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY, V6_1)})
 
 
 def bind(policy, sockets=False):

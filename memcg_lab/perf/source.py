@@ -11,6 +11,7 @@ import pathlib
 import re
 import zlib
 
+from ..files import reason
 from ..words import printable
 
 BLOCK = 1 << 20  # bytes read at a time
@@ -123,7 +124,7 @@ def opened(source, progress=None):
     except FileNotFoundError:
         raise found.error(0, "no such file.") from None
     except (OSError, ValueError) as error:
-        raise found.error(0, f"cannot be read ({_reason(error)}).") from None
+        raise found.error(0, f"cannot be read ({reason(error)}).") from None
     found.lines = enumerate(_lines(found, raw, progress), 1)
     return found
 
@@ -133,10 +134,6 @@ def _is_file(text):
         return os.path.exists(text) and not os.path.isdir(text)
     except (OSError, ValueError):
         return False
-
-
-def _reason(error):
-    return printable(getattr(error, "strerror", None) or str(error))
 
 
 def _of_text(text):
@@ -157,7 +154,7 @@ def _lines(source, raw, progress):
             except BROKEN:
                 raise source.error(number, "the packed file is damaged here; pack it again.") from None
             except OSError as error:
-                raise source.error(number, f"cannot be read ({_reason(error)}).") from None
+                raise source.error(number, f"cannot be read ({reason(error)}).") from None
             if first:
                 _check_first(source, block)
             if b"\0" in block:
@@ -182,7 +179,7 @@ def _unpacked(source, raw):
     try:
         head = raw.peek(8)
     except OSError as error:
-        raise source.error(0, f"cannot be read ({_reason(error)}).") from None
+        raise source.error(0, f"cannot be read ({reason(error)}).") from None
     for magic, unpack in PACKED:
         if head.startswith(magic):
             return unpack(raw)

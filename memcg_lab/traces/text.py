@@ -14,7 +14,7 @@ import zlib
 
 import numpy as np
 
-from ..files import path_of
+from ..files import path_of, reason
 from ..mechanism.policy import SLOTS_MAX
 from ..mechanism.records import NR_PAGES_MAX
 from ..system import CPUS_MAX
@@ -141,7 +141,7 @@ class _File:
         except FileNotFoundError:
             raise ValueError(f"{self.name}: no such file.") from None
         except OSError as error:
-            raise ValueError(f"{self.name}: cannot be read ({_reason(error)}).") from None
+            raise ValueError(f"{self.name}: cannot be read ({reason(error)}).") from None
 
     def __del__(self):
         if hasattr(self, "raw"):
@@ -177,9 +177,9 @@ class _File:
             try:
                 block = handle.read(PIECE)
             except BROKEN as error:
-                raise ValueError(f"{self.name}: it cannot be unpacked; is it cut off? ({_reason(error)})") from None
+                raise ValueError(f"{self.name}: it cannot be unpacked; is it cut off? ({reason(error)})") from None
             except OSError as error:
-                raise ValueError(f"{self.name}: cannot be read ({_reason(error)}).") from None
+                raise ValueError(f"{self.name}: cannot be read ({reason(error)}).") from None
             if first and block.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise ValueError(f"{self.name}: not text in UTF-8 but in UTF-16; save it as UTF-8.")
             first = False
@@ -204,10 +204,6 @@ class _File:
         if head.startswith(b"\x28\xb5\x2f\xfd"):
             raise ValueError(f"{self.name}: packed with zstd; unpack it first (zstd -d).")
         return self.raw
-
-
-def _reason(error):
-    return printable(getattr(error, "strerror", None) or str(error))
 
 
 def _lines(piece):

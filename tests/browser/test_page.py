@@ -7,9 +7,7 @@ It needs the extra ``browser`` and a Chromium; ``playwright install chromium`` o
 at.
 """
 
-import contextlib
 import pathlib
-import shutil
 import statistics
 
 import pytest
@@ -18,39 +16,21 @@ from lab_helpers import GOLDEN, stream_of
 from memcg_lab import System, read_golden
 from memcg_lab.history import History
 from memcg_lab.labs.stage import data as stage_data
-from memcg_lab.web import build
 from memcg_lab.web.page import BYTES_MAX, make_page
 from stage_helpers import assert_states_are_those_of, listed, random_traffic
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = pathlib.Path(__file__).parents[2]
-KERNELS, SHOTS = ROOT / "build" / "web", ROOT / "build" / "screenshots"
+SHOTS = ROOT / "build" / "screenshots"
 MACHINES = [machine[3] for machine in stage_data.MACHINES]
 EMPTY = len(stage_data.traffic())  # the number of the traffic that the reader makes
 
 
 @pytest.fixture(scope="module")
-def one_file(tmp_path_factory):
+def one_file(tmp_path_factory, web_kernels):
     path = tmp_path_factory.mktemp("page") / "memcg-lab.html"
-    with contextlib.suppress(ValueError):
-        make_page(path, KERNELS)
-        return path
-    try:
-        build.linker()
-    except ValueError as none:
-        pytest.skip(f"no kernels of this version in build/web, and {none}")
-    build.build(KERNELS)
-    make_page(path, KERNELS)
+    make_page(path, web_kernels)
     return path
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

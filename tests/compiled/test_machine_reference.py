@@ -97,18 +97,16 @@ def reference(case, machine_class=plain_machine.Machine):
         parents, root, cpus, ops, gaps, patched=PATCHED[policy], batch=policy.batch, record=True, **rest
     )
 
-    def counted():
-        return [
-            np.array(rows, np.int64)
-            for rows in ([c.finished for c in machine.cpus], machine.booked, [line.traffic for line in machine.lines])
-        ]
+    def counted(until):
+        machine.run(until)
+        traffic = [line.counted(until) for line in machine.lines]
+        return [np.array(rows, np.int64) for rows in ([c.finished for c in machine.cpus], machine.booked, traffic)]
 
-    before = [np.zeros_like(rows) for rows in counted()]
+    before = [np.zeros_like(rows) for rows in counted(0)]
     if begin := round(duration_ns * warm_up * 1000):
-        machine.run(begin)
-        before = counted()
-    machine.run(round(duration_ns * 1000))
-    return machine.events, *(now - then for now, then in zip(counted(), before, strict=True))
+        before = counted(begin)
+    both = zip(counted(round(duration_ns * 1000)), before, strict=True)
+    return machine.events, *(now - then for now, then in both)
 
 
 def simulated(case):

@@ -302,18 +302,31 @@ def two_arguments(a, b):
     return True
 
 
+def forgetful(st, batch, cpu, memcg, nr_pages):
+    if st.stock[cpu, 0].memcg != memcg:
+        return
+    st.stock[cpu, 0].nr_pages >= nr_pages  # noqa: B015
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"consume": two_arguments}, r"two_arguments\(a, b\); such a rule takes \(st, batch, cpu, memcg, nr_pages\)"),
         ({"consume": len}, "a function written in Python, not a class or a builtin"),
         ({"drain": int}, "a function written in Python, not a class or a builtin"),
+        ({"consume": forgetful}, "forgetful, which returns nothing; such a rule returns True or False"),
         ({"refil": refill_stock}, "'refil' is no part of a policy; there are batch, slots, consume, "),
     ],
 )
 def test_what_cannot_be_a_rule_is_refused_with_the_policy(changes, says):
     with pytest.raises(ValueError, match=says):
         V4_14.with_rules("x", **changes)
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_the_name_of_a_policy_of_ours_is_taken(name):
+    with pytest.raises(ValueError, match="is a policy of this library; give yours another name"):
+        TWO_SLOTS.with_rules(name)
 
 
 def unknown_name(st, batch, cpu, memcg, nr_pages):

@@ -261,6 +261,12 @@ def test_a_step_log_takes_no_stream_that_nobody_can_read():
         System.chain(depth=1, cpus=1).step_through(np.zeros(100_001, records.op_dtype))
 
 
+@pytest.mark.parametrize("system", [None, 3, "a system"])
+def test_a_history_is_one_of_a_system(system):
+    with pytest.raises(ValueError, match="it must be a System"):
+        History(system, pingpong(1))
+
+
 @pytest.mark.parametrize("k", [-1, None, True, 1.5, 21])
 def test_a_history_says_which_states_it_has(k):
     history = History(System.chain(depth=1, cpus=1), pingpong(10))

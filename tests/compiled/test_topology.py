@@ -162,6 +162,22 @@ def test_a_file_that_is_none_is_refused_with_its_line(tmp_path, text, sockets, s
     assert says in str(raised.value)
 
 
+@pytest.mark.parametrize("read", [Topology.from_core_to_core, Topology.from_measurement])
+def test_what_is_no_text_is_refused_in_words(tmp_path, read):
+    with pytest.raises(ValueError, match=r"cannot be read \(Is a directory\)\."):
+        read(tmp_path)
+    path = tmp_path / "m.json"
+    path.write_bytes(b"{\n\x80}")
+    with pytest.raises(ValueError, match=r"m\.json: cannot be read \(byte 2 is no text in UTF-8\)\."):
+        read(path)
+
+
+@pytest.mark.parametrize("name", [3, None, "", " "])
+def test_a_machine_has_a_name(name):
+    with pytest.raises(ValueError, match="it must be a text that is not empty"):
+        Topology(name, 2, 4, 1, 5, 40, 100, 5)
+
+
 @pytest.mark.parametrize("path", [None, 3.5, [], b"\x00"])
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(ValueError, match="cannot be read"):

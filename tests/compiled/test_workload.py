@@ -369,6 +369,13 @@ def test_a_foreign_file_is_refused_by_its_name(tmp_path, kind):
     assert str(raised.value).startswith(f"{path}: ")
 
 
+def test_a_file_of_another_ending_is_not_called_missing(tmp_path):
+    path = tmp_path / "ops.csv"
+    path.write_text("op,cpu\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"ops\.csv: not written by save_ops, whose files end in \.npz"):
+        load_ops(path)
+
+
 def test_any_damaged_byte_is_refused_or_does_no_harm(tmp_path):
     path = tmp_path / "ops.npz"
     ops = mixed(500, cpus=4, memcgs=[1, 2])

@@ -43,7 +43,7 @@ ATOMICS, LOADS, STORES, CLEAN, SMT, NEAR, SAME, CROSS, FAR, WAITED, OCCUPIED = r
 class Line:
     """A cache line: who wrote it last, who has a copy since, and until when it is on its way."""
 
-    __slots__ = ("copies", "free_at", "machine", "number", "owner", "queue", "reader", "traffic")
+    __slots__ = ("copies", "free_at", "machine", "number", "owner", "queue", "reader", "taken", "traffic")
 
     def __init__(self, machine, number):
         self.machine, self.number = machine, number
@@ -52,6 +52,12 @@ class Line:
         self.free_at = 0
         self.queue = deque()  # when each lock holder before us is done; ticket locks
         self.traffic = [0] * len(TRAFFIC)
+        self.taken = []  # from when to when
+
+    def counted(self, until):
+        """The traffic, with the time the line was taken before a time."""
+        occupied = sum(min(end, until) - min(start, until) for start, end in self.taken)
+        return [*self.traffic[:OCCUPIED], occupied]
 
     def load(self, cpu, t):
         """(start, way) of a load, or None where the CPU has a copy."""
@@ -69,7 +75,7 @@ class Line:
                 self.traffic[distance] += 1
                 way = self.machine.way_cost[distance]
                 self.free_at = start + way
-                self.traffic[OCCUPIED] += way
+                self.taken.append((start, self.free_at))
             self.reader = cpu
         self.copies.add(cpu)
         return start, way
@@ -104,7 +110,7 @@ class Line:
                 way += way * len(self.queue) // 2
                 self.queue.append(start + way + local)
         self.free_at = start + way + local
-        self.traffic[OCCUPIED] += way + local
+        self.taken.append((start, self.free_at))
         self.owner = cpu
         self.copies = {cpu}
         return start, way, local

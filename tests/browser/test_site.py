@@ -1,0 +1,94 @@
+"""The site in Chromium, opened from file://: nothing fails, nothing is fetched, it fits a phone, and it is accessible.
+
+python -m pytest tests/browser/test_site.py -m browser
+
+The pages are made of the committed notebooks, as they are. Screenshots are left in ``build/screenshots``.
+"""
+
+import pytest
+
+from tools import book, notebooks
+from tools.notebooks import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+NOTEBOOKS = [path.stem for path in notebooks.roster(ROOT)]
+PAGES = ["index.html", "README.html", "data/README.html", "docs/glossary.html", "search.html"]
+PAGES += [f"notebooks/{name}.html" for name in NOTEBOOKS]
+SIZES = {"screen": (1280, 720), "phone": (400, 800)}
+
+# What axe finds and is not ours: rule -> where, and the cause.
+OF_THE_THEME = {}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, web_kernels):
+    """The folder of the site, built from the notebooks as they are committed."""
+    out = tmp_path_factory.mktemp("site")
+    executed = {path: notebooks.parse(notebooks.read_raw(path), path) for path in notebooks.roster(ROOT)}
+    assert book.build(ROOT, executed, out=out) == 0
+    return out / "book"
+
+
+@pytest.fixture
+def opened(site, watched):
+    """Opens a page of the site from its file, with the network off."""
+
+    def at(name, size="screen", **options):
+        width, height = SIZES[size]
+        return watched(f"{site.as_uri()}/{name}", width=width, height=height, offline=True, **options)
+
+    return at
+
+
+OVERFLOWS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What is wider than the page and can be reached only by scrolling the page, or not at all.
+CUT_OFF = """() => [...document.querySelectorAll("article *")].filter((el) => {
+  const { right, width } = el.getBoundingClientRect();
+  if (!width || right <= innerWidth + 1 || getComputedStyle(el).visibility === "hidden") return false;
+  for (let up = el.parentElement; up; up = up.parentElement)
+    if (up.matches("article, .content")) return true;
+    else if (["auto", "scroll"].includes(getComputedStyle(up).overflowX) || up.matches(".unseen, svg")) return false;
+  return true;
+}).map((el) => el.outerHTML.slice(0, 120))"""
+
+
+def violations(page):
+    """What axe finds, as rule and element."""
+    axe = pytest.importorskip("axe_playwright_python.base", reason="the extra `browser` is not installed")
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        (rule["id"], node["target"][-1], node["failureSummary"])
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def is_ours(rule, target):
+    return not any(target.startswith(place) for place in OF_THE_THEME.get(rule, ()))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_and_is_accessible(opened, shots, name, size, scheme):
+    page = opened(name, size, color_scheme=scheme)
+    page.wait_for_load_state()
+    page.screenshot(path=shots / f"site_{name[:-5].replace('/', '_')}_{size}_{scheme}.png")
+    assert page.evaluate(OVERFLOWS) <= 0
+    assert page.evaluate(CUT_OFF) == []
+    found = violations(page)
+    assert [one for one in found if is_ours(*one[:2])] == []
+
+
+def test_the_contents_page_lists_each_lab_with_its_picture(opened):
+    page = opened("index.html")
+    assert ";;" not in page.locator("article").inner_text()
+    listed = page.locator(".labs li")
+    names = listed.locator("strong").all_inner_texts()
+    assert names == sorted(set(names), key=names.index)
+    assert len(names) == 9
+    for one in listed.all():
+        assert one.locator("img").evaluate("(img) => img.complete && img.naturalWidth > 100 && img.alt.length > 20")
+        target = one.locator("a").get_attribute("href")
+        assert opened(target.split("#")[0]).locator(f"#{target.split('#')[1]}").count() == 1

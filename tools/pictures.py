@@ -1,0 +1,98 @@
+"""The pictures of the README, taken from the one file: the stage at rest, and a few operations of it in motion.
+
+python -m tools.pictures [--page build/memcg-lab.html]
+
+It needs the extra ``browser``, a Chromium, and the page: ``python -m memcg_lab web build``, then ``web page``. The same
+page, Chromium and fonts give the same pictures.
+"""
+
+import argparse
+import io
+import pathlib
+import shutil
+import sys
+
+from tools.notebooks import ROOT
+
+FOLDER = ROOT / "docs" / "pictures"
+STILL, MOVING = "stage.png", "stage.webp"
+BYTES_MAX = 1_000_000  # both together
+SIZE = {"width": 1150, "height": 560}
+PLACE = "d=2&l=2&c=2&t=0"  # as in the link of the page: depth, leaves, CPUs, traffic
+AT = 76  # the still shows this operation
+FIRST, LAST = 73, 77  # the animation shows these
+FRAME = 80  # milliseconds
+REST = 1500  # milliseconds at the end of a round
+ROUNDS = 3  # then it stands still: what moves for ever is in a reader's way
+
+
+def positions(page):
+    """Where the stage stands in each frame: an operation takes as long as it takes there."""
+    lengths = page.evaluate(f"memcgLab.stage.nodes.slice({FIRST + 1}, {LAST + 1}).map((node) => node.length)")
+    for k, length in enumerate(lengths, FIRST):
+        frames = max(1, round(length / FRAME))
+        yield from (k + i / frames for i in range(frames))
+    yield LAST
+
+
+def shot(page, position):
+    """The stage at a position, as a Pillow image."""
+    from PIL import Image
+
+    page.evaluate(f"memcgLab.stage.seek({position})")
+    page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def take(browser, url):
+    """The still, and the frames of the animation."""
+    page = browser.new_page(viewport=SIZE, color_scheme="light")
+    page.goto(f"{url}#{PLACE}")
+    page.wait_for_function("window.memcgLab && memcgLab.stage.nodes.length > 1")
+    page.evaluate("document.activeElement.blur()")
+    still, frames = shot(page, AT), [shot(page, position) for position in positions(page)]
+    page.close()
+    return still, frames
+
+
+def write(folder, still, frames):
+    """Write both pictures; returns their bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    still.quantize(128, dither=0).save(folder / STILL, optimize=True)
+    durations = [FRAME] * (len(frames) - 1) + [REST]
+    frames[0].save(
+        folder / MOVING,
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=ROUNDS,
+        lossless=True,
+        quality=100,
+        method=6,
+        minimize_size=True,
+    )
+    return sum((folder / name).stat().st_size for name in (STILL, MOVING))
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "build" / "memcg-lab.html")
+    page = parser.parse_args(argv).page.resolve()
+    if not page.is_file():
+        print(f"{page} is not there; run: python -m memcg_lab web build, then web page", file=sys.stderr)
+        return 1
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        still, frames = take(browser, page.as_uri())
+        browser.close()
+    size = write(FOLDER, still, frames)
+    print(f"{FOLDER}: {len(frames)} frames, {size:,} bytes together")
+    if size > BYTES_MAX:
+        print(f"more than {BYTES_MAX:,} bytes", file=sys.stderr)
+    return int(size > BYTES_MAX)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
