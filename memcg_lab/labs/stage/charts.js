@@ -391,7 +391,7 @@ const charts = (() => {
         } while (this.job === job && performance.now() - begun < budget);
       } catch (error) {
         this.job = null;
-        this.failed(error);
+        this.failed(new Error(fill(this.data.words.failed, { why: error.message })));
       }
       this.stats.slices++;
       this.stats.worst = Math.max(this.stats.worst, performance.now() - begun);
@@ -660,7 +660,8 @@ const charts = (() => {
     let point = null,
       curve = null,
       curveOf = "",
-      pointOf = null;
+      pointOf = null,
+      arrived = () => {};
     const stats = (source.stats ??= { worst: 0 });
     stats.moves = [];
     const shape = () => packed({ ...settings, cpus: "" });
@@ -715,31 +716,41 @@ const charts = (() => {
       chart.show(curve, curveOf !== shape(), settings.cpus, pointOf && packed(pointOf) === packed(settings) ? point : null);
       if (point) profiles.show(pointOf.cpus, point);
     }
+    /** A promise that is kept when the curve stands, or when another move has taken its place. */
     function compute() {
-      source.ask(settings, {
-        point(answer) {
-          point = answer;
-          pointOf = { ...settings };
-          show();
-          board.say(contentionWords(data.words, pointOf, point));
-        },
-        curve(answer) {
-          curve = answer;
-          curveOf = shape();
-          show();
-        },
-        failed: (error) => board.say(fill(data.words.failed, { why: error.message })),
+      arrived();
+      return new Promise((done) => {
+        arrived = done;
+        source.ask(settings, {
+          point(answer) {
+            point = answer;
+            pointOf = { ...settings };
+            show();
+            board.say(contentionWords(data.words, pointOf, point));
+          },
+          curve(answer) {
+            curve = answer;
+            curveOf = shape();
+            show();
+            done();
+          },
+          failed(error) {
+            board.say(error.message);
+            done();
+          },
+        });
       });
     }
     function set(values, quiet = false) {
       const begun = performance.now();
       Object.assign(settings, values);
       for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
-      compute();
+      const done = compute();
       show();
       if (!quiet) board.moved(settings);
       stats.moves.push(performance.now() - begun);
       if (stats.moves.length > 1000) stats.moves.shift();
+      return done;
     }
     board.set = set;
 
@@ -773,6 +784,9 @@ const charts = (() => {
       settings,
       get point() {
         return point;
+      },
+      get pointOf() {
+        return pointOf;
       },
       get curve() {
         return curveOf === shape() ? curve : null;
