@@ -61,7 +61,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
     rows = make("tbody"),
     table = make("table", { class: "events" }, make("thead", {}, make("tr", {}, ...data.columns.map((name) => make("th", { scope: "col" }, name)))), rows);
-  const looks = ["m0", "m1", "m2", "m3", "drift", "counter"],
+  const looks = ["m0", "m1", "m2", "m3", "drift", "above"],
     paths = looks.map((look) => make("path", { class: `line ${look}` })),
     labels = looks.map((look) => make("text", { class: `label ${look}` })),
     axis = make("path", { class: "axis" }),
@@ -81,7 +81,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     { class: "stage trace", tabindex: -1, role: "region", "aria-label": "A recording of a real kernel" },
     make(
       "div",
-      { class: "bar", role: "toolbar", "aria-label": "Moving through the recording" },
+      { class: "bar wide", role: "toolbar", "aria-label": "Moving through the recording" },
       make("label", { class: "first" }, make("span", {}, "Recording"), choice),
       button("Back", "One event back", "ArrowLeft", () => go(settings.position - 1)),
       playButton,
@@ -147,10 +147,10 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     ];
   }
   const LEFT = 48,
-    HEIGHT = 236,
+    HEIGHT = 280,
     BASE = HEIGHT - 24;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
-    right = () => (width < 600 ? 12 : 250);
+    right = () => (width < 600 ? 12 : 290);
   function show() {
     const [first, last] = stretch(),
       r = recording();
