@@ -93,6 +93,11 @@ class ProfileLab(Lab):
             "words": WORDS,
         }
 
+    def to_html(self):
+        """See the base; a page has the rows of the commit alone, so there a reader's own profile stays a picture."""
+        still = super().to_html()
+        return still.replace(f'data-memcg-lab="{type(self).__name__}" ', "", 1) if self._own else still
+
     def sentence(self, result=None):
         """What is marked, and what that allows for."""
         result = result or self.result

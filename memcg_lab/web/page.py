@@ -63,7 +63,8 @@ def make_page(out, kernels="build/web", chosen=None):
 def assemble(folder, chosen=None):
     """The text of the page, with the kernels of a folder."""
     sections = [each for each in SECTIONS if chosen in (None, each.lab)]
-    one_of("chosen", chosen, (None, *(each.lab for each in SECTIONS)))
+    if not sections:
+        one_of("chosen", chosen, [each.lab for each in SECTIONS])
     script = bundle(folder, [each.lab for each in sections], golden=True)
     living = [_lab(each.lab) for each in sections]
     page = (HERE / "page.html").read_text(encoding="utf-8")

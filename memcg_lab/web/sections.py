@@ -22,8 +22,8 @@ SECTIONS = (
         "StockLab",
         "The stock of one CPU",
         "A drawer, its owner, and when it helps.",
-        "Each CPU keeps a few pages that are charged already. A charge that finds its pages there touches no counter. Of "
-        "a hundred single pages, how many will walk up to the counters?",
+        "Each CPU keeps a few pages that are charged already. A charge that finds its pages there touches no counter. "
+        "Of a hundred single pages, how many will walk up to the counters?",
         (
             "Let two cgroups take turns. What does the stock do for them?",
             "Charge 20 pages at a time. Why is every second call a trip?",
@@ -34,8 +34,8 @@ SECTIONS = (
         "CounterLab",
         "Counters and a limit",
         "Who refuses a charge, and what does that cost?",
-        "A charge walks from its cgroup up to the root and adds itself to every counter. One level has a limit. When it "
-        "refuses, the levels below it have counted already. What does a charge cost that nobody gets?",
+        "A charge walks from its cgroup up to the root and adds itself to every counter. One level has a limit. When "
+        "it refuses, the levels below it have counted already. What does a charge cost that nobody gets?",
         (
             "Move the limit one level up. How many atomics more does a refusal take?",
             "Find the charge that is refused at first and fits in the end. Who gave way?",
@@ -46,8 +46,8 @@ SECTIONS = (
         "DriftLab",
         "How far the counter is ahead",
         "The price of a stock, and its bound.",
-        "What lies in a stock is charged and used by nobody, so the counter says more than is in use. By how many pages "
-        "can four CPUs put it ahead, before the patch and after it?",
+        "What lies in a stock is charged and used by nobody, so the counter says more than is in use. By how many "
+        "pages can four CPUs put it ahead, before the patch and after it?",
         (
             "Double the CPUs. What happens to the bound?",
             "Take the cap away. Which traffic shows what it was for?",
