@@ -110,7 +110,8 @@ def saved_by_itself(page):
 
 def close(page):
     """Close the notebook and end its kernel."""
-    inside(page, "await context.save(); await sessionContext.shutdown(); panel.close();")
+    saved_by_itself(page)
+    inside(page, "await sessionContext.shutdown(); panel.close();")
     page.locator(".jp-NotebookPanel").wait_for(state="detached", timeout=20_000)
 
 

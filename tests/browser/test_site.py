@@ -15,9 +15,12 @@ NOTEBOOKS = [path.stem for path in notebooks.roster(ROOT)]
 PAGES = ["index.html", "README.html", "data/README.html", "docs/glossary.html", "search.html"]
 PAGES += [f"notebooks/{name}.html" for name in NOTEBOOKS]
 SIZES = {"screen": (1280, 720), "phone": (400, 800)}
+AXE = [("screen", "light"), ("phone", "dark")]  # it takes its time
 
-# What axe finds and is not ours: rule -> where, and the cause.
-OF_THE_THEME = {}
+# What axe finds and is not ours: rule, page -> cause.
+OF_THE_THEME = {
+    ("page-has-heading-one", "search.html"): "Sphinx's page of search results has its headings from level two on",
+}
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +67,19 @@ def violations(page):
     ]
 
 
-def is_ours(rule, target):
-    return not any(target.startswith(place) for place in OF_THE_THEME.get(rule, ()))
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_and_is_accessible(opened, shots, name, size, scheme):
-    page = opened(name, size, color_scheme=scheme)
-    page.wait_for_load_state()
-    page.screenshot(path=shots / f"site_{name[:-5].replace('/', '_')}_{size}_{scheme}.png")
-    assert page.evaluate(OVERFLOWS) <= 0
-    assert page.evaluate(CUT_OFF) == []
-    found = violations(page)
-    assert [one for one in found if is_ours(*one[:2])] == []
+def test_a_page_fits_and_is_accessible(opened, shots, name):
+    page = opened(name)
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=shots / f"site_{name[:-5].replace('/', '_')}_{size}_{scheme}.png")
+            assert page.evaluate(OVERFLOWS) <= 0
+            assert page.evaluate(CUT_OFF) == []
+            if (size, scheme) in AXE:
+                found = [one for one in violations(page) if (one[0], name) not in OF_THE_THEME]
+                assert found == [], (size, scheme)
 
 
 def test_the_contents_page_lists_each_lab_with_its_picture(opened):
