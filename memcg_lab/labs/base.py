@@ -21,8 +21,9 @@ from ..figures.base import folded, image_html
 
 LIVE = "Run this cell to make it live."
 STAGE = pathlib.Path(__file__).parent / "stage"
-SCRIPTS = (STAGE.parents[1] / "web" / "kernel.js", STAGE / "stage.js", STAGE / "labs.js", STAGE / "notebook.js")
-STYLES = (STAGE / "stage.css",)
+KERNEL = STAGE.parents[1] / "web" / "kernel.js"
+SCRIPTS = (KERNEL, STAGE / "stage.js", STAGE / "charts.js", STAGE / "labs.js", STAGE / "notebook.js")
+STYLES = (STAGE / "stage.css", STAGE / "charts.css")
 
 
 @functools.cache

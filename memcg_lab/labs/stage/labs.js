@@ -12,7 +12,9 @@
  *           change     change(settings): the reader has chosen; some or all of them
  *       handle: {set(settings): Python has chosen, say(sentence), leave()}, each where there is one
  */
-const LABS = { PatchLab: renderStage };
+const LABS = {
+  CounterLab: renderStage, DriftLab: renderStage, PatchLab: renderStage, StockLab: renderStage, ...charts.labs,
+};
 
 /** A living lab inside an element that shows its still picture; the picture stays where that does not work. */
 async function mountLab(figure, context) {
@@ -30,7 +32,8 @@ async function mountLab(figure, context) {
     const handle = await LABS[context.name]({ ...context, el });
     for (const part of still) part.style.display = "none";
     host.style.cssText = "";
-    return { ...handle, host, leave: () => (unwatch(), handle.leave?.()) };
+    const { leave } = handle;
+    return Object.assign(handle, { host, leave: () => (unwatch(), leave?.()) }); // what it tells of itself stays alive
   } catch (error) {
     unwatch();
     host.remove();
