@@ -77,7 +77,12 @@ So far 4 atomics.
     fixed = {"cgroups": 1, "cpus": 2}
     traffic = {name: Traffic(1, rows) for name, rows in STREAMS.items()}
     traffics = tuple(traffic)
-    chart = {"value": "leaf", "label": "pages counted by A", "bound": {"setting": "limit", "name": "limit"}}
+    chart = {
+        "value": "leaf",
+        "label": "pages counted by A",
+        "short": "pages counted",
+        "bound": {"setting": "limit", "name": "limit"},
+    }
     hand = "try_charge", "cancel_charge", int(TASK)
     lines = False
     jump = "refusal"

@@ -92,6 +92,7 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     chart = {
         "value": "ahead",
         "label": "pages ahead of what is in use",
+        "short": "pages ahead",
         "bound": {"pages": V4_14.batch, "per": "cpus", "name": "bound"},
     }
     title = "How far the counter is ahead, on two machines"

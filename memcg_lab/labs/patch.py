@@ -95,7 +95,7 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
     )
     traffic = {name: Traffic(cgroups, listed(ops)) for name, (cgroups, ops) in STREAMS.items()}
     traffics = tuple(traffic)
-    chart = {"value": "atomics", "label": "atomics so far", "bound": None}
+    chart = {"value": "atomics", "label": "atomics so far", "short": "atomics so far", "bound": None}
     title = "The patch on stage"
     quests = (
         {

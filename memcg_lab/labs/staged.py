@@ -42,7 +42,7 @@ class StageLab(Lab):
         Of ``depth``, ``cgroups``, ``cpus`` what is no setting.
     traffic : dict of str to Traffic
     chart : dict
-        ``value``: what of a state the chart shows; ``label``; ``bound``.
+        ``value``: what of a state the chart shows; ``label`` and ``short``; ``bound``.
     hand : tuple of (str, str, int)
         What the reader's own charges and returns are, and their context.
     quests : tuple of dict

@@ -70,8 +70,8 @@ class StockLab(StageLab):
     """
 
     machines = (
-        Machine("v4.13", "The stock of one CPU, before the patch", "Linux 4.13", V4_13),
-        Machine("v4.14", "The stock of one CPU, after the patch", "Linux 4.14", V4_14),
+        Machine("v4.13", "Before the patch", "Linux 4.13", V4_13),
+        Machine("v4.14", "After the patch", "Linux 4.14", V4_14),
     )
     sides = ((0, 1),)
     choice = "policy", ("v4.13", "v4.14")
@@ -79,7 +79,12 @@ class StockLab(StageLab):
     fixed = {"depth": 1, "cgroups": 2, "cpus": 1}
     traffic = {name: Traffic(2, rows) for name, rows in STREAMS.items()}
     traffics = tuple(traffic)
-    chart = {"value": "stock", "label": "pages in the stock", "bound": {"pages": CHARGE_BATCH, "name": "batch"}}
+    chart = {
+        "value": "stock",
+        "label": "pages in the stock",
+        "short": "pages in the stock",
+        "bound": {"pages": CHARGE_BATCH, "name": "batch"},
+    }
     jump = "trip"
     title = "The stock of one CPU"
     quests = (

@@ -434,6 +434,7 @@ const ease = (x) => (x <= 0 ? 0 : x >= 1 ? 1 : x < 0.5 ? 4 * x * x * x : 1 - (-2
 const mix = (a, b, x) => a + (b - a) * x;
 const TAG = 50,
   BADGE = 97,
+  WIDE_BADGE = 112,
   SHORT = 44; // widths beside a counter
 const MARKS = 40;
 
@@ -529,14 +530,17 @@ class Picture {
     ].find(fits) ?? [7, 4, 2, 2];
     const rows = batch / cols + 2,
       tall = rows * cell;
-    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70 });
+    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70, pitch: cols * cell + 4 + gap });
     const floor = height - tall - 68,
       pitch = Math.min(42, Math.floor(floor / (depth + 1))),
       high = Math.min(30, pitch - 3),
       middle = width / 2;
     this.box = tree.parents.map((_, m) => {
       const y = Math.min(m, first) * pitch + 1;
-      if (m < first || leaves === 1) return { x: middle - 85, y, w: 170, h: high, badge: BADGE };
+      if (m < first || leaves === 1) {
+        const w = Math.min(170, width - 2 * WIDE_BADGE - 4);
+        return { x: middle - w / 2, y, w, h: high, badge: WIDE_BADGE };
+      }
       const half = width / leaves,
         badge = half < 220 ? SHORT : BADGE,
         w = Math.min(110, half - TAG - badge - 4);
@@ -748,11 +752,11 @@ class Picture {
       const turn = (angle * Math.PI) / 180;
       c.pose = { x: c.centre.x + aside * corner, y: c.centre.y, angle, cos: Math.cos(turn), sin: Math.sin(turn) };
       put(c.tilt, "class", `${stocks[cpu] > batch ? "full" : ""}${shake ? " missed" : ""}`);
-      const letter = owner < 0 ? "" : this.tree.names[owner];
+      const letter = this.tree.names[owner];
       put(
         c.label,
         "text",
-        owner < 0 ? (this.roomy ? "no owner" : "\u2013") : this.roomy ? `stock: ${stocks[cpu]} of ${letter}` : `${stocks[cpu]} ${letter}`,
+        owner < 0 ? (this.roomy ? "no owner" : "\u2013") : `${this.pitch > 100 ? "stock: " : ""}${stocks[cpu]} ${this.roomy ? "of " : ""}${letter}`,
       );
     });
     for (const c of this.sockets) {
@@ -1027,7 +1031,7 @@ class Chart {
     puts(this.ticks[0], { x: 42, y: this.y(0) + 5, "text-anchor": "end", text: "0" });
     puts(this.ticks[1], { x: 42, y: this.y(this.top) + 5, "text-anchor": "end", text: this.top.toLocaleString("en") });
     puts(this.ticks[2], { x: end, y: this.height - 4, "text-anchor": "end", text: String(this.span) });
-    puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? this.told.label : `${this.told.label}, over operations` });
+    puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? this.told.short : `${this.told.label}, over operations` });
     put(this.bound, "d", bound === null ? "" : `M48 ${this.y(bound)}H${end}`);
     // Labels at the right, each near its line's end, none over another.
     const labels = shown.map((i) => {
@@ -1393,7 +1397,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const bar = make(
     "div",
-    { class: "bar", role: "toolbar", "aria-label": "Moving through the traffic" },
+    { class: paired ? "bar" : "bar wide", role: "toolbar", "aria-label": "Moving through the traffic" },
     labelled("Traffic", trafficBox, "first"),
     button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
     playButton,
