@@ -7,6 +7,7 @@ The pages are made of the committed notebooks, as they are. Screenshots are left
 
 import pytest
 
+from memcg_lab import labs
 from tools import book, notebooks
 from tools.notebooks import ROOT
 
@@ -23,12 +24,15 @@ OF_THE_THEME = {
 }
 
 
+def committed():
+    return {path: notebooks.parse(notebooks.read_raw(path), path) for path in notebooks.roster(ROOT)}
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, web_kernels):
     """The folder of the site, built from the notebooks as they are committed."""
     out = tmp_path_factory.mktemp("site")
-    executed = {path: notebooks.parse(notebooks.read_raw(path), path) for path in notebooks.roster(ROOT)}
-    assert book.build(ROOT, executed, out=out) == 0
+    assert book.build(ROOT, committed(), out=out) == 0
     return out / "book"
 
 
@@ -82,14 +86,42 @@ def test_a_page_fits_and_is_accessible(opened, shots, name):
                 assert found == [], (size, scheme)
 
 
-def test_the_contents_page_lists_each_lab_with_its_picture(opened):
+def test_the_contents_page_lists_each_lab_with_its_picture(opened, shots):
     page = opened("index.html")
     assert ";;" not in page.locator("article").inner_text()
     listed = page.locator(".labs li")
-    names = listed.locator("strong").all_inner_texts()
-    assert names == sorted(set(names), key=names.index)
-    assert len(names) == 9
+    assert set(listed.locator("strong").all_inner_texts()) == set(labs.__all__) - {"Lab"}
     for one in listed.all():
         assert one.locator("img").evaluate("(img) => img.complete && img.naturalWidth > 100 && img.alt.length > 20")
         target = one.locator("a").get_attribute("href")
         assert opened(target.split("#")[0]).locator(f"#{target.split('#')[1]}").count() == 1
+    page.locator(".labs").screenshot(path=shots / "site_labs.png")
+
+
+FOCUS = "document.activeElement.closest('figure')?.dataset.memcgLab ?? document.activeElement.tagName"
+
+
+@pytest.mark.parametrize("name", sorted(book.LIVING))
+def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(opened, shots, name):
+    path, _ = book.labs_of(committed())[name]
+    page = opened(f"notebooks/{path.stem}.html#{name}")
+    page.wait_for_function("(name) => memcgLab.handles.has(name)", arg=name)
+    figure = page.locator(f"figure#{name}")
+    assert "Run this cell" not in figure.inner_text()
+    status = figure.get_by_role("status").first
+    first, said, stops = status.inner_text(), set(), 0
+    page.evaluate("(name) => document.getElementById(name).scrollIntoView()", name)
+    figure.screenshot(path=shots / f"site_live_{name}.png")
+    figure.evaluate("(el) => { el.tabIndex = -1; el.focus(); el.removeAttribute('tabindex'); }")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate(FOCUS) != name:
+            break
+        stops += 1
+        for key in ("ArrowRight", "ArrowDown", "ArrowUp"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(30)
+            assert page.evaluate(FOCUS) == name  # focus never falls out
+            said.add(status.inner_text())
+    assert stops > 1
+    assert len(said - {first}) > 1
