@@ -22,6 +22,7 @@ import nbformat
 from memcg_lab import labs
 from memcg_lab.web import build as kernels
 from memcg_lab.web import page as one_file
+from memcg_lab.web.sections import SECTIONS
 from tools import execution, links, notebooks
 
 SETTINGS = notebooks.ROOT / "docs"
@@ -31,6 +32,7 @@ LINK = r"(?P<open>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<link><[^>\n]*>|[^()\s]+)
 FENCED = r"^[ >]*(?P<fence>`{3,}|~{3,}).*?(?:^[ >]*(?P=fence)[`~]*[ \t]*$|\Z)"
 INLINE = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
 LAB = re.compile(r'<figure\b[^>]*data-memcg-lab="(?P<name>\w+)".*?(?P<picture><img\b[^>]*>)', re.DOTALL)
+LIVING = {section.lab for section in SECTIONS}  # without Python
 SCRIPT, ONE_FILE = "memcg-lab.js", "memcg-lab.html"
 LINK_OR_CODE = re.compile(f"{LINK}|{FENCED}|{INLINE}|<!--.*?-->", re.MULTILINE | re.DOTALL)
 

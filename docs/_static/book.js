@@ -1,5 +1,7 @@
-/* What scrolls sideways by itself can be reached, named and scrolled by the keyboard. */
+/* What scrolls sideways by itself can be reached, named and scrolled by the keyboard; the theme's landmarks get names. */
 (() => {
+  document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "All pages");
+  document.querySelector(".toc-drawer")?.setAttribute("aria-label", "On this page");
   const look = () => {
     for (const el of document.querySelectorAll("pre, .cell_output, .table-wrapper")) {
       const scrolls = el.scrollWidth > el.clientWidth;

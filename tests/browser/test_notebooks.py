@@ -51,9 +51,14 @@ def server(tmp_path_factory):
     (root / "notebooks").mkdir(parents=True)
     for path in COMMITTED:
         shutil.copy(path, root / "notebooks")
-    settings = home / "settings" / "@jupyterlab" / "docmanager-extension"
-    settings.mkdir(parents=True)
-    (settings / "plugin.jupyterlab-settings").write_text(json.dumps({"autosaveInterval": AUTOSAVE}))
+    settings = {
+        "docmanager-extension/plugin": {"autosaveInterval": AUTOSAVE},
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # as the set-up does
+    }
+    for name, values in settings.items():
+        file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(values))
     environment = execution.environment() | {
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -110,7 +115,8 @@ def saved_by_itself(page):
 
 def close(page):
     """Close the notebook and end its kernel."""
-    inside(page, "await context.save(); await sessionContext.shutdown(); panel.close();")
+    saved_by_itself(page)
+    inside(page, "await sessionContext.shutdown(); panel.close();")
     page.locator(".jp-NotebookPanel").wait_for(state="detached", timeout=20_000)
 
 
