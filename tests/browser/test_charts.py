@@ -62,6 +62,7 @@ def table_of(page):
     details = page.locator(".charts details")
     if not details.evaluate("(el) => el.open"):
         details.locator("summary").click()
+    details.locator("tr").first.wait_for()
     return [row.locator("th, td").all_inner_texts() for row in details.locator("tr").all()]
 
 
@@ -278,6 +279,7 @@ def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
     page.evaluate(
         """async ([data, settings]) => {
           const el = document.createElement("div");
+          el.id = "twin";
           document.body.append(el);
           window.changed = [];
           const change = (now) => window.changed.push(now);
@@ -287,12 +289,13 @@ def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
         }""",
         [twin.data(), twin.settings()],
     )
-    assert page.locator(".status").last.inner_text() == ContentionLab(cpus=16, depth=2).message
-    page.locator(".slide input[type=number]").nth(3).fill("8")
-    page.locator(".slide input[type=number]").nth(3).press("Enter")
+    assert page.locator("#twin .status").inner_text() == ContentionLab(cpus=16, depth=2).message
+    box = page.locator("#twin").get_by_role("spinbutton", name="CPUs: 1 to 256")
+    box.fill("8")
+    box.press("Enter")
     page.wait_for_timeout(500)
     assert page.evaluate("window.changed") == [twin.settings() | {"cpus": 8, "depth": 2}]
-    assert page.locator(".status").last.inner_text() == ContentionLab(cpus=8, depth=2).message
+    assert page.locator("#twin .status").inner_text() == ContentionLab(cpus=8, depth=2).message
 
 
 # --- the profile lab -------------------------------------------------------------------------------------------------
@@ -352,9 +355,9 @@ def test_the_grid_answers_as_python_does(opened):
     for symbol, (_, before, _, after, reading) in rows.items():
         assert (float(before), float(after)) == (there.loc[symbol, "model_before"], there.loc[symbol, "model_after"])
         assert reading == there.loc[symbol, "reading"]
-    bars = page.locator(".profiles .label.m0").all_inner_texts()
+    bars = page.locator(".profiles .label.m0").all_text_contents()
     assert bars == [f"{before} model" for _, before, _, _, _ in rows.values()]
-    page.get_by_label("Machine").select_option("one package")
+    page.get_by_role("combobox", name="Machine").select_option("one package")
     one = asked | {"packages": "one package", "cross_ns": asked["same_ns"]}
     assert sentence(page) == CostLab(**one).message
 
