@@ -189,9 +189,7 @@ def test_the_keyboard_alone_does_everything_and_finds_the_quests(opened):
     press("End", "ArrowLeft")
     assert stage(page, "s.position") == stage(page, "s.nodes.length") - 2
     press("Home", "n")
-    assert stage(
-        page, "s.nodes[s.position].m[1].rows.some((r) => r.step === s.inner.data.forms.codes.STEP_DRAIN)"
-    )
+    assert stage(page, "s.nodes[s.position].m[1].rows.some((r) => r.step === s.inner.data.forms.codes.STEP_DRAIN)")
     seen = []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -311,7 +309,13 @@ def test_it_fits_is_readable_and_named(opened, size, scheme):
         assert page.evaluate(UNNAMED) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         if size[0] > 1000:
-            assert stage(page, "s.root.querySelector('.foot').getBoundingClientRect().bottom - s.root.getBoundingClientRect().top") <= 560
+            assert (
+                stage(
+                    page,
+                    "s.root.querySelector('.foot').getBoundingClientRect().bottom - s.root.getBoundingClientRect().top",
+                )
+                <= 560
+            )
         label = page.get_by_role("img").first.get_attribute("aria-label")
         assert label.startswith("Before the patch: ")
 
