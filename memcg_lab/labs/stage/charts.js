@@ -508,7 +508,8 @@ const charts = (() => {
     layout(width, height) {
       Object.assign(this, { width, height, left: 46, right: width - 108, high: 26, bottom: height - 42 });
       puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
-      this.places.forEach((el, i) => puts(el, { x: this.x(this.data.curve[i]).toFixed(1), y: this.bottom + 18 }));
+      const sparse = width < 460 ? 2 : 1; // where there is no room for every number
+      this.places.forEach((el, i) => puts(el, { x: this.x(this.data.curve[i]).toFixed(1), y: this.bottom + 18, hidden: i % sparse > 0 }));
       puts(this.name, { x: ((this.left + this.right) / 2).toFixed(1), y: this.bottom + 36 });
       puts(this.unit, { x: 4, y: 15 });
       put(this.axis, "d", `M${this.left} ${this.high}V${this.bottom}H${this.right}`);
@@ -597,7 +598,7 @@ const charts = (() => {
         [name, ...bars, ...values].forEach((el) => put(el, "hidden", !called));
         if (!called) return;
         const rest = called === other;
-        puts(name, { x: 0, y: (y + 14).toFixed(1), text: rest ? `${called}: ` : called });
+        puts(name, { x: 0, y: (y + 12).toFixed(1), text: rest ? `${called}: ` : called });
         SIDES.forEach((_, i) => {
           const wide = rest ? 0 : share(i, called) * scale,
             low = y + 18 + i * 13;
@@ -606,8 +607,8 @@ const charts = (() => {
           puts(
             values[i],
             rest
-              ? { x: 150 + i * 130, y: (y + 14).toFixed(1), text: `${SIDES[i]} ${told}` }
-              : { x: (wide + 6).toFixed(1), y: (low + 11).toFixed(1), text: told },
+              ? { x: 150 + i * 130, y: (y + 12).toFixed(1), text: `${SIDES[i]} ${told}` }
+              : { x: (wide + 6).toFixed(1), y: (low + 10.5).toFixed(1), text: told },
           );
         });
       });
@@ -1104,7 +1105,8 @@ const charts = (() => {
       this.heads.forEach((el, i) => puts(el, { x: this.left(i), y: this.top(i) + 15 }));
       SIDES.forEach((side, i) => {
         const x = this.left(i) + floors[side] * scale;
-        put(this.floors[i], "d", `M${x.toFixed(1)} ${this.top(i) + 22}v${this.block - 20}`);
+        const pieces = this.rows.map((_, n) => `M${x.toFixed(1)} ${this.top(i) + 24 + n * this.each + 16}v36`); // not through the names
+        put(this.floors[i], "d", pieces.join(""));
         puts(this.floorNames[i], { x: (x + 4).toFixed(1), y: this.top(i) + this.block + 14, text: `lowest listed row, ${floors[side]}` });
       });
       this.rows.forEach(({ name, reading, bars, told }, n) => {
@@ -1112,7 +1114,7 @@ const charts = (() => {
           row = found[symbol],
           y = 24 + n * this.each;
         puts(name, { x: this.left(0), y: y + 14 });
-        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 36 : y + 14, text: row ? row[3] : "" });
+        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 36 : y + 14, text: row ? `reading: ${row[3]}` : "" });
         SIDES.forEach((side, i) => {
           const says = published[symbol][i],
             model = row ? Number(row[1 + i]) : 0,
@@ -1151,6 +1153,7 @@ const charts = (() => {
       python: () => asPython(name, settings),
       table: () => ({ head: now.head, rows: now.rows }),
     });
+    board.root.classList.add("measuring");
     function show() {
       put(start, "text", now.running ? "Stop" : "Start"); // one button: the focus stays where it is
       puts(bar, { max: Math.max(now.total, 1), value: now.done });
