@@ -22,7 +22,14 @@ from ..figures.base import folded, image_html
 LIVE = "Run this cell to make it live."
 STAGE = pathlib.Path(__file__).parent / "stage"
 KERNEL = STAGE.parents[1] / "web" / "kernel.js"
-SCRIPTS = (KERNEL, STAGE / "stage.js", STAGE / "charts.js", STAGE / "labs.js", STAGE / "notebook.js")
+SCRIPTS = (
+    KERNEL,
+    STAGE / "stage.js",
+    STAGE / "trace.js",
+    STAGE / "charts.js",
+    STAGE / "labs.js",
+    STAGE / "notebook.js",
+)
 STYLES = (STAGE / "stage.css", STAGE / "charts.css")
 
 

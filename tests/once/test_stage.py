@@ -10,11 +10,12 @@ from lab_helpers import stream_of
 from memcg_lab import System, forms
 from memcg_lab.files import data_path
 from memcg_lab.history import LINE_RULES, PATCH_LINES, History
+from memcg_lab.labs import PatchLab
 from memcg_lab.labs.stage import data
-from memcg_lab.mechanism.steps import STEPS
+from memcg_lab.mechanism.steps import STEPS, step_dtype
 from memcg_lab.web import build, kernels, page
 
-POLICIES = [machine[3] for machine in data.MACHINES]
+POLICIES = [machine.policy for machine in PatchLab.machines]
 
 
 def test_each_changed_line_is_said_to_stand_in_its_hunk_of_the_diff():
@@ -28,31 +29,31 @@ def test_each_changed_line_is_said_to_stand_in_its_hunk_of_the_diff():
 
 
 def test_the_data_is_plain_and_the_rules_name_steps_that_exist():
-    told = data.data()
-    assert json.loads(json.dumps(told)) == told
+    told = json.loads(json.dumps(PatchLab().data()))
     assert [rule["line"] for rule in told["line_rules"]] == [rule.line for rule in LINE_RULES]
     assert all(0 <= code < len(STEPS) for rule in told["line_rules"] for code in rule["steps"])
     assert [machine["capped"] for machine in told["machines"]] == [False, True, True, False]
+    assert [machine["hunks"] for machine in told["machines"]] == [[], [1, 2], [1], [2]]
+    assert told["forms"]["records"]["step"]["size"] == step_dtype.itemsize
 
 
-@pytest.mark.parametrize("name", data.traffic())
+@pytest.mark.parametrize("name", PatchLab.traffics)
 def test_given_traffic_is_allowed_on_every_machine_and_told_in_words(name):
-    told = data.traffic()[name]
-    ops = stream_of(told["ops"], first=3)
-    pasts = [History(System(data.parents(3, told["leaves"]), cpus=2, policy=policy), ops) for policy in POLICIES]
-    names = data.names(3, told["leaves"])
-    for right in pasts[1:]:
-        assert data.sentence(pasts[0], right, 0, names) == data.WORDS["nothing"]
-        sentences = [data.sentence(pasts[0], right, k, names) for k in range(1, len(ops) + 1)]
-        assert all(re.fullmatch(r"\d+ of \d+: CPU \d [^{}]+\.", sentence) for sentence in sentences)
+    told = PatchLab.traffic[name]
+    ops = stream_of(told.ops, first=3)
+    pasts = [History(System(data.parents(3, told.cgroups), cpus=2, policy=policy), ops) for policy in POLICIES]
+    names = data.names(3, told.cgroups)
+    for shown, labels in [*(((pasts[0], right), "LR") for right in pasts[1:]), ((pasts[2],), "O")]:
+        assert data.sentence(shown, 0, names, labels) == data.WORDS["nothing"]
+        sentences = [data.sentence(shown, k, names, labels) for k in range(1, len(ops) + 1)]
+        assert all(re.fullmatch(r"\d+ of \d+: CPU \d [^{}]+ So far [^{}]+\.", sentence) for sentence in sentences)
 
 
 def test_a_limit_is_met_refused_and_asks_the_stocks_in_the_traffic_about_it():
-    told = data.traffic()["a limit is met"]
-    ops = stream_of(told["ops"], first=2)
+    ops = stream_of(PatchLab.traffic["a limit is met"].ops, first=2)
     pasts = [History(System(data.parents(2, 1), cpus=2, policy=policy), ops) for policy in POLICIES[:2]]
-    said = [data.sentence(*pasts, k, data.names(2, 1)) for k in range(len(ops) + 1)]
-    assert any("over the limit, so it is forced in" in sentence for sentence in said)
+    said = [data.sentence(pasts, k, data.names(2, 1), ("Before", "After")) for k in range(len(ops) + 1)]
+    assert any("refused 4 times by A, over the limit, so it is forced in" in sentence for sentence in said)
     assert any("CPU 0 gives up 24 pages of A, CPU 1 gives up 24 pages of A" in sentence for sentence in said)
     assert not pasts[0].sock[-1].any()
 
