@@ -68,6 +68,9 @@ def write(folder, still, frames):
         duration=durations,
         loop=ROUNDS,
         lossless=True,
+        method=2,  # more effort takes minutes and saves nothing
+        quality=0,
+        minimize_size=True,
     )
     return sum((folder / name).stat().st_size for name in (STILL, MOVING))
 
