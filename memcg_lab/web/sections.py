@@ -105,4 +105,16 @@ SECTIONS = (
             "Which of these numbers would you not trust on a virtual machine, and why?",
         ),
     ),
+    Section(
+        "TraceLab",
+        "A recording of a real kernel",
+        "Two thousand events, and what the rules had said.",
+        "A real kernel was recorded while it moved data between two sockets. The rules of this library walk along and "
+        "say, before each event, what the stock of that CPU must hold. How often will they be wrong?",
+        (
+            "Go to the next drain. Who asked for it, and how many pages went back?",
+            "Compare the recording without the patch. How far does the counter run ahead in each?",
+            "Take the tight limit. What do the stocks do when memory is short?",
+        ),
+    ),
 )

@@ -203,13 +203,21 @@ const charts = (() => {
   const even = (x) => (x % 1 === 0.5 && Math.floor(x) % 2 === 0 ? Math.floor(x) : Math.round(x)); // as Python rounds
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
-  const MOVE = 7; // ms of work in the move itself
+  const MOVE = 5; // ms of work in the move itself
   const CHUNK = 4096; // operations replayed in a row
+
+  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+  /** Put something into a map, which forgets what is oldest. */
+  function keep(map, key, value, most) {
+    if (map.size >= most) map.delete(map.keys().next().value);
+    map.set(key, value);
+    return value;
+  }
 
   /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
   class Simulations {
     constructor(lab, data) {
-      Object.assign(this, { lab, data, aged: new Map(), points: new Map(), job: null, stats: { worst: 0, slices: 0 } });
+      Object.assign(this, { lab, data, streams: new Map(), aged: new Map(), points: new Map(), job: null, stats: { worst: 0, slices: 0 } });
       this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = () => this.go(SLICE);
@@ -243,6 +251,29 @@ const charts = (() => {
       return { kinds: taken.flat(), every: taken[0].length, at: (cpu, turn) => first[cpu % taken.length] + turn };
     }
 
+    /** What all CPUs go on with, and what they have done before: both kernels get the same. */
+    *stream(cpus, depth, traffic) {
+      const key = [cpus, depth, traffic].join("|");
+      if (this.streams.has(key)) return this.streams.get(key);
+      const { lab, data } = this,
+        { kinds, every, at } = this.turns({ traffic, cpus }),
+        ages = data.ages.slice(0, cpus),
+        ops = lab.table("op", cpus * every),
+        past = lab.table("op", sum(ages)),
+        size = ops.form.size / 4;
+      let done = 0;
+      for (let cpu = 0; cpu < cpus; cpu++) {
+        const each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu, memcg: depth + leaf, nr: 1 }))).low;
+        const copy = (into, row, kind) => {
+          for (let i = 0; i < size; i++) into[row * size + i] = each[kind * size + i];
+        };
+        for (let turn = 0; turn < every; turn++) copy(ops.low, cpu * every + turn, at(cpu, turn));
+        for (let turn = 0; turn < ages[cpu]; turn++) copy(past.low, done++, at(cpu, turn % every));
+        if (cpu % 32 === 31) yield;
+      }
+      return keep(this.streams, key, { ops, past }, 40);
+    }
+
     /** A system in use already, and the stream it goes on with: _aged of labs/contention.py. */
     *age(side, cpus, { depth, traffic }) {
       const key = [side, cpus, depth, traffic].join("|");
@@ -250,32 +281,16 @@ const charts = (() => {
       const { lab, data } = this,
         { leaves } = data.traffics[traffic],
         parents = Array.from({ length: depth + leaves }, (_, m) => Math.min(m, depth) - 1),
-        system = lab.system({ parents, cpus, policy: data.policies[side] });
+        system = lab.system({ parents, cpus, policy: data.policies[side] }),
+        { ops, past } = yield* this.stream(cpus, depth, traffic);
       for (let leaf = 0; leaf < leaves; leaf++)
         system.run(lab.ops([{ op: "charge_skmem", cpu: 0, memcg: depth + leaf, nr: data.held }]));
-      const { kinds, every, at } = this.turns({ traffic, cpus }),
-        ages = data.ages.slice(0, cpus),
-        ops = lab.table("op", cpus * every),
-        past = lab.table("op", ages.reduce((a, b) => a + b, 0)),
-        size = ops.form.size / 4;
-      let done = 0;
-      for (let cpu = 0; cpu < cpus; cpu++) {
-        const each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu, memcg: depth + leaf, nr: 1 })));
-        const copy = (into, row, kind) => {
-          for (let i = 0; i < size; i++) into.low[row * size + i] = each.low[kind * size + i];
-        };
-        for (let turn = 0; turn < every; turn++) copy(ops, cpu * every + turn, at(cpu, turn));
-        for (let turn = 0; turn < ages[cpu]; turn++) copy(past, done++, at(cpu, turn % every));
-        if (cpu % 32 === 31) yield;
-      }
       for (let begin = 0; begin < past.length; begin += CHUNK) {
         const { reason } = system.run(past.slice(begin, Math.min(past.length, begin + CHUNK)));
         if (reason) throw new Error(`the traffic is refused: ${lab.reason(reason)}`);
         yield;
       }
-      if (this.aged.size > 60) this.aged.delete(this.aged.keys().next().value);
-      this.aged.set(key, { system, ops });
-      return { system, ops };
+      return keep(this.aged, key, { system, ops }, 60);
     }
 
     /** One point: what `point` of labs/contention.py gives. */
@@ -313,9 +328,7 @@ const charts = (() => {
       } finally {
         machine.leave();
       }
-      if (this.points.size > 4000) this.points.delete(this.points.keys().next().value);
-      this.points.set(key, answer);
-      return answer;
+      return keep(this.points, key, answer, 4000);
     }
 
     /** What was counted until a time: lines are promised until they are free. */
@@ -391,7 +404,7 @@ const charts = (() => {
         } while (this.job === job && performance.now() - begun < budget);
       } catch (error) {
         this.job = null;
-        this.failed(error);
+        this.failed(new Error(fill(this.data.words.failed, { why: error.message })));
       }
       this.stats.slices++;
       this.stats.worst = Math.max(this.stats.worst, performance.now() - begun);
@@ -660,7 +673,8 @@ const charts = (() => {
     let point = null,
       curve = null,
       curveOf = "",
-      pointOf = null;
+      pointOf = null,
+      arrived = () => {};
     const stats = (source.stats ??= { worst: 0 });
     stats.moves = [];
     const shape = () => packed({ ...settings, cpus: "" });
@@ -715,31 +729,41 @@ const charts = (() => {
       chart.show(curve, curveOf !== shape(), settings.cpus, pointOf && packed(pointOf) === packed(settings) ? point : null);
       if (point) profiles.show(pointOf.cpus, point);
     }
+    /** A promise that is kept when the curve stands, or when another move has taken its place. */
     function compute() {
-      source.ask(settings, {
-        point(answer) {
-          point = answer;
-          pointOf = { ...settings };
-          show();
-          board.say(contentionWords(data.words, pointOf, point));
-        },
-        curve(answer) {
-          curve = answer;
-          curveOf = shape();
-          show();
-        },
-        failed: (error) => board.say(fill(data.words.failed, { why: error.message })),
+      arrived();
+      return new Promise((done) => {
+        arrived = done;
+        source.ask(settings, {
+          point(answer) {
+            point = answer;
+            pointOf = { ...settings };
+            show();
+            board.say(contentionWords(data.words, pointOf, point));
+          },
+          curve(answer) {
+            curve = answer;
+            curveOf = shape();
+            show();
+            done();
+          },
+          failed(error) {
+            board.say(error.message);
+            done();
+          },
+        });
       });
     }
     function set(values, quiet = false) {
       const begun = performance.now();
       Object.assign(settings, values);
       for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
-      compute();
+      const done = compute();
       show();
       if (!quiet) board.moved(settings);
       stats.moves.push(performance.now() - begun);
       if (stats.moves.length > 1000) stats.moves.shift();
+      return done;
     }
     board.set = set;
 
@@ -774,6 +798,9 @@ const charts = (() => {
       get point() {
         return point;
       },
+      get pointOf() {
+        return pointOf;
+      },
       get curve() {
         return curveOf === shape() ? curve : null;
       },
@@ -785,8 +812,6 @@ const charts = (() => {
     };
   }
   // ---------------------------------------------------------------------------------------------- 5 ProfileLab
-  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
-
   /** `sentence` of labs/profile.py. */
   function profileWords({ words, rows, all }, marked) {
     const counted = count(rows.length, "row"),

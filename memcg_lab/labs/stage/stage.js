@@ -1491,7 +1491,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."),
       );
     const holder = make("div"),
-      section = make("section", {}, make("div", { class: "head" }, title, version, sum), holder, code);
+      section = make("div", { role: "group" }, make("div", { class: "head" }, title, version, sum), holder, code);
     return { section, holder, version, sum, lines, code };
   });
   // With one machine there is room for the steps of the operation, in words.
