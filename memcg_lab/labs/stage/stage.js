@@ -2150,6 +2150,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     stats,
     found,
     here,
+    ready: performance.now(),
+    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, chart }, // for the tests
     check: checkHere,
     seek: (p) => {
       halt();
