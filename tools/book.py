@@ -26,6 +26,7 @@ from memcg_lab.web.sections import SECTIONS
 from tools import execution, links, notebooks
 
 SETTINGS = notebooks.ROOT / "docs"
+PICTURES = "docs/pictures"
 
 # Links are rewritten in the source, so their places in it count; code and comments are passed over.
 LINK = r"(?P<open>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<link><[^>\n]*>|[^()\s]+)(?P<title>\s+\"[^\"]*\")?\)"
@@ -77,6 +78,8 @@ def build(root, executed, builder="html", out=None):
         str(target),
     ]
     status = subprocess.run(command, check=False).returncode
+    if (root / PICTURES).is_dir():  # shown by HTML in the README, which Sphinx does not look into
+        shutil.copytree(root / PICTURES, target / PICTURES)
     if script and not status:
         make_live(target, script)
         one_file.make_page(target / ONE_FILE, root / "build" / "web")

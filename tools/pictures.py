@@ -1,17 +1,18 @@
-"""The pictures of the README, taken from the one file: the stage at rest, and a few operations of it in motion.
+"""The pictures of the README, taken from the patch lab: the stage at rest, and a few operations of it in motion.
 
-python -m tools.pictures [--page build/memcg-lab.html]
+python -m tools.pictures
 
-It needs the extra ``browser``, a Chromium, and the page: ``python -m memcg_lab web build``, then ``web page``. The same
-page, Chromium and fonts give the same pictures.
+It needs the extra ``browser``, a Chromium, and the kernels of ``python -m memcg_lab web build``. The same kernels,
+Chromium and fonts give the same pictures.
 """
 
-import argparse
 import io
 import pathlib
 import shutil
 import sys
+import tempfile
 
+from memcg_lab.web.page import make_page
 from tools.notebooks import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -28,8 +29,8 @@ ROUNDS = 3  # then it stands still: what moves for ever is in a reader's way
 
 def positions(page):
     """Where the stage stands in each frame: an operation takes as long as it takes there."""
-    lengths = page.evaluate(f"memcgLab.stage.nodes.slice({FIRST + 1}, {LAST + 1}).map((node) => node.length)")
-    for k, length in enumerate(lengths, FIRST):
+    for k in range(FIRST, LAST):
+        length = page.evaluate(f"memcgLab.stage.seek({k}.5), memcgLab.stage.nodes[{k + 1}].length")  # in milliseconds
         frames = max(1, round(length / FRAME))
         yield from (k + i / frames for i in range(frames))
     yield LAST
@@ -48,7 +49,7 @@ def take(browser, url):
     """The still, and the frames of the animation."""
     page = browser.new_page(viewport=SIZE, color_scheme="light")
     page.goto(f"{url}#{PLACE}")
-    page.wait_for_function("window.memcgLab && memcgLab.stage.nodes.length > 1")
+    page.wait_for_function("window.memcgLab?.stage?.nodes.length > 1")
     page.evaluate("document.activeElement.blur()")
     still, frames = shot(page, AT), [shot(page, position) for position in positions(page)]
     page.close()
@@ -67,23 +68,19 @@ def write(folder, still, frames):
         duration=durations,
         loop=ROUNDS,
         lossless=True,
-        quality=100,
-        method=6,
+        method=2,  # more effort takes minutes and saves nothing
+        quality=0,
         minimize_size=True,
     )
     return sum((folder / name).stat().st_size for name in (STILL, MOVING))
 
 
-def main(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "build" / "memcg-lab.html")
-    page = parser.parse_args(argv).page.resolve()
-    if not page.is_file():
-        print(f"{page} is not there; run: python -m memcg_lab web build, then web page", file=sys.stderr)
-        return 1
+def main():
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as running:
+    with tempfile.TemporaryDirectory(prefix="memcg-lab-") as scratch, sync_playwright() as running:
+        page = pathlib.Path(scratch) / "page.html"
+        make_page(page, ROOT / "build" / "web", chosen="PatchLab")
         browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         still, frames = take(browser, page.as_uri())
         browser.close()
@@ -95,4 +92,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -71,9 +71,19 @@ def violations(page):
     ]
 
 
+def enlivened(page):
+    """Go to each lab of the page, and wait until it lives."""
+    for figure in page.locator("figure[data-memcg-lab]").all():
+        name = figure.get_attribute("data-memcg-lab")
+        if name in book.LIVING:
+            figure.scroll_into_view_if_needed()
+            page.wait_for_function("(name) => memcgLab.handles.has(name)", arg=name)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_and_is_accessible(opened, shots, name):
     page = opened(name)
+    enlivened(page)
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
@@ -99,18 +109,20 @@ def test_the_contents_page_lists_each_lab_with_its_picture(opened, shots):
 
 
 FOCUS = "document.activeElement.closest('figure')?.dataset.memcgLab ?? document.activeElement.tagName"
+KEYS = "ArrowRight", "ArrowUp", "ArrowDown", "Space"
+FIXED = {"MeasureLab"}  # shows one measurement in a page: there is nothing to choose
 
 
 @pytest.mark.parametrize("name", sorted(book.LIVING))
 def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(opened, shots, name):
     path, _ = book.labs_of(committed())[name]
-    page = opened(f"notebooks/{path.stem}.html#{name}")
-    page.wait_for_function("(name) => memcgLab.handles.has(name)", arg=name)
+    page = opened(f"notebooks/{path.stem}.html#{name}", reduced_motion="reduce")
+    enlivened(page)
     figure = page.locator(f"figure#{name}")
-    assert "Run this cell" not in figure.inner_text()
     status = figure.get_by_role("status").first
+    status.filter(has_text=" ").wait_for()
+    assert not figure.get_by_text("Run this cell").is_visible()
     first, said, stops = status.inner_text(), set(), 0
-    page.evaluate("(name) => document.getElementById(name).scrollIntoView()", name)
     figure.screenshot(path=shots / f"site_live_{name}.png")
     figure.evaluate("(el) => { el.tabIndex = -1; el.focus(); el.removeAttribute('tabindex'); }")
     for _ in range(12):
@@ -118,10 +130,10 @@ def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(open
         if page.evaluate(FOCUS) != name:
             break
         stops += 1
-        for key in ("ArrowRight", "ArrowDown", "ArrowUp"):
+        for key in KEYS:
             page.keyboard.press(key)
             page.wait_for_timeout(30)
-            assert page.evaluate(FOCUS) == name  # focus never falls out
+            assert page.evaluate(FOCUS) == name, key
             said.add(status.inner_text())
     assert stops > 1
-    assert len(said - {first}) > 1
+    assert (len(said - {first}) > 1) == (name not in FIXED)
