@@ -7,6 +7,7 @@ questions and answers is in ``test_notebooks.py``.
 import base64
 import json
 import statistics
+import time
 
 import pytest
 
@@ -282,23 +283,36 @@ MOVES = """async () => {
   return taken;
 }"""
 OPEN = """async (name) => {
-  const begun = performance.now(), box = s.root.querySelector("select"), was = s.nodes;
-  box.value = [...box.options].find((option) => option.textContent === name).value;
-  box.dispatchEvent(new Event("change"));
-  while (s.nodes === was) await new Promise((go) => setTimeout(go));
-  return performance.now() - begun;
+  const { source, branches } = s.walks, ask = source.ask;
+  let waited = 0;
+  source.ask = async (question) => {
+    const begun = performance.now(), answer = await ask(question);
+    waited = performance.now() - begun;
+    return answer;
+  };
+  const begun = performance.now(), nodes = await s.walks.nodes(branches.find((branch) => branch.name === name));
+  return [nodes.length, waited, performance.now() - begun - waited];
 }"""
 
 
 def test_a_move_through_python_takes_less_than_50_ms(mounted):
+    """What carries question and answer here is the test's own, so Python's and the page's work are added up."""
     lab = PatchLab(position=400)
+    answer, taken = lab.answer, []
+
+    def timed(question):
+        begun = time.process_time()
+        told = answer(question)
+        taken.append((time.process_time() - begun) * 1e3)
+        return told
+
+    lab.answer = timed
     page = mounted(lab)
-    opened = [page.evaluate(OPEN, name) for name in ("33 pages at a time", "two cgroups take turns on one CPU")]
-    assert page.evaluate("s.nodes.length") == 401
+    for name in lab.traffics[1:5]:
+        length, waited, work = page.evaluate(OPEN, name)
+        print(f"400 operations at once: Python {taken[-1]:.1f} ms, page {work:.1f} ms, in between {waited:.0f} ms")
+        assert length == 401
+        assert taken[-1] + work < 50
     moves = page.evaluate(MOVES)
-    print(
-        f"an operation after 400: median {statistics.median(moves):.1f} ms, worst {max(moves):.1f}; "
-        f"400 operations at once: {', '.join(f'{ms:.0f} ms' for ms in opened)}"
-    )
+    print(f"an operation after 400: median {statistics.median(moves):.1f} ms, worst {max(moves):.1f}")
     assert statistics.median(moves) < 50
-    assert min(opened) < 50

@@ -288,7 +288,8 @@ SIZES = [(1150, 560), (1280, 720), (400, 800)]
 SMALL = """() => [...memcgLab.stage.root.querySelectorAll("*:not(title)")]
   .filter((el) => [...el.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
   .filter((el) => parseFloat(getComputedStyle(el).fontSize) < 14).map((el) => el.outerHTML.slice(0, 80))"""
-UNNAMED = """() => [...memcgLab.stage.root.querySelectorAll("button, select, input, textarea, [role=slider], [role=img]")]
+UNNAMED = """() => [
+  ...memcgLab.stage.root.querySelectorAll("button, select, input, textarea, [role=slider], [role=img]")]
   .filter((el) => !(el.getAttribute("aria-label") || el.textContent.trim() || el.labels?.length))
   .map((el) => el.outerHTML.slice(0, 80))"""
 

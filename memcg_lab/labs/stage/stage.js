@@ -45,14 +45,24 @@ export function follow(words, slots, state, row) {
   if (words.counter_atomic[row.step]) state.atomics++;
 }
 
-export const copyState = (state) => ({ ...Object.fromEntries(FIELDS.map((name) => [name, state[name].slice()])), atomics: state.atomics });
+export function copyState(state) {
+  const copy = { atomics: state.atomics };
+  for (const name of FIELDS) copy[name] = state[name].slice();
+  return copy;
+}
 export const sameState = (a, b) => a.atomics === b.atomics && FIELDS.every((name) => a[name].every((x, i) => x === b[name][i]));
 
 /** A log as plain rows. */
 export function rowsOf(log) {
   const names = Object.keys(log.form.fields),
-    columns = names.map((name) => log.column(name));
-  return Array.from({ length: log.length }, (_, k) => Object.fromEntries(names.map((name, i) => [name, columns[i][k]])));
+    columns = names.map((name) => log.column(name)),
+    rows = [];
+  for (let k = 0; k < log.length; k++) {
+    const row = {};
+    for (let i = 0; i < names.length; i++) row[names[i]] = columns[i][k];
+    rows.push(row);
+  }
+  return rows;
 }
 
 // ----------------------------------------------------------------------------------------------------- 2 walks
