@@ -7,6 +7,7 @@ The pages are made of the committed notebooks, as they are. Screenshots are left
 
 import pytest
 
+from browser_helpers import sentences_by_keyboard
 from memcg_lab import labs
 from tools import book, notebooks
 from tools.notebooks import ROOT
@@ -108,16 +109,6 @@ def test_the_contents_page_lists_each_lab_with_its_picture(opened, shots):
     page.locator(".labs").screenshot(path=shots / "site_labs.png")
 
 
-# Where the focus is: in which lab, on what.
-FOCUS = """() => {
-  let el = document.activeElement;
-  const lab = el.closest("figure")?.dataset.memcgLab ?? el.tagName;
-  while (el.shadowRoot?.activeElement) el = el.shadowRoot.activeElement;
-  return [lab, el.type || el.tagName];
-}"""
-PRESSED = {"button": ["Space"], "checkbox": ["Space"]}  # on everything else the arrows
-
-
 FIXED = {"MeasureLab"}  # shows one measurement in a page: there is nothing to choose
 
 
@@ -127,22 +118,7 @@ def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(open
     page = opened(f"notebooks/{path.stem}.html#{name}", reduced_motion="reduce")
     enlivened(page)
     figure = page.locator(f"figure#{name}")
-    status = figure.locator(".status").first  # what is heard of it comes a moment later
-    status.filter(has_text=" ").wait_for()
     assert not figure.get_by_text("Run this cell").is_visible()
-    first, said, stops = status.inner_text(), set(), 0
     figure.screenshot(path=shots / f"site_live_{name}.png")
-    figure.evaluate("(el) => { el.tabIndex = -1; el.focus(); el.removeAttribute('tabindex'); }")
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        lab, control = page.evaluate(FOCUS)
-        if lab != name:
-            break
-        stops += 1
-        for key in PRESSED.get(control, ["ArrowRight", "ArrowUp", "ArrowDown"]):
-            page.keyboard.press(key)
-            page.wait_for_timeout(50)
-            assert page.evaluate(FOCUS)[0] == name, (control, key)
-            said.add(status.inner_text())
-    assert stops > 1
-    assert (len(said - {first}) > 1) == (name not in FIXED)
+    said = sentences_by_keyboard(page, figure)
+    assert (len(set(said)) > 2) == (name not in FIXED)
