@@ -128,7 +128,8 @@ def looked_through(page):
         page.wait_for_timeout(40)
 
 
-OUTPUTS = "return content.model.sharedModel.cells.map((cell) => cell.getOutputs?.() ?? []);"
+ALL_RAN = """return content.model.sharedModel.cells.every(
+  (cell) => cell.cell_type !== "code" || !cell.source.trim() || cell.execution_count);"""
 
 
 def test_the_address_that_is_printed_opens_the_first_notebook(server, watched, shots):
@@ -159,6 +160,7 @@ def test_a_notebook_opens_runs_and_leaves_what_is_normalised_away(server, watche
     page.set_default_timeout(SECONDS * 1000)
     start = time.perf_counter()
     inside(page, "await jupyterapp.commands.execute('notebook:run-all-cells');")
+    page.wait_for_function(f"() => {{ {PANEL} {ALL_RAN} }}")
     print(f"{path.stem}: {time.perf_counter() - start:.1f} s")
     looked_through(page)
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=20_000)
