@@ -417,11 +417,11 @@ def test_a_machine_that_stays_in_its_kernel_ends_like_one_that_does_not(in_node)
     system, machine = machine_of(V4_14, 9, layout="v6.1")
     ops = mixed(40 * 9, cpus=9, memcgs=[2, 3], seed=1)
     options = {"parents": system.parents, "cpus": 9, "policy": "v4.14"}
-    layout = forms.machines()["layouts"]["v6.1"]
+    layout, settings = forms.machines()["layouts"]["v6.1"], {"thinkNs": 700, "topology": "2x EPYC 7742"}
     job = {"do": "machine", "options": options, "ops": b64(ops), "until": 20_000}
     whole, parts = in_node(
-        {**job, "machine": {"thinkNs": 700, "layout": "v6.1"}},
-        {**job, "machine": {"thinkNs": 700, "layout": layout}, "parts": 8},
+        {**job, "machine": {**settings, "layout": "v6.1"}},
+        {**job, "machine": {**settings, "layout": layout}, "parts": 8},
     )
     assert parts["counted"] == whole["counted"]
     for part in range(1, 9):  # the tree of clocks is made anew by each call, so both are called as often
