@@ -56,6 +56,26 @@ LAYOUT = {
     ),
 }
 
+# How each is recognised is in stage/charts.js under its name.
+FITTED, PUBLISHED = "page_counter_cancel", 2.13  # percent of samples before the patch, as the commit lists it
+QUESTS = (
+    {
+        "name": "gain",
+        "ask": "Find a setting in which the patch gets more than 10 times as much done.",
+        "found": "{gain} with {cpus}.",
+    },
+    {
+        "name": "wall",
+        "ask": "Find the wall behind the wall: more than 100 CPUs at memory_allocated after the patch.",
+        "found": "{there} CPUs at memory_allocated: the patch took away one wall of two.",
+    },
+    {
+        "name": "commit",
+        "ask": f"Bring {FITTED} to {PUBLISHED} % before the patch, as the commit has it.",
+        "found": "{share} % with {cpus} and {think} ns between two operations. Other settings do it too.",
+    },
+)
+
 Point = namedtuple("Point", "throughput stalled shares busiest")
 Point.__doc__ = "One simulation: operations in a microsecond, percent of waiting, percent by function, busiest line."
 Result = namedtuple("Result", "cpus depth traffic counter_layout think_ns curve before after")
@@ -303,6 +323,9 @@ def set_up():
         "lots": base64.b64encode(np.packbits(lots, bitorder="little").tobytes()).decode(),
         "functions_shown": FUNCTIONS_SHOWN,
         "other": OTHER,
+        "fitted": FITTED,
+        "published": PUBLISHED,
+        "quests": QUESTS,
         "words": WORDS,
     }
 

@@ -41,6 +41,21 @@ WORDS = {
     "row": "{symbol} would be {before} % before and {after} % after: {reading}",
 }
 
+# How each is recognised is in stage/charts.js under its name.
+QUESTS = (
+    {
+        "name": "all",
+        "ask": "Find a machine for which every row is explained.",
+        "found": "{counters} on {cpus} CPUs, {meeting}: every row is explained. It is not the only such machine.",
+    },
+    {
+        "name": "only",
+        "ask": "Find one that explains page_counter_cancel and nothing else.",
+        "found": "{counters} on {cpus} CPUs, {meeting}: the fitted row alone proves nothing.",
+    },
+    {"name": "refused", "ask": "Find a machine that cannot have 2.13 % at all.", "found": "None: {why}"},
+)
+
 Result = namedtuple("Result", "settings top explained")
 
 
@@ -151,6 +166,7 @@ class CostLab(Lab):
             },
             "floors": FLOORS,
             "predicted": list(PREDICTED),
+            "quests": QUESTS,
             "words": WORDS,
             "grid": None,
         }

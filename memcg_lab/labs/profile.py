@@ -29,6 +29,26 @@ WORDS = {
 }
 
 
+# How each is recognised is in stage/charts.js under its name.
+QUESTS = (
+    {
+        "name": "one",
+        "ask": "Mark the one row that allows for most, and no other.",
+        "found": "{symbol} alone: a factor of {factor} at most.",
+    },
+    {
+        "name": "locks",
+        "ask": "Mark the spin locks, and nothing else.",
+        "found": "{share} %. The listing does not say whose locks they are.",
+    },
+    {
+        "name": "bound",
+        "ask": "Mark so much that the factor reaches 1.1.",
+        "found": "It takes {rows}: a factor of {factor} at most.",
+    },
+)
+
+
 @functools.cache
 def _before():
     return read_perf(data_path("perf/before.txt"))
@@ -90,6 +110,7 @@ class ProfileLab(Lab):
             "shown": min(len(self.symbols), BARS_SHOWN),
             "own": self._own,
             "all": ALL,
+            "quests": () if self._own else QUESTS,
             "words": WORDS,
         }
 

@@ -63,7 +63,7 @@ SECTIONS = (
         (
             "Mark what has to do with giving pages back. Write the factor down before you look.",
             "Mark everything that could have to do with it, the spin locks too. How wide is the gap?",
-            "How many rows does it take to reach a factor of 1.1?",
+            "Look at the column on the right. Why does every other row grow?",
         ),
     ),
     Section(
@@ -74,9 +74,9 @@ SECTIONS = (
         "what. One number, the rate of giving back, is fitted to one row of the listing; the others are predicted. "
         "This page has the answers for some values of each setting; a notebook fits anew for any.",
         (
-            "Find a machine that explains all rows.",
-            "Find one that explains `page_counter_cancel` and nothing else.",
             "Let nobody read `parent`. Which row can no machine explain then?",
+            "Add counters up to the root. Which row comes nearer, and which one goes away?",
+            "You find a machine that explains every row. Did you find the one of the commit?",
         ),
     ),
     Section(
@@ -87,7 +87,7 @@ SECTIONS = (
         "the patch and after it; drag the upright line, and the bars show where the time goes. At how many CPUs will "
         "the curve before the patch stop following the other one?",
         (
-            "Find the setting for which the patch gains most.",
+            "Halve the think time. Which curve moves, and why not the other one?",
             "Let all words of a counter share one line, as in v4.13. Which line is the busiest, and what is left of "
             "the gain?",
             "Find the traffic for which the patch gains nothing.",

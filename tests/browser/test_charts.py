@@ -298,6 +298,47 @@ def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
     assert page.locator("#twin .status").inner_text() == ContentionLab(cpus=8, depth=2).message
 
 
+def test_the_three_things_are_found(opened):
+    page = opened("ContentionLab")
+    assert lab(page, "lab.board.found") == []
+    gains = {"cpus": 256, "traffic": TRAFFICS[0], "think_ns": 1_000}
+    assert ContentionLab(**gains).result.after.throughput > 10 * ContentionLab(**gains).result.before.throughput
+    commit = {**gains, "cpus": 16, "counter_layout": LAYOUTS[0]}
+
+    def listed(think_ns):
+        here = contention.point(contention.V4_13, 16, 3, TRAFFICS[0], LAYOUTS[0], think_ns)
+        return dict(here.shares)[contention.FITTED]
+
+    commit["think_ns"] = next(ns for ns in range(12_000, 15_000, 100) if abs(listed(ns) - contention.PUBLISHED) < 0.04)
+    for settings in (gains, {**gains, "counter_layout": LAYOUTS[0]}, commit):
+        lab(page, f"await lab.set({json.dumps(settings)})")
+    found = lab(page, "lab.board.found")
+    assert re.fullmatch(r"[\d.]+ times as many with 256 CPUs\.", found[0])
+    assert found[1].startswith("251 CPUs at memory_allocated")
+    assert re.match(r"2\.1\d % with 16 CPUs and 1\d,\d00 ns", found[2])
+    assert page.locator(".quests .found").count() == 3
+    page = opened("ProfileLab")
+    for marked in ([0], [2, 3], [*range(16)]):
+        lab(page, f"lab.set({{ marked: {marked} }})")
+    assert lab(page, "lab.board.found") == [
+        "page_counter_cancel alone: a factor of 1.022 at most.",
+        "2.01 %. The listing does not say whose locks they are.",
+        "It takes 16 rows: a factor of 1.156 at most.",
+    ]
+    page = opened("CostLab")
+    for settings in (
+        {"packages": "one package", "same_ns": 20, "levels": 5, "local_ns": 4},
+        {"levels": 2, "walks": CostLab.paths[0]},
+        {"packages": "two packages", "same_ns": 20, "cross_ns": 60, "local_ns": 8, "meeting": "mixed"},
+    ):
+        lab(page, f"await lab.set({json.dumps(settings)})")
+    assert [one.split(":")[0] for one in lab(page, "lab.board.found")] == [
+        "5 counters on 28 CPUs, in turn",
+        "2 counters on 28 CPUs, in turn",
+        "None",
+    ]
+
+
 # --- the profile lab -------------------------------------------------------------------------------------------------
 def test_rows_are_marked_by_mouse_and_by_keyboard(opened):
     page, expected = opened("ProfileLab"), ProfileLab()

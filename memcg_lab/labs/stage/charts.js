@@ -82,10 +82,11 @@ const charts = (() => {
   }
 
   /**
-   * Controls above, a sentence, the picture, and below it what is to be taken along. `controls` by the name of their
-   * setting; `python()` gives the line that makes the lab again; `rows()` the table.
+   * Controls above, a sentence, the picture, and below it what is to be taken along and what is to be found. `rows` are
+   * the controls, row by row; `python()` gives the line that makes the lab again; `table()` {head, rows}; `pack()` the
+   * text of a link; `recognise` has a function for each quest of the data: what its sentence is filled with, or nothing.
    */
-  function frame({ name, el, settings, place, change }, { title, rows: controls, body, python, table, pack }) {
+  function frame({ el, data, settings, place, change }, { title, rows: controls, body, python, table, pack, recognise = {} }) {
     const first = { ...settings };
     const status = make("p", { class: "status", "aria-hidden": "true" }),
       live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
@@ -100,6 +101,17 @@ const charts = (() => {
       button("Copy as Python", "The line that makes this lab in a notebook", () => copy(python())),
       place?.link && pack && button("Copy link", "A link to these settings", () => copy(place.link(pack()))),
     );
+    const quests = (data.quests ?? []).map((quest) => {
+      const told = make("span", {}, quest.ask),
+        tick = make("span", { class: "tick", "aria-hidden": "true" });
+      return { name: quest.name, says: quest.found, told, tick, li: make("li", {}, tick, told), found: false };
+    });
+    const below = make(
+      "div",
+      { class: "below" },
+      make("div", {}, foot, copied, details),
+      quests.length ? make("ol", { class: "quests", "aria-label": "Three things to find" }, ...quests.map(({ li }) => li)) : null,
+    );
     const root = make(
       "div",
       { class: "stage charts", tabindex: -1, role: "region", "aria-label": title },
@@ -107,9 +119,7 @@ const charts = (() => {
       status,
       live,
       body,
-      foot,
-      copied,
-      details,
+      below,
     );
     el.replaceChildren(root);
 
@@ -149,8 +159,20 @@ const charts = (() => {
       root,
       say(text) {
         put(status, "text", text);
+        for (const quest of quests) {
+          const found = !quest.found && recognise[quest.name]?.();
+          if (!found) continue;
+          quest.found = true;
+          quest.li.className = "found";
+          quest.tick.textContent = "\u2713";
+          quest.told.textContent = fill(quest.says, found);
+          text += ` Found. ${quest.told.textContent}`;
+        }
         speak(text);
         fillTable();
+      },
+      get found() {
+        return quests.filter(({ found }) => found).map(({ told }) => told.textContent);
       },
       /** The reader moved: tell Python, and the place. */
       moved(now) {
@@ -469,7 +491,7 @@ const charts = (() => {
       );
       this.svg = make(
         "svg",
-        { class: "chart", role: "group", "aria-label": "Throughput over CPUs" },
+        { class: "chart throughput", role: "group", "aria-label": "Throughput over CPUs" },
         this.grid,
         this.axis,
         ...this.places,
@@ -710,6 +732,20 @@ const charts = (() => {
         [controls.traffic.root, controls.counter_layout.root],
       ],
       body,
+      recognise: {
+        gain() {
+          const [before, after] = SIDES.map((side) => point[side].throughput);
+          return after > 10 * before && { cpus: count(pointOf.cpus, "CPU"), gain: gain(data.words, before, after) };
+        },
+        wall() {
+          const [line, there] = point.after.busiest;
+          return line === "memory_allocated" && there > 100 && { there: number(Math.round(there)) };
+        },
+        commit() {
+          const share = Object.fromEntries(point.before.shares)[data.fitted] ?? 0;
+          return Math.abs(share - data.published) < 0.05 && { share: fixed(share, 2), cpus: count(pointOf.cpus, "CPU"), think: number(pointOf.think_ns) };
+        },
+      },
       python: () => asPython(name, settings),
       pack: () => packed(settings),
       table: () => {
@@ -771,8 +807,8 @@ const charts = (() => {
       const narrow = board.root.clientWidth < NARROW;
       board.root.classList.toggle("narrow", narrow);
       chart.top = 0;
-      chart.layout(Math.max(320, plot.clientWidth), narrow ? 300 : 344);
-      profiles.layout(Math.max(300, beside.clientWidth), 344);
+      chart.layout(Math.max(320, plot.clientWidth), narrow ? 300 : 326);
+      profiles.layout(Math.max(300, beside.clientWidth), narrow ? 344 : 330);
       show();
     }
     const allowed = {
@@ -789,6 +825,7 @@ const charts = (() => {
     observer.observe(board.root);
     return {
       root: board.root,
+      board,
       set: (values) => set(values, true),
       say: board.say,
       come,
@@ -887,6 +924,17 @@ const charts = (() => {
         ],
       ],
       body,
+      recognise: {
+        bound() {
+          const share = sum(marked.map((k) => rows[k][1]));
+          return share < all && 100 / (100 - share) >= 1.1 && { rows: count(marked.length, "row"), factor: fixed(100 / (100 - share), 3) };
+        },
+        one: () => marked.length === 1 && rows[marked[0]][1] === widest && { symbol: rows[marked[0]][0], factor: fixed(100 / (100 - widest), 3) },
+        locks() {
+          const locks = rows.map(([symbol], k) => (symbol.includes("spin_lock") ? k : -1)).filter((k) => k >= 0);
+          return String(marked) === String(locks) && { share: fixed(sum(marked.map((k) => rows[k][1])), 2) };
+        },
+      },
       python: () => {
         const names = marked.map((k) => (rows.filter(([symbol]) => symbol === rows[k][0]).length === 1 ? `'${rows[k][0]}'` : k));
         return `ProfileLab(${data.own ? "profile=profile, " : ""}marked=[${names.join(", ")}])`;
@@ -932,6 +980,7 @@ const charts = (() => {
     come(context.place?.get() ?? "");
     return {
       root: board.root,
+      board,
       set: (values) => set(values, true),
       say: board.say,
       come,
@@ -1009,6 +1058,11 @@ const charts = (() => {
         [controls.local_ns.root, controls.levels.root],
       ],
       body: plot,
+      recognise: {
+        all: () => answer && readings().every((reading) => /(^|then )explained$/.test(reading)) && told(),
+        only: () => answer && readings().every((reading) => reading === "fitted, then explained" || reading === "not explained") && told(),
+        refused: () => refused && { why: refused },
+      },
       python: () => asPython(name, settings),
       pack: () => packed(settings),
       table: () => ({
@@ -1019,13 +1073,17 @@ const charts = (() => {
         }),
       }),
     });
+    const readings = () => answer.rows.map((row) => row[3]),
+      told = () => ({ counters: count(answerOf.levels, "counter"), cpus: answer.cpus, meeting: answerOf.meeting });
+    let refused = "";
     async function compute() {
       const mine = ++asked,
         now = { ...settings };
       try {
         const found = await (grid ? grid.ask(now) : ask({ ask: "fit", ...now }));
         if (mine !== asked) return;
-        if (found.refused) return board.say(`${found.refused} The bars still show the last machine that has one.`);
+        refused = found.refused ?? "";
+        if (refused) return board.say(`${refused} The bars still show the last machine that has one.`);
         answer = found;
         answerOf = now;
         picture.show(answer);
@@ -1062,6 +1120,7 @@ const charts = (() => {
     observer.observe(board.root);
     return {
       root: board.root,
+      board,
       set: (values) => set(values, true),
       say: board.say,
       come,
@@ -1138,8 +1197,8 @@ const charts = (() => {
         const symbol = this.symbols[n],
           row = found[symbol],
           y = 24 + n * this.each;
-        puts(name, { x: this.left(0), y: y + 14 });
-        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 36 : y + 14, text: row ? `reading: ${row[3]}` : "" });
+        puts(name, { x: this.left(0), y: y + 12 });
+        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 34 : y + 12, text: row ? `reading: ${row[3]}` : "" });
         SIDES.forEach((side, i) => {
           const says = published[symbol][i],
             model = row ? Number(row[1 + i]) : 0,
@@ -1237,7 +1296,7 @@ const charts = (() => {
         gap = 30,
         wide = narrow ? this.width - 50 : (this.width - 50 - gap * (threads.length - 1)) / threads.length,
         high = 290,
-        block = high + 56;
+        block = high + (narrow ? 74 : 56);
       const top = Math.max(...bars.flatMap(([, , before, after]) => [before ?? 0, after ?? 0])) * 3,
         low = 0.3,
         y = (ns, n) => n * block + 24 + high * (1 - Math.log(Math.max(ns, low) / low) / Math.log(top / low));
