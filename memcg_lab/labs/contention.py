@@ -93,6 +93,9 @@ WORDS = {
     "from none": "from none",
     "times": "{ratio} times as many",
     "failed": "That did not work: {why}",
+    "picture": "Line chart, operations in a microsecond over 1 to 256 CPUs on a logarithmic axis: {lines}.",
+    "curve": "{label} goes from {first} to {last}",
+    "peak": "{curve}, with {high} at {place} the highest",
 }
 
 

@@ -112,6 +112,7 @@ def test_points_and_curves_of_the_page_are_those_of_python(opened, settings):
             assert here["busiest"][0] == there.busiest[0]
             assert here["busiest"][1] == pytest.approx(there.busiest[1], rel=ROUNDING)
     assert sentence(page) == expected.message
+    assert page.locator(".chart").get_attribute("aria-label") == expected.figure().sentence
     assert table_of(page)[1:] == expected_table(settings)
 
 
@@ -513,6 +514,19 @@ def test_the_one_file_has_all_labs_alive(opened, files, shots):
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=shots / "one_file.png")
     assert page.evaluate(WIDE) <= 0
+
+
+def test_a_link_leads_to_its_lab_in_the_one_file(opened):
+    page = opened(None, "ContentionLab:cpus=32&depth=2")
+    page.locator("#ContentionLab .stage").wait_for()
+    lab(page, "await lab.set({})", "ContentionLab")
+    assert page.locator("#ContentionLab .status").inner_text() == ContentionLab(cpus=32, depth=2).message
+    assert page.locator("#ContentionLab figure").bounding_box()["y"] < 100
+    box = page.locator("#ContentionLab").get_by_role("spinbutton", name="CPUs: 1 to 256")
+    box.fill("16")
+    box.press("Enter")
+    page.wait_for_timeout(500)
+    assert "#ContentionLab:cpus=16&depth=2&" in page.url
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -687,6 +687,19 @@ const charts = (() => {
     });
   }
 
+  /** The sentence of `throughput_over` of figures/contention.py: a peak is told if it stands clear of the end. */
+  function curveWords({ words, curve: places }, curve) {
+    const lines = SIDES.map((label) => {
+      const values = curve[label].map(({ throughput }) => throughput),
+        last = values.at(-1),
+        high = values.indexOf(Math.max(...values));
+      const told = fill(words.curve, { label, first: number(values[0]), last: number(last) });
+      if (high === 0 || high === values.length - 1 || values[high] <= 1.02 * last) return told;
+      return fill(words.peak, { curve: told, high: number(values[high]), place: places[high] });
+    });
+    return fill(words.picture, { lines: lines.join("; ") });
+  }
+
   async function ContentionLab(context) {
     const { data, lab, ask, name } = context,
       settings = { ...context.settings },
@@ -780,6 +793,7 @@ const charts = (() => {
           curve(answer) {
             curve = answer;
             curveOf = shape();
+            put(chart.svg, "aria-label", curveWords(data, curve));
             show();
             done();
           },
