@@ -14,6 +14,7 @@ from memcg_lab.labs import PatchLab
 from memcg_lab.labs.stage import data
 from memcg_lab.mechanism.steps import STEPS, step_dtype
 from memcg_lab.web import build, kernels, page
+from memcg_lab.web.sections import SECTIONS
 
 POLICIES = [machine.policy for machine in PatchLab.machines]
 
@@ -72,6 +73,16 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def no_grid(monkeypatch):
+    """The answers of the cost lab take minutes; they have a test of their own."""
+    monkeypatch.setattr(page.cost, "grid", lambda: {"values": {}, "answers": []})
+
+
+def _inside(text):
+    return json.loads(re.search(r"^const INSIDE = (.*);$", text, re.M)[1])
+
+
 def _write(folder, description):
     (folder / build.DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
 
@@ -90,10 +101,48 @@ def test_the_page_is_one_file_with_everything_in_it(folder):
     text = (folder / "out.html").read_text(encoding="utf-8")
     assert size == len(text.encode())
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
-    assert not re.search(r"/\*(STYLE|DATA|KERNEL|STAGE)\*/", text)
-    inside = json.loads(re.search(r'id="memcg-lab-data">(.*?)</script>', text)[1])
-    assert {"kernels.json", "stage.json", "golden.json", "steps-v4.14.wasm", "replay-v6.1.wasm"} <= set(inside)
-    assert "machine-v4.14.wasm" not in inside
+    assert not re.search(r"<!--[A-Z]+-->|/\*SCRIPT\*/", text)
+    inside = _inside(text)
+    labs = [section.lab for section in SECTIONS]
+    kernels_inside = {"steps-v4.14.wasm", "machine-v4.14.wasm", "replay-v6.1.wasm"}
+    assert {"kernels.json", "golden.json", *kernels_inside, *(f"{lab}.json" for lab in labs)} <= set(inside)
+    assert "events-v4.14.wasm" not in inside
+    assert re.findall(r'data-memcg-lab="(\w+)"', text) == labs
+    assert re.findall(r'<a href="#(\w+)"><img', text) == labs
+    for lab in labs:
+        assert f'<section id="{lab}">' in text
+
+
+def test_a_page_may_have_one_lab_alone(folder):
+    _sign(folder)
+    page.make_page(folder / "out.html", folder, "ContentionLab")
+    text = (folder / "out.html").read_text(encoding="utf-8")
+    assert re.findall(r'data-memcg-lab="(\w+)"', text) == ["ContentionLab"]
+    assert "<section" not in text
+    assert "steps-v4.13.wasm" not in _inside(text)
+    with pytest.raises(ValueError, match="chosen is 'Lab'; it must be one of: PatchLab"):
+        page.make_page(folder / "out.html", folder, "Lab")
+
+
+def test_the_script_of_a_site_is_one_classic_script(folder):
+    _sign(folder)
+    script = page.bundle(folder)
+    assert script.startswith('(() => {\n"use strict";')
+    assert not re.search(r"^(import|export) ", script, re.M)
+    assert "golden.json" not in _inside(script)
+    assert _inside(script)["kernels.json"]
+
+
+def test_the_grid_of_the_cost_lab_is_kept_beside_the_kernels(folder, monkeypatch):
+    _sign(folder)
+    page.bundle(folder, ["CostLab"])
+    monkeypatch.setattr(page.cost, "grid", lambda: pytest.fail("it is there"))
+    page.bundle(folder, ["CostLab"])
+    kept = json.loads((folder / page.GRID).read_text(encoding="utf-8"))
+    (folder / page.GRID).write_text(json.dumps(kept | {"made_of": "something else"}), encoding="utf-8")
+    monkeypatch.setattr(page.cost, "grid", lambda: {"values": {}, "answers": [1]})
+    page.bundle(folder, ["CostLab"])
+    assert json.loads((folder / page.GRID).read_text(encoding="utf-8"))["grid"]["answers"] == [1]
 
 
 def test_the_page_refuses_kernels_that_are_not_there_or_not_of_this_library(folder):

@@ -22,7 +22,8 @@ async function mountLab(figure, context) {
     host = document.createElement("div"),
     el = document.createElement("div"),
     sheet = document.createElement("style");
-  host.dataset.lmSuppressShortcuts = "true"; // a notebook has keys of its own
+  // A notebook has keys of its own: those with a modifier, such as the one that saves, go on to it.
+  host.addEventListener("keydown", (e) => e.ctrlKey || e.metaKey || e.altKey || e.stopPropagation());
   host.style.cssText = "height:0;overflow:hidden;visibility:hidden";
   sheet.textContent = STYLE; // in a shadow: no style of the page around comes in, none of ours goes out
   host.attachShadow({ mode: "open" }).append(sheet, el);
