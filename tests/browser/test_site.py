@@ -84,9 +84,9 @@ def enlivened(page):
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_and_is_accessible(opened, shots, name):
     page = opened(name)
-    enlivened(page)
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
+        enlivened(page)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.screenshot(path=shots / f"site_{name[:-5].replace('/', '_')}_{size}_{scheme}.png")
