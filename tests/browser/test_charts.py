@@ -476,7 +476,7 @@ def violations(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1150, 560), (1280, 720), (400, 800)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("size", [(1150, 560), (1280, 720), (816, 600), (400, 800)], ids="{0[0]}x{0[1]}".format)
 @pytest.mark.parametrize("name", CHARTS)
 def test_it_fits_is_readable_and_accessible(opened, shots, name, size, scheme):
     page = opened(name, width=size[0], height=size[1], color_scheme=scheme)
@@ -487,7 +487,7 @@ def test_it_fits_is_readable_and_accessible(opened, shots, name, size, scheme):
     page.screenshot(path=shots / f"{name}_{size[0]}_{scheme}.png", full_page=True)
     assert page.evaluate(SMALL) == []
     assert page.evaluate(WIDE) <= 0
-    if size[0] > 1000:
+    if size[0] > 1000:  # 816 is what JupyterLab leaves of 1280 beside its list of files
         assert page.locator(".charts").evaluate("(el) => el.getBoundingClientRect().bottom") <= 560
     # A page of one lab has no heading and no more landmarks: it is not made to be read alone.
     assert [one for one in violations(page) if one[0] not in ("page-has-heading-one", "region")] == []

@@ -633,7 +633,7 @@ const charts = (() => {
         [name, ...bars, ...values].forEach((el) => put(el, "hidden", !called));
         if (!called) return;
         const rest = called === other;
-        puts(name, { x: 0, y: (y + 12).toFixed(1), text: rest ? `${called}: ` : called });
+        puts(name, { x: 0, y: (y + 12).toFixed(1), text: rest ? `${called}:` : called });
         SIDES.forEach((_, i) => {
           const wide = rest ? 0 : share(i, called) * scale,
             low = y + 18 + i * 13;
@@ -642,7 +642,7 @@ const charts = (() => {
           puts(
             values[i],
             rest
-              ? { x: 150 + i * 130, y: (y + 12).toFixed(1), text: `${SIDES[i]} ${told}` }
+              ? { x: i * 120, y: (y + 31).toFixed(1), text: `${SIDES[i]} ${told}` }
               : { x: (wide + 6).toFixed(1), y: (low + 10.5).toFixed(1), text: told },
           );
         });
@@ -818,8 +818,7 @@ const charts = (() => {
     board.set = set;
 
     function fit() {
-      const narrow = board.root.clientWidth < NARROW;
-      board.root.classList.toggle("narrow", narrow);
+      const narrow = sized(board.root);
       chart.top = 0;
       chart.layout(Math.max(320, plot.clientWidth), narrow ? 300 : 326);
       profiles.layout(Math.max(300, beside.clientWidth), narrow ? 344 : 330);
@@ -989,7 +988,7 @@ const charts = (() => {
       const given = asked === null ? marked : asked.split(".").filter((n) => /^\d{1,2}$/.test(n) && n < shown).map(Number);
       set({ marked: [...new Set(given)] }, true);
     };
-    const observer = new ResizeObserver(() => board.root.classList.toggle("narrow", board.root.clientWidth < NARROW));
+    const observer = new ResizeObserver(() => sized(board.root));
     observer.observe(board.root);
     come(context.place?.get() ?? "");
     return {
@@ -1124,7 +1123,7 @@ const charts = (() => {
     };
     const come = (text) => set(unpacked(text, settings, allowed), true);
     function fit() {
-      board.root.classList.toggle("narrow", board.root.clientWidth < NARROW);
+      sized(board.root);
       picture.layout(Math.max(320, plot.clientWidth));
       if (answer) picture.show(answer);
     }
@@ -1275,7 +1274,7 @@ const charts = (() => {
     }
     board.set = set;
     const observer = new ResizeObserver(() => {
-      board.root.classList.toggle("narrow", board.root.clientWidth < NARROW);
+      sized(board.root);
       picture.layout(Math.max(320, plot.clientWidth));
       picture.show(now);
     });
@@ -1348,7 +1347,13 @@ const charts = (() => {
     }
   }
 
-  const NARROW = 860; // pixels from which two pictures stand side by side
+/** How wide a lab is, as a class: pictures below each other, or longer lines of text. True below each other. */
+  function sized(root) {
+    const narrow = root.clientWidth < 640;
+    root.classList.toggle("narrow", narrow);
+    root.classList.toggle("medium", !narrow && root.clientWidth < 1000);
+    return narrow;
+  }
 
   return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, Simulations, number, fixed };
 })();
