@@ -166,6 +166,28 @@ def test_what_python_cannot_answer_is_said_and_the_walk_stays(mounted):
     page.wait_for_function("s.nodes.length === 12")
 
 
+def test_keys_stay_in_the_lab_but_for_those_with_a_modifier(mounted):
+    page = mounted(PatchLab(position=10), reduced_motion="reduce")
+    page.evaluate("window.heard = []; document.addEventListener('keydown', (e) => heard.push(e.key))")
+    for key in ("z", "ArrowRight", "Enter", "m", "Control+s"):
+        page.keyboard.press(key)
+    assert page.evaluate("heard") == ["Control", "s"]
+
+
+def test_the_lab_is_dark_where_the_page_around_it_is(mounted):
+    page = mounted(PatchLab(), color_scheme="light")
+    paper = "getComputedStyle(s.root).getPropertyValue('--paper')"
+    light = page.evaluate(paper)
+    for name, dark, bright in (("jpThemeLight", "false", "true"), ("theme", "dark", "light")):
+        page.evaluate("([name, value]) => (document.body.dataset[name] = value)", [name, dark])
+        page.wait_for_function(f"{paper} !== {light!r}")
+        page.evaluate("([name, value]) => (document.body.dataset[name] = value)", [name, bright])
+        page.wait_for_function(f"{paper} === {light!r}")
+        page.evaluate("(name) => delete document.body.dataset[name]", name)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{paper} !== {light!r}")
+
+
 def press(page, *keys):
     for key in keys:
         if key in "qa":
