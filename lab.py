@@ -14,7 +14,7 @@ More commands:
 More ways to say it:
 
     python3 lab.py lab --port 9999 --no-browser     options for JupyterLab, or another notebook
-    python3 lab.py test --all                       the slow tests too
+    python3 lab.py test --all                       the slow tests too, and those in a browser
     python3 lab.py test --timings                   also list the slowest tests
     python3 lab.py test tests/once -k name          any other argument: one plain pytest run with it
 
@@ -39,9 +39,9 @@ if os.name == "nt":
 else:
     PY = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "lab.stamp")  # written last: a .venv without it is not finished
+BROWSER_STAMP = os.path.join(VENV, "browser.stamp")  # the extra is there too
 WARM_UP = [PY, "-m", "memcg_lab", "warmup"]
 FIRST = "notebooks/00_start_here.ipynb"
-INSTALL = ["-c", "constraints.txt", "-e", ".[test]"]
 
 # What installers write when the trouble is the way to the package index.
 NETWORK_WORDS = (
@@ -92,6 +92,8 @@ def main(argv):
         )
         return 2
     set_up()
+    if command == "test" and "--all" in rest:
+        add_browser()
     if command not in ("lab", "test"):  # these two see to the kernels themselves: beside JupyterLab, and step by step
         warm_up()
     return commands[command](rest)
@@ -132,7 +134,9 @@ def set_up():
         fail("The present .venv cannot be replaced (%s). %s" % (error, advice))
     try:
         make_venv()
-        install()
+        trouble = install(".[test]")
+        if trouble:
+            fail(trouble + " No half-made .venv was left.")
         no_calls_home()
         write(STAMP, key)
     except BaseException as error:
@@ -147,6 +151,19 @@ def set_up():
     say("Set up.")
 
 
+def add_browser():
+    """Install what drives a browser; where that cannot be, the tests that need it are skipped and say so."""
+    key = fingerprint()
+    if read(BROWSER_STAMP) == key.encode("ascii"):
+        return
+    say("Adding what the tests in a browser need.")
+    trouble = install(".[test,browser]")
+    if trouble:
+        say(trouble + " The tests in a browser will be skipped.")
+    else:
+        write(BROWSER_STAMP, key)
+
+
 def make_venv():
     """Make an empty .venv; pip comes later, and only if it is needed."""
     try:
@@ -156,10 +173,11 @@ def make_venv():
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(VENV)
 
 
-def install():
-    """Install the project and its dependencies: with uv if it can be had, else with pip."""
+def install(project):
+    """Install the project and its dependencies: with uv if it can be had, else with pip. Return what went wrong."""
     import shutil
 
+    wanted = ["-c", "constraints.txt", "-e", project]
     pip = [PY, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries", "1"]
     uv = None
     if os.environ.get("MEMCG_LAB_INSTALLER", "uv") != "pip":
@@ -172,24 +190,25 @@ def install():
             if status == 0:
                 uv = [PY, "-m", "uv"]
             elif is_network(output):  # pip would ask the same index again
-                network_fail("uv, which fetches the other packages", output)
+                return network_trouble("uv, which fetches the other packages", output)
     if uv:
         say("Installing the packages with uv.")
-        status, output = quiet(uv + ["pip", "install", "-q", "--python", PY, "--compile-bytecode", "pip"] + INSTALL)
+        status, output = quiet(uv + ["pip", "install", "-q", "--python", PY, "--compile-bytecode", "pip"] + wanted)
         if status == 0:
-            return
+            return ""
         say("uv could not do it (%s). Trying pip." % last_line(output))
     ensure_pip()
     say("Installing the packages with pip.")
-    status, output = quiet(pip + INSTALL)
-    if status != 0:
-        if is_network(output):
-            network_fail("the packages that pyproject.toml names", output)
-        print(output, file=sys.stderr)
-        fail(
-            "The packages could not be installed: pip's own words are above. Often a package has no wheel "
-            "yet for a new Python; this is %d.%d, try 3.12. No half-made .venv was left." % sys.version_info[:2]
-        )
+    status, output = quiet(pip + wanted)
+    if status == 0:
+        return ""
+    if is_network(output):
+        return network_trouble("the packages that pyproject.toml names", output)
+    print(output, file=sys.stderr)
+    return (
+        "The packages could not be installed: pip's own words are above. Often a package has no wheel "
+        "yet for a new Python; this is %d.%d, try 3.12." % sys.version_info[:2]
+    )
 
 
 def ensure_pip():
@@ -216,14 +235,14 @@ def is_network(output):
     return any(word.lower() in output.lower() for word in NETWORK_WORDS)
 
 
-def network_fail(what, output):
-    """Stop with the one message that helps when the index is out of reach."""
+def network_trouble(what, output):
+    """Return the one message that helps when the index is out of reach."""
     import re
 
     reason = re.search(r"\[Errno -?\d+\] [A-Za-z ]+|dns error[^\n]*|timed out", output)
-    fail(
+    return (
         "The network is down, or the package index cannot be reached: could not fetch %s (%s). "
-        "No half-made .venv was left; run the same command again when the network is back."
+        "Run the same command again when the network is back."
         % (what, reason.group().strip() if reason else last_line(output))
     )
 
@@ -273,27 +292,38 @@ def warm_up_beside():
 # --- JupyterLab -----------------------------------------------------------------------------------
 
 
-def lab(rest):
-    """Open JupyterLab on the first notebook; return when it ends."""
-    import subprocess
+def jupyterlab(rest):
+    """Return the command that opens JupyterLab on a notebook, the first if none is named."""
+    try:
+        from urllib.parse import quote
+    except ImportError:
+        from urllib import quote
 
+    named = [word for word in rest if word.endswith(".ipynb") and not word.startswith("-")]
     command = [
         PY,
         "-m",
         "jupyterlab",
         # Without it JupyterLab would see notebooks/ only, and no link to data/ would open.
         "--ServerApp.root_dir=" + ROOT,
+        # The address that JupyterLab prints: whoever has no browser here copies it.
+        "--LabApp.default_url=/lab/tree/" + quote((named or [FIRST])[0].replace(os.sep, "/")),
         # No news, no update check, no list of extensions from an index.
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
     ]
-    if not any(word.endswith(".ipynb") for word in rest):
-        command.append(FIRST)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container root is the usual user
+    return command + rest
+
+
+def lab(rest):
+    """Open JupyterLab on the first notebook; return when it ends."""
+    import subprocess
+
     say("Opening JupyterLab. Ctrl-C twice ends it.")
-    process = subprocess.Popen(command + rest, cwd=ROOT, env=child_env())
+    process = subprocess.Popen(jupyterlab(rest), cwd=ROOT, env=child_env())
     end_warm_up = warm_up_beside()
     try:
         while True:

@@ -13,6 +13,7 @@ html_theme = "furo"
 html_title = "memcg-lab"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_js_files = [("book.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sourcelink = False
 
@@ -42,7 +43,15 @@ def write_mathml(translator, node):
     raise docutils.nodes.SkipNode
 
 
+def level_captions(app, pagename, templatename, context, doctree):
+    """Give the captions of the sidebar, which Sphinx calls headings, the level that a heading must have."""
+    tree = context.get("furo_navigation_tree")
+    if tree:
+        context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app):
-    """Register the renderer for formulas."""
+    """Register the renderer for formulas, and what mends the sidebar once the theme has made it."""
     app.add_html_math_renderer("mathml", (write_mathml, None), (write_mathml, None))
+    app.connect("html-page-context", level_captions, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -148,10 +148,10 @@ def web_build(arguments):
 
 
 def web_page(arguments):
-    """Write the one file: the stage with its kernels, which opens by a double click, without a network."""
+    """Write the one file: all labs with their kernels, which opens by a double click, without a network."""
     from .web.page import make_page
 
-    print(f"{arguments.out}: {make_page(arguments.out, arguments.kernels):,} bytes")
+    print(f"{arguments.out}: {make_page(arguments.out, arguments.kernels, arguments.lab):,} bytes")
     return 0
 
 
@@ -251,6 +251,7 @@ def main(argv=None):
     kind.add_argument("--out", default="build/memcg-lab.html", metavar="FILE", help=text)
     text = "folder that `web build` has filled (default: build/web)"
     kind.add_argument("--kernels", default="build/web", metavar="FOLDER", help=text)
+    kind.add_argument("--lab", metavar="NAME", help="only that lab, such as ContentionLab, and nothing around it")
     kind.set_defaults(run=web_page)
 
     arguments = parser.parse_args(argv)

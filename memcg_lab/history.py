@@ -152,7 +152,7 @@ class History:
         Atomics on counters of each operation.
     total : ndarray of int64, shape (n + 1,)
         Atomics summed up, with a 0 in front.
-    usage, watermark, failcnt, css, sock : ndarray of int64, shape (n + 1, memcgs)
+    usage, watermark, limit, failcnt, css, sock : ndarray of int64, shape (n + 1, memcgs)
         The state before any operation, then after each, by cgroup.
     stock_memcg, stock_pages : ndarray of int64, shape (n + 1, cpus, slots)
         What each slot of each CPU's stock holds.
@@ -196,6 +196,11 @@ class History:
     def watermark(self):
         """The highest ``memory.current`` of each cgroup so far, in pages."""
         return self._memory("watermark")
+
+    @cached_property
+    def limit(self):
+        """``memory.max`` of each cgroup in pages; ``PAGE_COUNTER_MAX`` = max."""
+        return self._memory("limit")
 
     @cached_property
     def failcnt(self):

@@ -38,6 +38,14 @@ Stock = namedtuple("Stock", "memcg nr_pages")
 Invariant = namedtuple("Invariant", "name holds detail")
 
 
+class Refusal(ValueError):
+    """An operation of a stream is not allowed: its number, the code of the reason, and what would be allowed."""
+
+    def __init__(self, sentence, number, reason, allowed):
+        super().__init__(sentence)
+        self.number, self.reason, self.allowed = number, reason, allowed
+
+
 @dataclass(frozen=True)
 class Work:
     """Work done: atomics by kind, what the stocks did, what was refused. Subtract two to get what lies between.
@@ -1147,7 +1155,9 @@ class System:
             pages = reason == BAD_UNDERFLOW and row["op"] == records.UNCHARGE_SKMEM
             owned = self._arrays["memcg"]["sock_held"][row["memcg"]] - allowed if pages else 0
             self._restore(backup)
-            raise ValueError(complaint(ops, start, int(reason), int(allowed), int(owned)))
+            raise Refusal(
+                complaint(ops, start, int(reason), int(allowed), int(owned)), start, int(reason), int(allowed)
+            )
 
 
 def _plain(ops):

@@ -1,10 +1,16 @@
 """The HTML book in build/book/: notebooks and the pages they link to, without a warning or a foreign request.
 
 python -m tools.book
+
+Its labs are live: the library's kernels stand beside the pages as WebAssembly. Where there is no linker to make them,
+the labs are still pictures, and the book says so. The same labs in one file are build/book/memcg-lab.html.
 """
 
+import contextlib
 import html
 import html.parser
+import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -13,14 +19,22 @@ import urllib.parse
 
 import nbformat
 
+from memcg_lab import labs
+from memcg_lab.web import build as kernels
+from memcg_lab.web import page as one_file
+from memcg_lab.web.sections import SECTIONS
 from tools import execution, links, notebooks
 
 SETTINGS = notebooks.ROOT / "docs"
+PICTURES = "docs/pictures"
 
 # Links are rewritten in the source, so their places in it count; code and comments are passed over.
 LINK = r"(?P<open>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<link><[^>\n]*>|[^()\s]+)(?P<title>\s+\"[^\"]*\")?\)"
 FENCED = r"^[ >]*(?P<fence>`{3,}|~{3,}).*?(?:^[ >]*(?P=fence)[`~]*[ \t]*$|\Z)"
 INLINE = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
+LAB = re.compile(r'<figure\b[^>]*data-memcg-lab="(?P<name>\w+)".*?(?P<picture><img\b[^>]*>)', re.DOTALL)
+LIVING = {section.lab for section in SECTIONS}  # without Python
+SCRIPT, ONE_FILE = "memcg-lab.js", "memcg-lab.html"
 LINK_OR_CODE = re.compile(f"{LINK}|{FENCED}|{INLINE}|<!--.*?-->", re.MULTILINE | re.DOTALL)
 
 
@@ -33,13 +47,20 @@ def book(root):
     return build(root, {run.path: run.notebook for run in runs})
 
 
-def build(root, executed, builder="html"):
-    """Write the book of ``executed`` (notebooks by path) to ``root``/build/book. Returns an exit status."""
-    source, target, scratch = (root / "build" / name for name in ("book-src", "book", "book-doctrees"))
+def build(root, executed, builder="html", out=None):
+    """Write the book of ``executed`` (notebooks by path) to ``out``/book. Returns an exit status.
+
+    ``out`` is ``root``/build if it is not given.
+    """
+    out = out or root / "build"
+    source, target, scratch = (out / name for name in ("book-src", "book", "book-doctrees"))
     for folder in (source, target, scratch):
         shutil.rmtree(folder, ignore_errors=True)
-    pages = gather(root, source, {path: with_html_pictures(nb) for path, nb in executed.items()})
-    put(source / "index.md", index_page(root, executed, pages))
+    executed = {path: with_html_pictures(nb) for path, nb in executed.items()}
+    shown = labs_of(executed)
+    script, still = living(root / "build" / "web") if shown else ("", "")
+    pages = gather(root, source, executed)
+    put(source / "index.md", index_page(root, executed, pages, shown, still))
     command = [
         sys.executable,
         "-m",
@@ -56,9 +77,17 @@ def build(root, executed, builder="html"):
         str(source),
         str(target),
     ]
-    status = subprocess.run(command, check=False).returncode or judged(target)
+    status = subprocess.run(command, check=False).returncode
+    if (root / PICTURES).is_dir():  # shown by HTML in the README, which Sphinx does not look into
+        shutil.copytree(root / PICTURES, target / PICTURES)
+    if script and not status:
+        make_live(target, script)
+        one_file.make_page(target / ONE_FILE, root / "build" / "web")
+    status = status or judged(target)
     if not status:
         print(f"book: {len(executed)} notebooks and {len(pages)} further pages in {target / 'index.html'}")
+        if shown:
+            print(f"book: {still or f'the labs are live; all of them in one file: {target / ONE_FILE}'}")
     return status
 
 
@@ -70,11 +99,72 @@ def judged(target):
     return 1 if complaints else 0
 
 
+# --- labs
+
+
+def labs_of(executed):
+    """Each lab of the notebooks: its name, where it stands, its picture as an ``<img>``."""
+    found = {}
+    for path, nb in executed.items():
+        for cell in nb.cells:
+            for output in cell.get("outputs", []):
+                for match in LAB.finditer(output.get("data", {}).get("text/html", "")):
+                    found.setdefault(match["name"], (path, match["picture"]))
+    return found
+
+
+def living(folder):
+    """The script that makes labs live, with kernels of ``folder``; without a linker, the sentence that says so."""
+    try:
+        kernels.linker()
+    except ValueError as none:
+        with contextlib.suppress(ValueError):
+            return one_file.bundle(folder), ""  # built elsewhere, of this version
+        return "", f"The labs of this site are still pictures: {none}"
+    kernels.build(folder)
+    return one_file.bundle(folder), ""
+
+
+def make_live(target, script):
+    """Let every page that shows a lab load the script."""
+    put(target / "_static" / SCRIPT, script)
+    for page in target.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        if "data-memcg-lab=" in text:
+            static = os.path.relpath(target / "_static", page.parent).replace(os.sep, "/")
+            put(page, text.replace("</body>", f'<script defer src="{static}/{SCRIPT}"></script>\n</body>'))
+
+
+def lab_list(root, shown, still):
+    """The labs with a picture each, as HTML that leads to them."""
+    items = []
+    for name, (path, picture) in shown.items():
+        said = inspect.getdoc(getattr(labs, name, None)) or name
+        items.append(
+            f'<li><a href="{page_name(path, root)}.html#{name}">{picture}<strong>{name}</strong></a> '
+            f"{html.escape(said.splitlines()[0])}</li>"
+        )
+    live = (
+        f'They are live on this site, without Python. <a href="{ONE_FILE}">All of them in one file</a>, to take along.'
+    )
+    return [f"<p>{html.escape(still) or live}</p>", f'<ul class="labs">{"".join(items)}</ul>']
+
+
 # --- sources
 
 
 def with_html_pictures(nb):
-    """The notebook; a picture of it that has no HTML form gets one, with its sentence as alt text."""
+    """The notebook; a picture of it that has no HTML form gets one, with its sentence as alt text.
+
+    The first of each lab can be linked to by its name.
+    """
+    named = set()
+
+    def place(match):
+        first = match["name"] not in named
+        named.add(match["name"])
+        return match[0].replace("<figure", f'<figure id="{match["name"]}"', 1) if first else match[0]
+
     for cell in nb.cells:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
@@ -83,6 +173,8 @@ def with_html_pictures(nb):
                 data["text/html"] = (
                     f'<figure><img alt="{alt}" src="data:image/png;base64,{data["image/png"]}"></figure>'
                 )
+            if "text/html" in data:
+                data["text/html"] = LAB.sub(place, data["text/html"])
     return nb
 
 
@@ -143,8 +235,8 @@ def for_the_book(text, page, root):
     return LINK_OR_CODE.sub(link, text), wanted
 
 
-def index_page(root, executed, pages):
-    """The first page: what this is, and the course as a table made from the notebooks themselves."""
+def index_page(root, executed, pages, shown, still):
+    """The first page: what this is, the course as a table made from the notebooks themselves, the labs."""
     rows = []
     for path, nb in executed.items():
         prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
@@ -165,6 +257,7 @@ def index_page(root, executed, pages):
         "|---|---|---|",
         *rows,
         "",
+        *(["## The labs", "", *lab_list(root, shown, still), ""] if shown else []),
         *toctree("The course", [page_name(path, root) for path in executed]),
     ]
     if pages:

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import pathlib
+import re
 import sys
 
 import nbformat
@@ -14,6 +15,7 @@ LANGUAGE_INFO = {"file_extension": ".py", "mimetype": "text/x-python", "name": "
 KEPT_CELL_METADATA = ("tags", "slideshow", "memcg_lab")
 EXEMPT_TAGS = frozenset({"timing", "nbval-ignore-output", "nbval-skip", "skip-execution"})
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+LIVE_MARK = re.compile(r' data-memcg-live="[^"]*"')  # which living lab takes a picture's place, in one session
 
 
 class NotebookFault(Exception):
@@ -130,6 +132,8 @@ def normal_output(output, count):
     if "data" in output:
         if len(output.data) > 1:
             output.data.pop(WIDGET_VIEW, None)  # the sentence and the picture stay
+        if "text/html" in output.data:
+            output.data["text/html"] = LIVE_MARK.sub("", output.data["text/html"])
         if "image/png" in output.data:
             output.data["image/png"] = "".join(output.data["image/png"].split())
         output.metadata = nbformat.from_dict({})

@@ -104,7 +104,15 @@ def steps(scratch, everything, timings):
         ],
         environment() | {"NUMBA_CACHE_DIR": str(scratch / "numba-notebooks")},  # what the warm-up puts there, no more
     )
-    return [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
+    groups = [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
+    if everything:  # by itself: some tests there look at the clock
+        browser = Step(
+            "in a browser: JupyterLab, the one file, the site",
+            [[*pytest, "tests/browser", "-m", "browser", "-rs"]],
+            notebooks.environment | {"MEMCG_LAB_TEST_MODE": "jit", "MPLBACKEND": "agg"},
+        )
+        groups.append([browser])
+    return groups
 
 
 def unit(scratch, mode, **flags):

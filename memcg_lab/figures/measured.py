@@ -29,7 +29,7 @@ def measured_rules(measurement):
     ValueError
         If no rule was measured.
     """
-    table = _medians(measurement)
+    table = medians(measurement)
     return Figure(_draw_rules(table), *measured_rules_words(table), table.round(3))
 
 
@@ -47,7 +47,7 @@ def measured_rules_words(table):
     return told, f"Bar chart, nanoseconds for a pair of charge and uncharge by depth and number of threads. {told}"
 
 
-def _medians(measurement):
+def medians(measurement):
     """Nanoseconds by threads and depth, before and after; ValueError if nothing was kept."""
     rows = [
         (row["depth"], row["threads"], POLICIES[row["policy"]], row["ns"]["median"])

@@ -1,45 +1,73 @@
-"""The base of every lab: controls around a pure computation, with a sentence, a picture and a table of its result."""
+"""The base of every lab: settings around a pure computation, with a sentence, a picture and a table of its result.
+
+Python owns what a lab is; its front end (``labs/stage``) draws and moves. In a notebook the two talk through one
+widget: the settings are a synced dict, what the front end wants to know it asks, and Python answers.
+"""
 
 import base64
+import functools
 import html
 import inspect
+import json
+import os
+import pathlib
+import uuid
 
-import ipywidgets as W
+import anywidget
+import traitlets
 
-from ..checks import one_of, shown, whole_number
-from ..figures.base import folded, image_html, table_html
+from ..checks import shown
+from ..figures.base import folded, image_html
 
 LIVE = "Run this cell to make it live."
-WIDE = {"description_width": "initial"}
+STAGE = pathlib.Path(__file__).parent / "stage"
+KERNEL = STAGE.parents[1] / "web" / "kernel.js"
+SCRIPTS = (
+    KERNEL,
+    STAGE / "stage.js",
+    STAGE / "trace.js",
+    STAGE / "charts.js",
+    STAGE / "labs.js",
+    STAGE / "notebook.js",
+)
+STYLES = (STAGE / "stage.css", STAGE / "charts.css")
 
 
-class Lab(W.VBox):
-    """Controls around a pure computation. A subclass says what is computed; the base does the wiring.
+@functools.cache
+def front_end(scripts=SCRIPTS):
+    """The front end as one script: its files behind each other, with their styles as a text in it."""
+    style = json.dumps("".join(path.read_text(encoding="utf-8") for path in STYLES))
+    parts = [path.read_text(encoding="utf-8").replace("\nexport ", "\n") for path in scripts]
+    return "\n".join([*parts, f"const STYLE = {style};"])
 
-    A subclass gives ``make_controls``, ``compute``, ``figure``, ``sentence`` and ``table``, and may give ``view`` (HTML
-    above the picture), ``overlay`` (cheap HTML over the picture), ``picture_of`` (the settings the picture depends on)
-    and ``picture_html`` (the live picture, if it is not the figure's own).
+
+class Lab(anywidget.AnyWidget):
+    """Settings around a pure computation. A subclass says what is computed; the base does the wiring.
+
+    A subclass gives ``check``, ``compute``, ``figure``, ``sentence`` and ``table``; for its front end ``data`` and
+    ``answer``.
 
     Parameters
     ----------
     **settings
-        The first value of each control.
+        The first value of each setting.
 
     Attributes
     ----------
-    controls : dict of str to Widget
-        The widgets whose values are the settings; each is also an attribute of the lab.
-    message : str
-        What the status line says.
     result : object
         What ``compute`` gave for the settings shown.
+    message : str
+        What the status line says.
 
     Notes
     -----
-    An error in a callback becomes a sentence in the status line; the last good view stays.
+    Where the front end asks for what cannot be, it is told so in a sentence, and the last good settings stay.
     """
 
-    picture_height = 300  # pixels, so that nothing jumps
+    _esm = front_end() + "\nexport default { initialize, render };"
+    lab = traitlets.Unicode().tag(sync=True)  # its name: what draws it
+    live = traitlets.Unicode().tag(sync=True)  # what its pictures in a notebook are marked with
+    chosen = traitlets.Dict().tag(sync=True)  # the settings
 
     def __new__(cls, *positional, **settings):
         """A lab, unless a setting is none of its own."""
@@ -52,54 +80,16 @@ class Lab(W.VBox):
         return super().__new__(cls, *positional, **settings)
 
     def __init__(self, **settings):
-        self.controls = self.make_controls(**settings)
-        self._first = self.settings()
-        self._quiet = False
-        self._drawn = None
-        self.message = ""
-        self.result = None
-        for name, control in self.controls.items():
-            setattr(self, name, control)
-            control.observe(self._changed, names="value")
-        self.status = W.HTML(layout=W.Layout(min_height="3.2em"))
-        self.screen = W.HTML()
-        place = W.Layout(grid_area="1 / 1 / 2 / 2", margin="0", width="720px")
-        self.picture, self.cursor = W.HTML(layout=place), W.HTML(layout=place)
-        self.show_numbers = W.Checkbox(description="Show the numbers", indent=False, layout=W.Layout(width="auto"))
-        self.show_numbers.observe(self._changed, names="value")
-        self.numbers = W.HTML()
-        self.reset = self.button("Reset", self._reset, "Set every control to its first value")
-        self.copy_settings = self.button("Copy settings", self._show_code, "Show the line of code that makes this lab")
-        self.code = W.Text(
-            description="This line makes the same lab again:",
-            style=WIDE,
-            layout=W.Layout(width="auto", visibility="hidden"),
-        )
-        drawing = W.GridBox(
-            [self.picture, self.cursor], layout=W.Layout(min_height=f"{self.picture_height}px", overflow="auto hidden")
-        )
-        super().__init__(
-            [
-                *self.rows(),
-                self.status,
-                self.screen,
-                drawing,
-                self.show_numbers,
-                self.numbers,
-                W.HBox([self.reset, self.copy_settings]),
-                self.code,
-            ]
-        )
-        self._update()
+        self._refused = ""
+        self._adopt(settings)
+        super().__init__(lab=type(self).__name__, live=uuid.uuid4().hex, chosen=self._settings)
+        self.observe(self._changed, "chosen")
+        self.on_msg(self._heard)
 
     # --- what a subclass says ---------------------------------------------------------------------------------------
-    def make_controls(self, **settings):
-        """Validate the settings and return the control widgets by name; ValueError if a setting is not allowed."""
+    def check(self, settings):
+        """The settings, if all are allowed; ValueError if one is not."""
         raise NotImplementedError
-
-    def rows(self):
-        """The controls as they stand above the status line, in reading order."""
-        return list(self.controls.values())
 
     def compute(self, settings):
         """The result for some settings; it changes nothing."""
@@ -117,35 +107,27 @@ class Lab(W.VBox):
         """A result in numbers, a DataFrame."""
         raise NotImplementedError
 
-    def view(self, result=None):
-        """More HTML, shown above the picture."""
-        return ""
+    def data(self):
+        """What the front end has to know before it draws: lists, dicts, text and numbers."""
+        return {}
 
-    def overlay(self, result=None):
-        """HTML over the picture that changes with every setting; cheap."""
-        return ""
-
-    def picture_of(self, settings):
-        """What of the settings the picture depends on; it is drawn anew only when this changes."""
-        return tuple(settings.items())
-
-    def drawing(self, result):
-        """The picture in the live lab; what :meth:`overlay` shows is left out."""
-        return self.figure(result)
-
-    def picture_html(self, result):
-        """The HTML of that picture; a lab that draws it anew with every move gives a ``sketch`` instead."""
-        figure = self.drawing(result)
-        return image_html(figure.png(), figure.sentence, ' width="720"')
+    def answer(self, question):
+        """What the front end asks: a dict, as JSON has it. ``"blobs"`` in the answer may be a list of bytes."""
+        raise ValueError(f"{type(self).__name__} answers no question such as {shown(question.get('ask'))}.")
 
     # --- what a reader uses -----------------------------------------------------------------------------------------
+    @property
+    def message(self):
+        """What the status line says."""
+        return self._refused or self.sentence(self.result)
+
     def settings(self):
-        """The values of the controls by name."""
-        return {name: control.value for name, control in self.controls.items()}
+        """The settings by name."""
+        return dict(self._settings)
 
     def code_line(self):
         """The line of Python that makes this lab with these settings."""
-        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self.settings().items())
+        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self._settings.items())
         return f"{type(self).__name__}({told})"
 
     def set(self, **values):
@@ -154,25 +136,19 @@ class Lab(W.VBox):
         Raises
         ------
         ValueError
-            If there is no such setting.
+            If there is no such setting, or a value is not allowed. The lab is unchanged.
         """
-        for name in values:
-            if name not in self.controls:
-                raise ValueError(f"{shown(name)} is no setting of this lab; there are {', '.join(self.controls)}.")
-        self._quiet = True
-        try:
-            for name in self.controls:  # in their order: one may set the range of a later one
-                if name in values:
-                    self.controls[name].value = values[name]
-        finally:
-            self._quiet = False
-        self._update()
+        self._adopt(self._merged(values))
+        self.chosen = self._settings
 
     def to_html(self):
-        """What a reader without a kernel sees: view, picture, sentence and numbers, not moving."""
+        """What a reader without a kernel sees: picture, sentence and numbers, not moving."""
         figure = self.figure(self.result)
+        settings = html.escape(json.dumps(self._settings))
+        mark = f' data-memcg-live="{self.live}"' if _mounted() else ""
         return (
-            f"<figure>{self.view(self.result)}{image_html(figure.png(), figure.sentence)}"
+            f'<figure data-memcg-lab="{type(self).__name__}" data-settings="{settings}"{mark} style="margin:0">'
+            f"{image_html(figure.png(), figure.sentence)}"
             f"<figcaption>{html.escape(self.sentence(self.result))} {LIVE}</figcaption>"
             f"{folded(self.table(self.result))}</figure>"
         )
@@ -181,54 +157,48 @@ class Lab(W.VBox):
         return f"{type(self).__name__}: {self.sentence(self.result)}"
 
     def _repr_mimebundle_(self, include=None, exclude=None, **options):
-        data = super()._repr_mimebundle_(include=include, exclude=exclude, **options) or {}
-        data = dict(data[0] if isinstance(data, tuple) else data)
         picture = base64.b64encode(self.figure(self.result).png()).decode("ascii")
-        return data | {"text/plain": repr(self), "text/html": self.to_html(), "image/png": picture}
+        still = {"text/plain": repr(self), "text/html": self.to_html(), "image/png": picture}
+        if _mounted():
+            return still
+        data = super()._repr_mimebundle_() or {}
+        return dict(data[0] if isinstance(data, tuple) else data) | still
 
     # --- wiring -----------------------------------------------------------------------------------------------------
-    def button(self, description, action, tooltip=""):
-        """A button whose errors end in the status line."""
-        button = W.Button(description=description, tooltip=tooltip, layout=W.Layout(width="auto"))
-        button.on_click(lambda _: self._guarded(action))
-        return button
+    def _merged(self, values):
+        for name in values:
+            if name not in self._settings:
+                raise ValueError(f"{shown(name)} is no setting of this lab; there are {', '.join(self._settings)}.")
+        return self._settings | values
 
-    def say(self, message):
-        """Put a sentence into the status line."""
-        self.message = message
-        self.status.value = f'<div role="status" aria-live="polite">{html.escape(message)}</div>'
+    def _adopt(self, settings):
+        """Take settings and compute; nothing changes if that does not work."""
+        checked = self.check(settings)
+        self.result = self.compute(checked)
+        self._settings = checked
+        self._refused = ""
 
     def _changed(self, change):
-        if not self._quiet:
-            self._guarded(self._update)
-
-    def _guarded(self, action):
+        """The front end has chosen."""
+        if change["new"] == self._settings:
+            return
         try:
-            action()
+            self._adopt(self._merged(change["new"]))
         except Exception as error:
-            self.say(failed(error))
+            self._refused = failed(error)
+            self.send({"say": self._refused})
+        self.chosen = self._settings
 
-    def _update(self):
-        settings = self.settings()
-        result = self.compute(settings)
-        screen, overlay, message = self.view(result), self.overlay(result), self.sentence(result)
-        drawn = self.picture_of(settings)
-        if drawn != self._drawn:
-            self.picture.value = self.picture_html(result)
-            self._drawn = drawn
-        self.result = result
-        self.numbers.value = table_html(self.table(result)) if self.show_numbers.value else ""
-        self.screen.value, self.cursor.value = screen, overlay
-        self.say(message)
-        if self.code.layout.visibility != "hidden":
-            self.code.value = self.code_line()
-
-    def _reset(self):
-        self.set(**self._first)
-
-    def _show_code(self):
-        self.code.value = self.code_line()
-        self.code.layout.visibility = "visible"
+    def _heard(self, widget, content, buffers):
+        """The front end asks: {"id", "question"}; it gets {"id", "answer"}."""
+        blobs = []
+        try:
+            question = content["question"]
+            told = self.data() if question.get("ask") == "data" else dict(self.answer(question))
+            blobs = told.pop("blobs", [])
+        except Exception as error:
+            told = {"error": failed(error)}
+        self.send({"id": content.get("id"), "answer": told}, blobs)
 
 
 def failed(what):
@@ -237,28 +207,14 @@ def failed(what):
     return f"That did not work: {what.rstrip('.')}. The lab still shows the last settings that did."
 
 
+def _mounted():
+    """True in a notebook of a Jupyter server: there the front end stands in the still picture's place.
+
+    A saved notebook then has no widget in it, only the picture; opened anew it shows that, not "model not found".
+    Everywhere else (VS Code, Voila) the output names the widget too.
+    """
+    return "JPY_SESSION_NAME" in os.environ
+
+
 def _quoted(value):
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
-def whole_number_box(name, value, low, high, description, width="22em"):
-    """A box for a whole number with its full description; ValueError if the value is not in the range."""
-    return W.BoundedIntText(
-        value=whole_number(name, value, low, high),
-        min=low,
-        max=high,
-        description=description,
-        style=WIDE,
-        layout=W.Layout(width=width),
-    )
-
-
-def choice(name, value, options, description, width="42em"):
-    """A list to choose from with its full description; ValueError if the value is not in it."""
-    return W.Dropdown(
-        value=one_of(name, value, options),
-        options=list(options),
-        description=description,
-        style=WIDE,
-        layout=W.Layout(width=width),
-    )
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -1,13 +1,11 @@
 """The cost lab: choose a machine and a call path, and see whether the published listing can come from it."""
 
 import functools
-import html
 from collections import namedtuple
-
-import ipywidgets as W
+from itertools import product
 
 from .. import figures
-from ..checks import whole_number
+from ..checks import one_of, whole_number
 from ..figures.profile_model import MODELLED
 from ..files import data_path
 from ..machine.cache_lines import V4_13_LAYOUT
@@ -15,7 +13,7 @@ from ..machine.topology import DEFAULT, Topology
 from ..perf import Host, explain, read_perf, simulate_top
 from ..perf.simulate import MEETING
 from ..words import count
-from .base import WIDE, Lab, choice
+from .base import Lab
 
 OPERATIONS = 2500  # a run finishes so many; a share is then known to about 3 % of itself
 TOLERANCE = 0.02
@@ -26,6 +24,37 @@ WALKS = {
     "__sk_mem_reduce_allocated reads parent": 1,
     "the timer handler reads it too (v4.13)": 2,
 }
+RANGES = {"same_ns": (5, 400), "cross_ns": (5, 400), "local_ns": (1, 40), "levels": (2, 9)}
+FLOORS = {"before": 0.54, "after": 0.57}  # lowest listed row, percent
+
+# What a page without Python can answer: every combination of these.
+GRID = {"same_ns": (20, 45, 90), "cross_ns": (60, 128, 260), "local_ns": (4, 8, 16), "levels": (2, 3, 4, 5, 6, 8)}
+
+PREDICTED = ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler")  # whose rows the sentence tells
+
+# The sentences; the front end has no others.
+WORDS = {
+    "told": (
+        "{counters} on {cpus} CPUs, {meeting}: fitted to page_counter_cancel {measured} %; that makes {uncharges} "
+        "million uncharges a second"
+    ),
+    "row": "{symbol} would be {before} % before and {after} % after: {reading}",
+}
+
+# How each is recognised is in stage/charts.js under its name.
+QUESTS = (
+    {
+        "name": "all",
+        "ask": "Find a machine for which every row is explained.",
+        "found": "{counters} on {cpus} CPUs, {meeting}: every row is explained. It is not the only such machine.",
+    },
+    {
+        "name": "only",
+        "ask": "Find one that explains page_counter_cancel and nothing else.",
+        "found": "{counters} on {cpus} CPUs, {meeting}: the fitted row alone proves nothing.",
+    },
+    {"name": "refused", "ask": "Find a machine that cannot have 2.13 % at all.", "found": "None: {why}"},
+)
 
 Result = namedtuple("Result", "settings top explained")
 
@@ -47,6 +76,11 @@ def answer(packages, same_ns, cross_ns, local_ns, levels, meeting, walks):
     )
     top = simulate_top(host, ops_wanted=OPERATIONS, tolerance=TOLERANCE)
     return top, explain(top, *_published())
+
+
+def fitted(settings):
+    """What :func:`answer` says of the settings of a lab."""
+    return answer(**{**settings, "packages": PACKAGES[settings["packages"]], "walks": WALKS[settings["walks"]]})
 
 
 class CostLab(Lab):
@@ -74,7 +108,8 @@ class CostLab(Lab):
     Notes
     -----
     A move fits and simulates anew. So that it answers in under 50 ms, a run is short: 2,500 operations, and the shares
-    are known to a few percent of themselves.
+    are known to a few percent of themselves. A page without Python cannot fit: it has the answers for some values of
+    each setting, computed when it was built.
 
     Examples
     --------
@@ -82,7 +117,6 @@ class CostLab(Lab):
     5 counters on 56 CPUs, in turn: fitted to page_counter_cancel 2.13 %
     """
 
-    picture_height = 230
     meetings = MEETING
     paths = tuple(WALKS)
 
@@ -107,31 +141,40 @@ class CostLab(Lab):
             walks=walks,
         )
 
-    def make_controls(self, packages, same_ns, cross_ns, local_ns, levels, meeting, walks):
-        """See the class."""
-        return {
-            "packages": choice("packages", packages, PACKAGES, "Machine:", "18em"),
-            "same_ns": slider("same_ns", same_ns, 5, 400, "A line's way in the package, ns:"),
-            "cross_ns": slider("cross_ns", cross_ns, 5, 400, "To the other package, ns:"),
-            "local_ns": slider("local_ns", local_ns, 1, 40, "An atomic on one's own line, ns:"),
-            "levels": slider("levels", levels, 2, 9, "Counters up to the root:"),
-            "meeting": choice("meeting", meeting, self.meetings, "A CPU charges and gives back:", "24em"),
-            "walks": choice("walks", walks, self.paths, "After giving back:", "34em"),
-        }
-
-    def rows(self):
+    def check(self, settings):
         """See the base."""
-        wrap = W.Layout(flex_flow="row wrap")
-        return [
-            W.HBox([self.controls[name] for name in ("packages", "meeting", "walks")], layout=wrap),
-            W.HBox([self.controls[name] for name in ("same_ns", "cross_ns")], layout=wrap),
-            W.HBox([self.controls[name] for name in ("local_ns", "levels")], layout=wrap),
-        ]
+        return {
+            "packages": one_of("packages", settings["packages"], PACKAGES),
+            **{name: whole_number(name, settings[name], *ends) for name, ends in RANGES.items()},
+            "meeting": one_of("meeting", settings["meeting"], self.meetings),
+            "walks": one_of("walks", settings["walks"], self.paths),
+        }
 
     def compute(self, settings):
         """See the base."""
-        values = {**settings, "packages": PACKAGES[settings["packages"]], "walks": WALKS[settings["walks"]]}
-        return Result(settings, *answer(**values))
+        return Result(settings, *fitted(settings))
+
+    def data(self):
+        """See the base."""
+        rows = self.table().reindex(MODELLED)
+        return {
+            "low": {name: low for name, (low, _) in RANGES.items()},
+            "most": {name: high for name, (_, high) in RANGES.items()},
+            "lists": {"packages": list(PACKAGES), "meeting": list(self.meetings), "walks": list(self.paths)},
+            "published": {
+                symbol: [_listed(rows.loc[symbol, f"published_{when}"]) for when in FLOORS] for symbol in MODELLED
+            },
+            "floors": FLOORS,
+            "predicted": list(PREDICTED),
+            "quests": QUESTS,
+            "words": WORDS,
+            "grid": None,
+        }
+
+    def answer(self, question):
+        """What the front end asks: the fit for some settings."""
+        settings = self.check({name: question[name] for name in self.settings()})
+        return told(*fitted(settings))
 
     def sentence(self, result=None):
         """What was fitted, and what the listing says to the rest."""
@@ -147,72 +190,58 @@ class CostLab(Lab):
         """The two listings beside each other."""
         return figures.listing_beside((result or self.result).explained)
 
-    def picture_html(self, result):
-        """The two listings as plain bars, drawn in a millisecond."""
-        return bars(result.explained)
+
+def _listed(share):
+    return None if share != share else float(share)  # NaN: not listed
+
+
+def told(top, explained):
+    """One fit as the front end reads it: what was fitted, and of each modelled function its shares and the reading.
+
+    The numbers are texts: rounded once, here, as the sentence has them.
+    """
+    rows = {row.symbol: row for row in explained.itertuples()}
+    return {
+        "cpus": top.host.cpus,
+        "measured": str(top.measured),
+        "uncharges": f"{top.uncharges_per_second / 1e6:.2f}",
+        "rows": [
+            [symbol, f"{rows[symbol].model_before:.2f}", f"{rows[symbol].model_after:.2f}", rows[symbol].reading]
+            for symbol in MODELLED
+            if symbol in rows
+        ],
+    }
+
+
+def grid(progress=None):
+    """The answers that a page without Python has: for each combination of ``GRID`` and of the lists, in their order.
+
+    Returns
+    -------
+    dict
+        ``values``: what each setting may be; ``answers``: :func:`told` for each combination, the last setting fastest.
+        Where no rate gives the fitted share there is ``{"refused": sentence}``.
+    """
+    values = {"packages": list(PACKAGES), **GRID, "meeting": list(MEETING), "walks": list(WALKS)}
+    answers = []
+    combinations = list(product(*values.values()))
+    for chosen in combinations if progress is None else progress(combinations):
+        settings = dict(zip(values, chosen))
+        if settings["packages"] == "one package":
+            settings["cross_ns"] = settings["same_ns"]  # there is no other package: one answer for all
+        try:
+            answers.append(told(*fitted(settings)))
+        except ValueError as error:
+            answers.append({"refused": str(error)})
+    return {"values": values, "answers": answers}
 
 
 def cost_words(top, explained):
     """What one fitted host says of the listing."""
-    rows = {row.symbol: row for row in explained.itertuples()}
-    parts = [
-        f"{count(top.host.levels, 'counter')} on {top.host.cpus} CPUs, {top.host.meeting}: fitted to "
-        f"page_counter_cancel {top.measured} %; that makes {top.uncharges_per_second / 1e6:.2f} million uncharges a "
-        "second"
-    ]
-    for symbol in ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler"):
-        row = rows.get(symbol)
-        if row is not None:
-            parts.append(
-                f"{symbol} would be {row.model_before:.2f} % before and {row.model_after:.2f} % after: {row.reading}"
-            )
+    here = told(top, explained)
+    counters = count(top.host.levels, "counter")
+    parts = [WORDS["told"].format(**here, counters=counters, meeting=top.host.meeting)]
+    for symbol, before, after, reading in here["rows"]:
+        if symbol in PREDICTED:
+            parts.append(WORDS["row"].format(symbol=symbol, before=before, after=after, reading=reading))
     return "; ".join(parts) + "."
-
-
-def slider(name, value, low, high, description):
-    """A slider for whole numbers; ValueError if the value is not in the range."""
-    return W.IntSlider(
-        value=whole_number(name, value, low, high),
-        min=low,
-        max=high,
-        description=description,
-        style=WIDE,
-        layout=W.Layout(width="32em"),
-        continuous_update=False,
-    )
-
-
-def bars(explained):
-    """Published and simulated shares as HTML bars."""
-    cells = ["<th>function</th><th>before, percent of samples</th><th>after, percent of samples</th><th>reading</th>"]
-    for row in explained[explained["symbol"].isin(MODELLED)].itertuples():
-        pairs = []
-        for when, published, model, floor in (
-            ("before", row.published_before, row.model_before, 0.54),
-            ("after", row.published_after, row.model_after, 0.57),
-        ):
-            listed = published == published  # not NaN
-            told = f"{published:.2f} published" if listed else f"not listed, &lt; {floor}"
-            pairs.append(
-                _bar(published if listed else 0, "#bbbbbb", told) + _bar(model, _COLOR[when], f"{model:.2f} model")
-            )
-        cells.append(
-            f'<th scope="row" style="text-align:left">{html.escape(row.symbol)}</th>'
-            f"<td>{pairs[0]}</td><td>{pairs[1]}</td><td>{row.reading}</td>"
-        )
-    rows = "".join(f"<tr>{cell}</tr>" for cell in cells)
-    return f'<table style="width:720px;font-size:13px;text-align:left;background:#fff;color:#222">{rows}</table>'
-
-
-_COLOR = {"before": "#D55E00", "after": "#0072B2"}
-_PIXELS = 45  # of one percent
-_WIDEST = 4.5  # percent; longer bars are cut and say so
-
-
-def _bar(percent, color, told):
-    cut = min(percent, _WIDEST)
-    return (
-        f'<div style="white-space:nowrap;line-height:17px"><span style="display:inline-block;height:11px;'
-        f'width:{cut * _PIXELS:.0f}px;background:{color};border:1px solid #333"></span> {told}'
-        f"{' (bar cut)' if percent > cut else ''}</div>"
-    )

@@ -1,26 +1,19 @@
 """The drift lab: how far the counter is ahead of what is in use, and what bounds that."""
 
 import functools
-import html
-from collections import namedtuple
 
-import ipywidgets as W
 import numpy as np
 import pandas as pd
 
 from .. import figures
 from .. import words as text
-from ..figures.stocks import pages_words
-from ..history import History
 from ..mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
 from ..mechanism.records import CHARGE_SKMEM, PAGE_SIZE, UNCHARGE_SKMEM
-from ..system import System
 from ..workload import bulk, draws, mixed, pairs, skmem
-from . import sketch, views
-from .base import Lab, choice, whole_number_box
+from .stage.data import listed
+from .staged import Machine, StageLab, Traffic, Whole
 
-CPUS_MAX = 64
-DEPTH_MAX = 5
+CPUS_MAX, CPUS_SHOWN = 64, 8  # the stage has room for so many
 OPERATIONS = 576  # three for each of 64 CPUs, and 64 rounds of 9 for bulk
 
 
@@ -39,7 +32,7 @@ def _fill(cpus, leaf):
     return pairs(charge, skmem(UNCHARGE_SKMEM, n, cpu=cpu, memcg=leaf, nr_pages=1))
 
 
-TRAFFIC = {
+STREAMS = {
     "small calls on every CPU": lambda cpus, leaf: mixed(OPERATIONS, cpus=cpus, memcgs=[leaf], in_flight=96, seed=5),
     "one CPU charges, any CPU gives back": _spread,
     "bulk, given back by the last CPU in large lumps": (
@@ -48,28 +41,20 @@ TRAFFIC = {
     "every CPU in turn fills its stock": _fill,
 }
 
-Drift = namedtuple("Drift", "pages levels stocks atomics")  # each operation; the most of each level; at the peak
-Result = namedtuple("Result", "cpus depth cap traffic label before now bound")
+
+@functools.cache
+def rows(traffic, cpus):
+    """The operations of a traffic on so many CPUs, as the stage takes them."""
+    return listed(STREAMS[traffic](cpus, 1))
 
 
-@functools.lru_cache(maxsize=64)
-def drift(policy, cpus, depth, traffic):
-    """What the counter is ahead after each operation of one traffic under one policy."""
-    history = History(System.chain(depth, cpus=cpus, policy=policy), TRAFFIC[traffic](cpus, depth))
-    usage = history.usage
-    ahead = usage - history.sock[:, depth, None]
-    pages = ahead[:, depth]
-    stocks = history.state(int(pages.argmax())).stock
-    return Drift(pages, ahead.max(axis=0).tolist(), [held for _, held in stocks], int(history.total[-1]))
-
-
-class DriftLab(Lab):
+class DriftLab(StageLab):
     """Usage minus what is in use, operation by operation, with and without the cap of the patch.
 
     Parameters
     ----------
     cpus : int
-        1 to 64.
+        1 to 64; the stage shows up to 8, the picture all.
     depth : int
         Levels below the root, 1 to 5.
     cap : bool
@@ -90,131 +75,109 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
 (496 KiB).
     """
 
-    traffics = tuple(TRAFFIC)
+    machines = (
+        Machine("Before", "Before the patch", "Linux 4.13", V4_13),
+        Machine("After", "After the patch", "Linux 4.14", V4_14),
+        Machine("After, without the cap", "After, without the cap", "4.13 + uncharge", UNCHARGE_ONLY),
+    )
+    sides = (0,), (1, 2)
+    choice = "cap", (True, False)
+    numbers = (
+        Whole("cpus", "c", "CPUs", 1, CPUS_MAX),
+        Whole("depth", "d", "Levels below the root", 1, 5),
+    )
+    fixed = {"cgroups": 1}
+    traffic = {name: Traffic(1, None) for name in STREAMS}
+    traffics = tuple(traffic)
+    chart = {
+        "value": "ahead",
+        "label": "pages ahead of what is in use",
+        "short": "pages ahead",
+        "bound": {"pages": V4_14.batch, "per": "cpus", "name": "bound"},
+    }
+    title = "How far the counter is ahead, on two machines"
+    quests = (
+        {
+            "name": "bound",
+            "ask": "Bring the counter as far ahead as the patch allows: CPUs \u00d7 32 pages.",
+            "found": "{pages} ahead after the patch: every stock is full.",
+        },
+        {
+            "name": "beyond",
+            "ask": "Choose the machine without the cap, and go beyond that bound.",
+            "found": "{pages} ahead, and nothing stops it.",
+        },
+        {
+            "name": "settled",
+            "ask": "Give everything back, so that the counter is exact again.",
+            "found": "After {operations} the counter says what is in use, on the right machine.",
+        },
+    )
 
     def __init__(self, *, cpus=4, depth=2, cap=True, traffic="one CPU charges, any CPU gives back"):
         super().__init__(cpus=cpus, depth=depth, cap=cap, traffic=traffic)
 
-    def make_controls(self, cpus, depth, cap, traffic):
-        """See the class."""
-        if not isinstance(cap, bool):
-            raise ValueError(f"cap is {cap!r}; it must be True or False.")
-        return {
-            "cpus": whole_number_box("cpus", cpus, 1, CPUS_MAX, "CPUs, 1 to 64:", "15em"),
-            "depth": whole_number_box("depth", depth, 1, DEPTH_MAX, "Levels below the root, 1 to 5:"),
-            "cap": W.Checkbox(
-                value=cap, description="With the cap, hunk 1 of the patch", indent=False, layout=W.Layout(width="auto")
-            ),
-            "traffic": choice("traffic", traffic, self.traffics, "Traffic:", "36em"),
-        }
-
-    def rows(self):
+    def rows(self, settings):
         """See the base."""
-        wrap = W.Layout(flex_flow="row wrap")
-        return [
-            W.HBox([self.controls[name] for name in ("cpus", "depth", "cap")], layout=wrap),
-            self.controls["traffic"],
-        ]
+        return rows(settings["traffic"], settings["cpus"])
 
-    def compute(self, settings):
+    def data(self):
         """See the base."""
-        shape = settings["cpus"], settings["depth"], settings["traffic"]
-        policy = V4_14 if settings["cap"] else UNCHARGE_ONLY
-        return Result(
-            **settings,
-            label="after" if settings["cap"] else "after, without the cap",
-            before=drift(V4_13, *shape),
-            now=drift(policy, *shape),
-            bound=settings["cpus"] * V4_14.batch,
-        )
+        shown = range(1, CPUS_SHOWN + 1)
+        told = super().data()
+        told["numbers"] = [number | {"high": min(number["high"], CPUS_SHOWN)} for number in told["numbers"]]
+        told["traffic"] = {name: {"cgroups": 1, "ops": {cpus: rows(name, cpus) for cpus in shown}} for name in STREAMS}
+        return told
+
+    def drift(self, result):
+        """For each machine what each level is ahead of what is in use, after each operation."""
+        return [past.usage - past.sock[:, result.first, None] for past in result.pasts]
+
+    def _labels(self, result):
+        return ["before", "after" if result.settings["cap"] else "after, without the cap"]
 
     def sentence(self, result=None):
         """The largest drift and its bound."""
         result = result or self.result
-        peak, earlier = int(result.now.pages.max()), int(result.before.pages.max())
-        rules = "after the patch" if result.cap else "after the patch without its cap"
-        if peak > result.bound:
-            verdict = f"and is exceeded by a factor of {text.number(peak / result.bound, 2)}"
+        before, now = self.drift(result)
+        peak, earlier = int(now[:, -1].max()), int(before[:, -1].max())
+        cpus, depth, cap = (result.settings[name] for name in ("cpus", "depth", "cap"))
+        bound = cpus * V4_14.batch
+        rules = "after the patch" if cap else "after the patch without its cap"
+        if peak > bound:
+            verdict = f"and is exceeded by a factor of {text.number(peak / bound, 2)}"
         else:
-            verdict = "and is reached" if peak == result.bound else "and is not reached"
+            verdict = "and is reached" if peak == bound else "and is not reached"
+        same = ", at every level the same" if len(set(now.max(axis=0).tolist())) == 1 else ""
         return (
-            f"{text.count(result.cpus, 'CPU')}, depth {result.depth}, {rules}: the counter is up to {_amount(peak)} "
-            f"ahead of what is in use{_levels(result.now.levels)}. The bound, CPUs × {V4_14.batch}, is "
-            f"{_amount(result.bound)} {verdict}. Before the patch it was up to {_amount(earlier)}."
+            f"{text.count(cpus, 'CPU')}, depth {depth}, {rules}: the counter is up to {_amount(peak)} "
+            f"ahead of what is in use{same}. The bound, CPUs × {V4_14.batch}, is "
+            f"{_amount(bound)} {verdict}. Before the patch it was up to {_amount(earlier)}."
         )
 
     def table(self, result=None):
         """The largest drift at each level, at the end, and what it cost, under both rules."""
         result = result or self.result
         columns = {}
-        for label, run in (("before", result.before), (result.label, result.now)):
-            column = {"largest drift, pages": int(run.pages.max())}
+        for label, past, ahead in zip(self._labels(result), result.pasts, self.drift(result), strict=True):
+            leaf = ahead[:, -1]
+            column = {"largest drift, pages": int(leaf.max())}
             column["largest drift, KiB"] = column["largest drift, pages"] * PAGE_SIZE // 1024
-            column["drift at the end, pages"] = int(run.pages[-1])
-            for level in range(result.depth, -1, -1):
-                name = views.level(level if level < result.depth else -1, level)
-                column[f"largest drift of {name}, pages"] = run.levels[level]
-            column["bound, pages"] = result.bound
-            column["fullest stock at the peak, pages"] = max(run.stocks)
-            column["atomics"] = run.atomics
+            column["drift at the end, pages"] = int(leaf[-1])
+            for level in range(len(result.names) - 1, -1, -1):
+                column[f"largest drift of {result.names[level]}, pages"] = int(ahead[:, level].max())
+            column["bound, pages"] = result.settings["cpus"] * V4_14.batch
+            column["fullest stock at the peak, pages"] = int(past.stock_pages[int(leaf.argmax())].max())
+            column["atomics"] = int(past.total[-1])
             columns[label] = column
         return pd.DataFrame(columns).rename_axis("over the whole traffic")
-
-    def _series(self, result):
-        return {"before": result.before.pages, result.label: result.now.pages}
 
     def figure(self, result=None):
         """The drift under both rules, operation by operation, with the bound."""
         result = result or self.result
-        return figures.pages_over_ops(self._series(result), "ahead", bound=result.bound)
-
-    def picture_html(self, result):
-        """The drift under both rules as a sketch, with the bound."""
-        series = self._series(result)
-        peaks = {label: int(values.max()) for label, values in series.items()}
-        sentence = pages_words(peaks, len(result.now.pages) - 1, where="ahead")[1]
-        return sketch.lines(series, "pages ahead", sentence, result.bound)
-
-    def view(self, result=None):
-        """What lies in each CPU's stock when the drift is largest."""
-        result = result or self.result
-        peak, stocks = int(result.now.pages.max()), result.now.stocks
-        tall = max(V4_14.batch, *stocks)
-        bars = "".join(
-            f'<div class="cpu"><span class="n">{text.number(held)}</span><span class="b" aria-hidden="true">'
-            f'<i style="height:{100 * held / tall:.0f}%"{_over(held)}></i></span><span class="n">{cpu}</span></div>'
-            for cpu, held in enumerate(stocks)
-        )
-        head = f"When the drift is largest, {text.count(peak, 'page')} lie in the stocks of {_cpus(len(stocks))}"
-        note = f"A stock of more than {V4_14.batch} pages is hatched. Below each bar is the number of its CPU."
-        return (
-            f'{views.STYLE}{_STYLE}<div class="ml dl"><p class="op">{html.escape(head)}</p>'
-            f'<div class="cpus">{bars}</div><p class="note">{note}</p></div>'
-        )
-
-
-_STYLE = """<style>
-.dl .cpus{display:flex;flex-wrap:wrap;gap:3px 4px;min-height:112px}
-.dl .cpu{display:flex;flex-direction:column;align-items:center;min-width:34px}
-.dl .b{position:relative;width:24px;height:64px;border:1.5px solid #333;background:#fff}
-.dl .b i{position:absolute;left:0;right:0;bottom:0;background:#555}
-.dl .b i.over{background:repeating-linear-gradient(45deg,#111 0 4px,#ddd 4px 8px)}
-.dl .n{font-size:13px;line-height:17px;font-variant-numeric:tabular-nums}
-.dl .note{margin:4px 0 0;font-size:13px;color:#444}
-</style>"""
-
-
-def _over(held):
-    return ' class="over"' if held > V4_14.batch else ""
-
-
-def _cpus(n):
-    return "one CPU" if n == 1 else text.count(n, "CPU")
+        series = {label: ahead[:, -1] for label, ahead in zip(self._labels(result), self.drift(result), strict=True)}
+        return figures.pages_over_ops(series, "ahead", bound=result.settings["cpus"] * V4_14.batch)
 
 
 def _amount(pages):
     return f"{text.count(pages, 'page')} ({text.number(pages * PAGE_SIZE // 1024)} KiB)"
-
-
-def _levels(levels):
-    return ", at every level the same" if len(set(levels)) == 1 else ""

@@ -1,20 +1,28 @@
-"""The measuring lab: measure this machine with a start button, a progress bar and a stop button."""
+"""The measuring lab: measure this machine with a button and a progress bar."""
 
 import functools
 import threading
 from collections import namedtuple
 
-import ipywidgets as W
 import pandas as pd
 
 from .. import figures
+from ..checks import one_of, whole_number
+from ..figures.measured import medians
 from ..files import data_path
 from ..hardware import measure
 from ..machine import read_measurement
 from ..words import count, number, printable
-from .base import Lab, failed, whole_number_box
+from .base import Lab, failed
 
 BUNDLED = "hardware/2026-11-23-amd-epyc.json"
+SECONDS_MIN, SECONDS_MAX = 2, 60
+
+WORDS = {
+    "measuring": ("Measuring. Close what else is running; the first time the loops are compiled, a few seconds more."),
+    "stopped": "Stopped before the first round was over, so there is nothing of yours to show. {shown}",
+    "no python": "To measure your own CPU takes Python: open notebook 10, or run python -m memcg_lab measure.",
+}
 
 Result = namedtuple("Result", "measurement mine")
 
@@ -53,30 +61,36 @@ class MeasureLab(Lab):
         self.measurement = None
         self._stop = threading.Event()
         self._thread = None
-        self.bar = W.IntProgress(min=0, max=1, description="", layout=W.Layout(width="16em"))
-        self.start = self.button("Start", self._begin, "Measure this machine")
-        self.stop = self.button("Stop", self._end, "Stop and keep what was measured")
-        self.stop.disabled = True
+        self._done = self._total = 0
+        self._news = ""  # what to say in the place of the sentence
         super().__init__(seconds=seconds)
 
-    def make_controls(self, seconds):
-        """See the class."""
-        return {"seconds": whole_number_box("seconds", seconds, 2, 60, "Seconds, 2 to 60:", "16em")}
-
-    def rows(self):
+    def check(self, settings):
         """See the base."""
-        return [
-            W.HBox([self.controls["seconds"], self.start, self.stop, self.bar], layout=W.Layout(flex_flow="row wrap"))
-        ]
+        return {"seconds": whole_number("seconds", settings["seconds"], SECONDS_MIN, SECONDS_MAX)}
 
     def compute(self, settings):
         """See the base."""
-        mine = getattr(self, "measurement", None)
-        return Result(mine or bundled(), mine is not None)
+        return Result(self.measurement or bundled(), self.measurement is not None)
 
-    def picture_of(self, settings):
-        """The picture changes only with the measurement."""
-        return id(self.measurement)
+    @property
+    def message(self):
+        """What the status line says."""
+        return self._news or super().message
+
+    def data(self):
+        """See the base."""
+        return {"low": SECONDS_MIN, "most": SECONDS_MAX, "words": WORDS, "now": self._now()}
+
+    def answer(self, question):
+        """What the front end asks: to start, to stop, or how far it is."""
+        ask = one_of("ask", question["ask"], ("start", "stop", "progress"))
+        if ask == "start":
+            self.set(seconds=question["seconds"])
+            self.start()
+        elif ask == "stop":
+            self.stop()
+        return self._now()
 
     def sentence(self, result=None):
         """Whose measurement it is, and how far before and after lie apart."""
@@ -109,30 +123,59 @@ class MeasureLab(Lab):
         return figures.measured_rules((result or self.result).measurement)
 
     # --- measuring --------------------------------------------------------------------------------------------------
-    def _begin(self):
-        if self._thread is not None and self._thread.is_alive():
+    @property
+    def running(self):
+        """True while it measures."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self):
+        """Begin to measure, in the background; while it runs a second start does nothing."""
+        if self.running:
             return
         self._stop.clear()
-        self.start.disabled, self.stop.disabled = True, False
-        self.bar.value = 0
-        self.say("Measuring. Close what else is running; the first time the loops are compiled, a few seconds more.")
+        self._done = self._total = 0
+        self._news = WORDS["measuring"]
         self._thread = threading.Thread(target=self._measure, daemon=True)
         self._thread.start()
 
-    def _end(self):
+    def stop(self):
+        """Stop, and keep what was measured."""
         self._stop.set()
 
     def _measure(self):
         try:
-            self.measurement = measure(seconds=self.seconds.value, progress=self._progress, stop=self._stop)
-            self._update()
+            self.measurement = measure(seconds=self.settings()["seconds"], progress=self._progress, stop=self._stop)
+            self.result = self.compute(self.settings())
+            self._news = ""
         except Exception as error:
-            self.say(failed(error))
-        finally:
-            self.start.disabled, self.stop.disabled = False, True
+            stopped = self._stop.is_set() and isinstance(error, ValueError)
+            self._news = WORDS["stopped"].format(shown=self.sentence()) if stopped else failed(error)
 
     def _progress(self, done, total):
-        self.bar.max, self.bar.value = total, done
+        self._done, self._total = done, total
+
+    def _now(self):
+        """What the front end shows: how far it is, the sentence, the medians and the table."""
+        table = medians(self.result.measurement)
+        bars = [
+            [
+                int(threads),
+                int(depth),
+                *(None if row.get(name) != row.get(name) else row.get(name) for name in ("before", "after")),
+            ]
+            for (threads, depth), row in table.iterrows()
+        ]
+        numbers = self.table()
+        return {
+            "running": self.running,
+            "done": self._done,
+            "total": self._total,
+            "sentence": self.message,
+            "alt": figures.measured_rules(self.result.measurement).sentence if not self.running else "",
+            "bars": bars,
+            "head": ["ns", *numbers.columns],
+            "rows": [[name, *map(str, row)] for name, row in zip(numbers.index, numbers.to_numpy().tolist())],
+        }
 
 
 def measured_words(measurement, mine):

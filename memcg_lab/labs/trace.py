@@ -1,22 +1,18 @@
 """The trace lab: walk along a recording of a real kernel, event by event, with the prediction beside it."""
 
 import functools
-import html
 from collections import namedtuple
 
-import ipywidgets as W
 import numpy as np
 import pandas as pd
 
 from .. import figures
 from .. import words as text
-from ..figures.traces import trace_window_words
+from ..checks import one_of, whole_number
 from ..files import data_path
 from ..traces.check import trace_policy, walk_trace
 from ..traces.text import read_rows
-from . import sketch
-from .base import choice
-from .stepping import SteppedLab
+from .base import Lab
 
 EVENTS = 2000  # of each recording, from its beginning
 WINDOW = 100  # events that the picture shows
@@ -41,6 +37,30 @@ MEANING = {
     "pcunc": "page_counter_uncharge",
 }
 
+# What the lab says; its front end (stage/trace.js) fills the same templates.
+WORDS = {
+    "start": "Start of the recording: {n} events follow.",
+    "event": "Event {k} of {n}, CPU {cpu}: {told}.",
+    "seen first": "The stock holds {held}; it is seen for the first time.",
+    "as predicted": "The stock holds {held}, as predicted.",
+    "otherwise": "The stock holds {held}; predicted were {predicted}.",
+    "sums": "{drift} in stocks; the counter is {above} above its lowest of events {first} to {last}.",
+    "pages": "{pages} of {cgroup}",
+    "cgroup": "cgroup {number}",
+    "no cgroup": "no cgroup",
+    "window": (
+        "Step chart, pages in stocks and on the counter over the events of a recording. "
+        "Events {first} to {last}: the most pages were {told}."
+    ),
+    "no drain": "After event {k} no stock is drained any more.",
+    "stock": "stock of CPU {cpu}",
+    "drift": "drift, all stocks",
+    "counter": "counter, above its lowest",
+}
+COLUMNS = ["event", "cpu", "context", "what", "pages", "stock before, recorded", "stock before, predicted"]
+CPUS_SHOWN = 4
+UNKNOWN = -2  # nothing was predicted
+
 Walk = namedtuple("Walk", "rows stock counter predicted")
 Result = namedtuple("Result", "recording position walk")
 
@@ -51,10 +71,31 @@ def walk(recording):
     name, cap = RECORDINGS[recording]
     rows = read_rows(data_path(f"kernel_traces/{name}.csv.xz"))[:EVENTS]
     stock, counter, predicted = walk_trace(rows, trace_policy("v6.1", cap=cap))
-    return Walk(rows, stock, counter, predicted)
+    return Walk(rows, np.maximum(stock, 0), counter, predicted)
 
 
-class TraceLab(SteppedLab):
+@functools.cache
+def columns(recording):
+    """A recording as lists of whole numbers, for the front end; ``what`` counts in the list ``told``."""
+    shown = walk(recording)
+    told = list(dict.fromkeys((row.ev, row.cause) for row in shown.rows))
+    predicted = [(UNKNOWN, 0) if one is None else (int(one.memcg), int(one.nr_pages)) for one in shown.predicted]
+    return {
+        "told": [{"what": MEANING.get(ev, ev), "cause": cause, "drain": _drains(ev, cause)} for ev, cause in told],
+        "what": [told.index((row.ev, row.cause)) for row in shown.rows],
+        **{
+            name: [getattr(row, name) for row in shown.rows]
+            for name in ("cpu", "softirq", "nr", "memcg", "avail", "cached")
+        },
+        "owner": [owner for owner, _ in predicted],
+        "predicted": [pages for _, pages in predicted],
+        "counter": shown.counter.tolist(),
+        "stocks": shown.stock[:, :CPUS_SHOWN].T.tolist(),
+        "drift": shown.stock.sum(axis=1).tolist(),
+    }
+
+
+class TraceLab(Lab):
     """A recording of a real kernel: what happened, what the stocks held, and what the rules had predicted.
 
     Parameters
@@ -76,63 +117,63 @@ class TraceLab(SteppedLab):
     """
 
     recordings = tuple(RECORDINGS)
-    operations = EVENTS
-    unit, walked = "event", "Events walked"
-    landmark = "Next drain", "Go to the next drain", "no stock is drained any more"
 
     def __init__(self, *, recording="6.1: bulk, one CPU sends, another receives", position=1000):
         super().__init__(recording=recording, position=position)
 
-    def make_controls(self, recording, position):
-        """See the class."""
-        return {
-            "recording": choice("recording", recording, self.recordings, "Recording:", "32em"),
-            "position": self.position_box(position),
-        }
-
-    def rows(self):
+    def check(self, settings):
         """See the base."""
-        wrap = W.Layout(flex_flow="row wrap")
-        return [self.controls["recording"], W.HBox([self.controls["position"], self.step_buttons()], layout=wrap)]
+        return {
+            "recording": one_of("recording", settings["recording"], self.recordings),
+            "position": whole_number("position", settings["position"], 0, EVENTS),
+        }
 
     def compute(self, settings):
         """See the base."""
         return Result(**settings, walk=walk(settings["recording"]))
 
+    def data(self):
+        """See the base."""
+        return {
+            "words": WORDS,
+            "columns": COLUMNS,
+            "events": EVENTS,
+            "window": WINDOW,
+            "lines": LINES,
+            "recordings": {name: columns(name) for name in self.recordings},
+        }
+
     def sentence(self, result=None):
         """What the event at the cursor is, what the stock held and what was predicted."""
         result = result or self.result
         k, shown = result.position, result.walk
+        n = text.number(len(shown.rows))
         if not k:
-            return f"Start of the recording: {text.number(len(shown.rows))} events follow."
+            return WORDS["start"].format(n=n)
         row, predicted = shown.rows[k - 1], shown.predicted[k - 1]
-        parts = [f"Event {text.number(k)} of {text.number(len(shown.rows))}, CPU {row.cpu}: {_told(row)}."]
+        parts = [WORDS["event"].format(k=text.number(k), n=n, cpu=row.cpu, told=_told(row))]
         if row.avail >= 0:
-            held = f"The stock holds {text.count(row.avail, 'page')} of {_memcg(row.cached)}"
-            if predicted is None:
-                parts.append(f"{held}; it is seen for the first time.")
-            elif predicted == (max(row.cached, 0), row.avail):
-                parts.append(f"{held}, as predicted.")
-            else:
-                parts.append(
-                    f"{held}; predicted were {text.count(predicted.nr_pages, 'page')} of {_memcg(predicted.memcg)}."
-                )
+            held = (max(row.cached, 0), row.avail)
+            word = "seen first" if predicted is None else "as predicted" if predicted == held else "otherwise"
+            other = _pages(predicted.nr_pages, predicted.memcg) if predicted else ""
+            parts.append(WORDS[word].format(held=_pages(row.avail, row.cached), predicted=other))
         first, last = _window(result)
-        above = int(shown.counter[k - 1] - shown.counter[first:last].min())
         parts.append(
-            f"{text.count(_drift(shown.stock[k - 1]), 'page')} in stocks; the counter is {text.count(above, 'page')} "
-            f"above its lowest of events {text.number(first + 1)} to {text.number(last)}."
+            WORDS["sums"].format(
+                drift=text.count(int(shown.stock[k - 1].sum()), "page"),
+                above=text.count(int(shown.counter[k - 1] - shown.counter[first:last].min()), "page"),
+                first=text.number(first + 1),
+                last=text.number(last),
+            )
         )
         return " ".join(parts)
 
     def table(self, result=None):
         """The events around the cursor."""
         result = result or self.result
-        first = max(0, result.position - LINES)
         lines = []
-        for k in range(first, max(result.position, 1)):
+        for k in range(max(0, result.position - LINES), max(result.position, 1)):
             row, predicted = result.walk.rows[k], result.walk.predicted[k]
-            held = f"{row.avail} of {_memcg(row.cached)}" if row.avail >= 0 else ""
             lines.append(
                 (
                     k + 1,
@@ -140,62 +181,45 @@ class TraceLab(SteppedLab):
                     "softirq" if row.softirq > 0 else "task",
                     MEANING.get(row.ev, row.ev) + (f" ({row.cause})" if row.cause else ""),
                     row.nr if row.nr >= 0 else "",
-                    held,
+                    f"{row.avail} of {_memcg(row.cached)}" if row.avail >= 0 else "",
                     "" if predicted is None or row.avail < 0 else f"{predicted.nr_pages} of {_memcg(predicted.memcg)}",
                 )
             )
-        columns = ["event", "cpu", "context", "what", "pages", "stock before, recorded", "stock before, predicted"]
-        return pd.DataFrame(lines, columns=columns).set_index("event")
-
-    def view(self, result=None):
-        """The last events as a table, the one at the cursor marked."""
-        frame = self.table(result).reset_index()
-        head = "".join(f'<th style="text-align:left;padding:2px 8px">{html.escape(name)}</th>' for name in frame)
-        lines = []
-        for number, row in enumerate(frame.itertuples(index=False)):
-            mark = "font-weight:700;background:#fff3b8" if number == len(frame) - 1 else ""
-            cells = "".join(f'<td style="padding:2px 8px">{html.escape(str(value))}</td>' for value in row)
-            lines.append(f'<tr style="{mark}">{cells}</tr>')
-        return (
-            '<table style="background:#fff;color:#222;font-size:13px;border-collapse:collapse;min-height:190px">'
-            f"<tr>{head}</tr>{''.join(lines)}</table>"
-        )
+        return pd.DataFrame(lines, columns=COLUMNS).set_index("event")
 
     def figure(self, result=None):
         """Pages in the stocks and on the counter, over the events around the cursor."""
-        series, cursor, first = self._lines(result or self.result)
+        series, cursor, first = self.lines(result or self.result)
         return figures.trace_window(series, first, cursor)
 
-    def picture_html(self, result):
-        """Stocks and counter around the cursor as a sketch."""
-        series, cursor, first = self._lines(result)
-        peaks = {name: int(max(values)) for name, values in series.items()}
-        sentence = trace_window_words(peaks, first + 1, first + len(next(iter(series.values()))))[1]
-        return sketch.lines(series, "pages", sentence, cursor=cursor, first=first + 1, xlabel="event of the recording")
-
-    def _lines(self, result):
+    def lines(self, result):
         """What the picture shows, the cursor within it, and its first event, from 0."""
         first, last = _window(result)
-        stock = np.maximum(result.walk.stock[first:last], 0)
-        series = {f"stock of CPU {cpu}": stock[:, cpu] for cpu in range(min(stock.shape[1], 4))}
-        series["drift, all stocks"] = stock.sum(axis=1)
+        stock = result.walk.stock[first:last]
+        shown = range(min(stock.shape[1], CPUS_SHOWN))
+        series = {WORDS["stock"].format(cpu=cpu): stock[:, cpu] for cpu in shown}
+        series[WORDS["drift"]] = stock.sum(axis=1)
         counter = result.walk.counter[first:last]
-        series["counter, above its lowest"] = counter - counter.min()
+        series[WORDS["counter"]] = counter - counter.min()
         return series, max(0, result.position - 1 - first), first
 
-    def landmarks(self, result):
-        """See the base."""
-        return [k + 1 for k, row in enumerate(result.walk.rows) if row.ev == "pcunc" and row.cause == "stock"]
+
+def _drains(ev, cause):
+    return ev == "pcunc" and cause == "stock"
 
 
 def _told(row):
-    pages = f" {text.count(row.nr, 'page')} of {_memcg(row.memcg)}" if row.nr >= 0 else ""
+    pages = f" {_pages(row.nr, row.memcg)}" if row.nr >= 0 else ""
     cause = f", {row.cause}" if row.cause else ""
     return f"{MEANING.get(row.ev, row.ev)}{pages}{cause}"
 
 
+def _pages(pages, memcg):
+    return WORDS["pages"].format(pages=text.count(int(pages), "page"), cgroup=_memcg(memcg))
+
+
 def _memcg(number):
-    return f"cgroup {number}" if number > 0 else "no cgroup"
+    return WORDS["cgroup"].format(number=number) if number > 0 else WORDS["no cgroup"]
 
 
 def _window(result):
@@ -203,7 +227,3 @@ def _window(result):
     n = len(result.walk.rows)
     first = min(max(0, result.position - WINDOW // 2), max(0, n - WINDOW))
     return first, min(n, first + WINDOW)
-
-
-def _drift(stock):
-    return int(np.maximum(stock, 0).sum())

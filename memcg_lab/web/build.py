@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 
-from .. import _jit
+from .. import _jit, forms
 from ..checks import shown, whole_number
 from ..files import DATA, path_of
 from ..words import printable
-from . import answers, compile, forms, kernels
+from . import answers, compile, kernels
 
 FORMAT = "memcg-lab web kernels 1"
 DESCRIPTION = "kernels.json"

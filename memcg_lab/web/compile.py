@@ -12,7 +12,7 @@ import warnings
 import llvmlite.binding as llvm
 from numba import config, njit, types
 
-from .forms import arguments_of
+from ..forms import arguments_of
 from .kernels import kernel
 
 TRIPLE = "wasm32-unknown-unknown"

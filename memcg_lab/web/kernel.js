@@ -23,8 +23,11 @@
  *
  *   const machine = lab.machine(system, ops, {thinkNs: 1000, think: "exponential", topology: "2x E5-2680 v4",
  *                              layout: "v4.13", lock: "atomic", seed: 1, repeat: true, record: 0})
- *                                                  as memcg_lab.machine.simulate, on a copy of the system, cgroup v2
+ *                                                  as memcg_lab.machine.simulate, on a copy of the system, cgroup v2;
+ *                                                  topology and layout by name, or as lab.machines describes one
  *   machine.run(untilNs)      -> {reason, cpu}; goes on until that simulated time; reason named by lab.stop(code)
+ *   machine.run(untilNs, {stay: true})             the arrays stay in the kernel; machine.fetch() brings them, leave()
+ *                                                  gives them up
  *   machine.counted()         -> {finished, booked, traffic}: Float64Arrays, times in ps, rows as in lab.words.functions
  *                                and machine.lines, columns as in lab.words.booked and lab.words.traffic
  *   machine.events()          -> a Table of event records, in order (record: how many may be kept; kind "events")
@@ -143,15 +146,18 @@ class Log {
   }
 }
 
-/** One compiled kernel. It keeps nothing between two calls: arrays are copied in, and copied out again. */
+/** One compiled kernel. Arrays are copied in, and copied out again, unless their holder lets them stay between calls. */
 class Kernel {
   constructor(told, records, instance) {
-    Object.assign(this, { told, records, run: instance.exports.run, memory: instance.exports.memory });
+    Object.assign(this, { told, records, run: instance.exports.run, memory: instance.exports.memory, holder: null, placed: [] });
     this.heap = (instance.exports.__heap_base.value + 15) & ~15;
   }
 
-  /** Call it with a Table, null, a number or a boolean for each argument, by name. */
-  call(given) {
+  /**
+   * Call it with a Table, null, a number or a boolean for each argument, by name. With a holder the arrays stay in here
+   * until someone else calls; the holder gets them by fetch().
+   */
+  call(given, holder = null) {
     const { returns, arguments: parameters } = this.told;
     const answer = this.heap, exception = answer + 8 * returns.length;
     let end = (exception + 8 + 15) & ~15;
@@ -175,13 +181,24 @@ class Kernel {
     }
     const missing = end - this.memory.buffer.byteLength;
     if (missing > 0) this.memory.grow(Math.ceil(missing / 65536));
+    const stayed = holder !== null && this.holder === holder;
+    if (!stayed) this.fetch(); // whoever was here
     const bytes = new Uint8Array(this.memory.buffer);
-    for (const [array, at] of placed) array.copyIn(bytes, at);
+    if (!stayed) for (const [array, at] of placed) array.copyIn(bytes, at);
+    this.holder = null;
     const status = this.run(...args);
     if (status !== 0) throw new Error(`${this.told.file} stopped with status ${status}.`);
-    for (const [array, at] of placed) array.copyOut(bytes, at);
+    if (holder) Object.assign(this, { holder, placed });
+    else for (const [array, at] of placed) array.copyOut(bytes, at);
     const view = new DataView(this.memory.buffer);
     return Object.fromEntries(returns.map((name, i) => [name, KINDS.int64[1](view, answer + 8 * i)]));
+  }
+
+  /** Copy out what stayed: all of it, or some arrays. */
+  fetch(wanted = null) {
+    if (!this.holder) return;
+    const bytes = new Uint8Array(this.memory.buffer);
+    for (const [array, at] of this.placed) if (!wanted || wanted.includes(array)) array.copyOut(bytes, at);
   }
 }
 
@@ -465,7 +482,7 @@ export class Machine {
     const { thinkNs = 1000, think = "exponential", topology = lab.machines.topology, layout = "v4.13", lock = "atomic",
       seed = 1, repeat = true, record = 0 } = options;
     const place = typeof topology === "string" ? lab.machines.topologies[topology] : topology;
-    const lines = lab.machines.layouts[layout], spread = lab.machines.think[think];
+    const lines = typeof layout === "string" ? lab.machines.layouts[layout] : layout, spread = lab.machines.think[think];
     for (const [what, found, known] of [["topology", place, lab.machines.topologies], ["layout", lines, lab.machines.layouts],
       ["think", spread, lab.machines.think]]) {
       if (!found) throw new RangeError(`${what} "${options[what]}" does not exist; there are ${Object.keys(known).join(", ")}.`);
@@ -475,30 +492,14 @@ export class Machine {
     const c = { ...lab.constants.mechanism, ...lab.constants.machine };
     const { cpus, parents } = system, n = parents.length;
     whole("CPUs of the system", cpus, 1, c.CPUS_MAX);
-    for (let k = 0; k < ops.length; k++) {
-      const memcg = whole(`op ${k}: memcg`, ops.get(k, "memcg"), 0, n - 1);
-      const code = whole(`op ${k}: operation`, ops.get(k, "op"), 0, c.CANCEL_CHARGE);
-      whole(`op ${k}: cpu`, ops.get(k, "cpu"), 0, cpus - 1);
-      whole(`op ${k}: nr`, ops.get(k, "nr"), 1, c.NR_PAGES_MAX);
-      if (code <= c.UNCHARGE_SKMEM && memcg === system.root) throw new RangeError(`op ${k}: memcg ${memcg} is the root.`);
-    }
+    const { sorted, count, first, order, charges } = arranged(lab, system, ops, c);
     Object.assign(this, { lab, kind: record ? "events" : "machine", system: system.copy(), c });
-    const gap = (k) => Math.round((Array.isArray(thinkNs) ? thinkNs[k] : thinkNs) * PS);
     const unlimited = this.system.tables.counter.column("limit").every((pages) => pages === c.PAGE_COUNTER_MAX);
-    if (unlimited) this.putInFlight(ops);
+    if (unlimited) this.putInFlight(charges);
     const counters = unlimited ? levels(parents) * system.traits.slots : n;
-
-    // Operations sorted by CPU, each CPU's in their order.
-    const count = new Array(cpus).fill(0), first = new Array(cpus).fill(0);
-    const at = ops.column("cpu");
-    at.forEach((cpu) => count[cpu]++);
-    for (let cpu = 1; cpu < cpus; cpu++) first[cpu] = first[cpu - 1] + count[cpu - 1];
-    const sorted = lab.table("op", ops.length), gaps = lab.table("int64", ops.length), next = first.slice();
-    at.forEach((cpu, k) => {
-      const row = next[cpu]++, size = ops.form.size;
-      sorted.bytes.set(ops.bytes.subarray(k * size, (k + 1) * size), row * size);
-      gaps.set(row, "", gap(k));
-    });
+    const gaps = lab.table("int64", ops.length);
+    if (Array.isArray(thinkNs)) thinkNs.forEach((ns, k) => gaps.set(order[k], "", Math.round(ns * PS)));
+    else gaps.words.fill(BigInt(Math.round(thinkNs * PS)));
 
     const sockets = Math.max(place.sockets, Math.ceil(cpus / (place.cores * place.threads)));
     const seats = seated(cpus, sockets, place, 2 ** c.CPU_BITS);
@@ -550,14 +551,8 @@ export class Machine {
   }
 
   /** Let each cgroup that is given back to hold pages already, so that nobody gives back what is not there yet. */
-  putInFlight(ops) {
-    const { system, c } = this, { parents, root, tables, traits } = system, n = parents.length;
-    const used = new Set(), bySockets = new Set(), byOthers = new Set();
-    for (let k = 0; k < ops.length; k++) {
-      const memcg = ops.get(k, "memcg"), code = ops.get(k, "op");
-      if (code !== c.CHARGE_SKMEM && memcg !== root) used.add(memcg);
-      (code <= c.UNCHARGE_SKMEM ? bySockets : byOthers).add(memcg);
-    }
+  putInFlight({ used, bySockets, byOthers }) {
+    const { system, c } = this, { parents, tables, traits } = system, n = parents.length;
     const below = new Array(n).fill(0);
     const add = (table, index, field, pages) => table.set(index, field, table.get(index, field) + pages);
     for (const m of used) {
@@ -576,13 +571,28 @@ export class Machine {
     }
   }
 
-  run(untilNs) {
-    const given = { ...this.system.given("machine.state"), "machine.state.log": this.log, until: Math.round(untilNs * PS) };
-    for (const [name, value] of Object.entries({ ...this.tables, ...this.numbers })) given[`machine.${name}`] = value;
-    return this.lab.kernel(this.kind, this.system.policy).call(given);
+  /** Go on until a time; with `stay` the arrays stay in the kernel, and what is counted is fetched when it is asked for. */
+  run(untilNs, { stay = false } = {}) {
+    this.given ??= { ...this.system.given("machine.state"), "machine.state.log": this.log,
+      ...Object.fromEntries(Object.entries({ ...this.tables, ...this.numbers }).map(([name, value]) => [`machine.${name}`, value])) };
+    const kernel = this.kernel = this.lab.kernel(this.kind, this.system.policy);
+    const answer = kernel.call({ ...this.given, until: Math.round(untilNs * PS) }, this);
+    if (!stay) this.fetch();
+    return answer;
+  }
+
+  /** What stayed in the kernel: all, or some tables. */
+  fetch(wanted) {
+    if (this.kernel?.holder === this) this.kernel.fetch(wanted);
+  }
+
+  /** Nobody will ask for what stayed. */
+  leave() {
+    if (this.kernel?.holder === this) this.kernel.holder = null;
   }
 
   counted() {
+    this.fetch([this.tables.cpu, this.tables.booked, this.tables.line]);
     const numbers = (table, fields) => Float64Array.from({ length: table.length * fields.length },
       (_, i) => table.get(Math.floor(i / fields.length), ...fields[i % fields.length]));
     return {
@@ -598,6 +608,32 @@ export class Machine {
     if (rows >= events.length) throw new RangeError(`${rows} events; record allows ${events.length - 1}.`);
     return events.slice(1, rows + 1);
   }
+}
+
+const streams = new WeakMap(); // what was arranged of a stream; who changes one afterwards has to copy it first
+
+/** A stream that was checked, sorted by CPU, each CPU's operations in their order. */
+function arranged(lab, { cpus, parents, root }, ops, c) {
+  const n = parents.length, for_ = `${cpus} ${n} ${root}`;
+  if (streams.get(ops)?.for_ === for_) return streams.get(ops);
+  const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map((field) => ops.column(field));
+  const checked = [["memcg", memcg, 0, n - 1], ["operation", code, 0, c.CANCEL_CHARGE], ["cpu", at, 0, cpus - 1], ["nr", nr, 1, c.NR_PAGES_MAX]];
+  const used = new Set(), bySockets = new Set(), byOthers = new Set(), count = new Array(cpus).fill(0), first = [0];
+  for (let k = 0; k < ops.length; k++) {
+    for (const [what, values, low, high] of checked)
+      if (values[k] < low || values[k] > high) whole(`op ${k}: ${what}`, values[k], low, high);
+    if (code[k] <= c.UNCHARGE_SKMEM && memcg[k] === root) throw new RangeError(`op ${k}: memcg ${memcg[k]} is the root.`);
+    if (code[k] !== c.CHARGE_SKMEM && memcg[k] !== root) used.add(memcg[k]);
+    (code[k] <= c.UNCHARGE_SKMEM ? bySockets : byOthers).add(memcg[k]);
+    count[at[k]]++;
+  }
+  for (let cpu = 1; cpu < cpus; cpu++) first.push(first[cpu - 1] + count[cpu - 1]);
+  const next = first.slice(), order = Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
+  const sorted = lab.table("op", ops.length);
+  order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
+  const made = { for_, sorted, count, first, order, charges: { used, bySockets, byOthers } };
+  streams.set(ops, made);
+  return made;
 }
 
 /** Where each CPU sits, and the groups it belongs to: its socket, its last-level cache, the sockets one hop away. */

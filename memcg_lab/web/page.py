@@ -1,22 +1,33 @@
-"""The page: everything in one file that opens by a double click, without a network and without Python."""
+"""The living labs without Python: one script for a site, and one file that opens by a double click."""
 
 import base64
+import contextlib
+import functools
 import gzip
 import hashlib
+import html
+import io
 import json
 import pathlib
 
-from ..checks import shown
+from PIL import Image
+
+from .. import forms, labs
+from ..checks import one_of, shown
 from ..files import path_of, writing
-from ..labs.stage.data import data
-from . import answers, build, forms
+from ..labs import base, cost
+from . import answers, build
+from .sections import SECTIONS
 
 HERE = pathlib.Path(__file__).parent
-STAGE = HERE.parent / "labs" / "stage"
+ROOT = HERE.parent
+GRID = "cost.json"
+SCRIPTS = (*base.SCRIPTS[:-1], HERE / "mount.js")  # in the place of what speaks to a notebook
 BYTES_MAX = 3_000_000
+THUMB = (400, 208)  # pixels of the picture of a lab in the list of contents, twice what is shown
 
 
-def make_page(out, kernels="build/web"):
+def make_page(out, kernels="build/web", chosen=None):
     """Write the one file; an earlier one in its place is replaced.
 
     Parameters
@@ -25,6 +36,9 @@ def make_page(out, kernels="build/web"):
         The file; its folder is there. Refused if something else has that name.
     kernels : str or Path
         The folder that ``build`` has filled, with all kernels.
+    chosen : str, optional
+        The name of one lab: the page then has that lab and nothing else. By default it has all that live in a page,
+        with a text around each, a list of contents and the self-check.
 
     Returns
     -------
@@ -34,10 +48,11 @@ def make_page(out, kernels="build/web"):
     Raises
     ------
     ValueError
-        If the kernels are not there, are those of another version of the library, or the file cannot be written.
+        If the kernels are not there, are those of another version of the library, there is no such lab, or the file
+        cannot be written.
     """
-    folder, place = path_of(kernels), path_of(out)
-    page = assemble(folder)
+    place = path_of(out)
+    page = assemble(path_of(kernels), chosen)
     if place.is_file() and not _is_page(place, page):
         raise ValueError(f"{shown(str(place))} is there and is no page of this library; choose another name.")
     with writing(out, replace=True) as at:
@@ -45,40 +60,152 @@ def make_page(out, kernels="build/web"):
     return len(page.encode())
 
 
-def assemble(folder):
+def assemble(folder, chosen=None):
     """The text of the page, with the kernels of a folder."""
-    description = _description(folder)
-    told = data()
-    policies = [machine["policy"] for machine in told["machines"]]
-    wanted = [f"steps {policy}" for policy in policies] + [f"replay {policy}" for policy in answers.POLICY.values()]
-    missing = [name for name in wanted if name not in description["kernels"]]
-    if missing:
-        raise ValueError(f"{shown(str(folder))} has no kernel {missing[0]}; {_AGAIN}")
-    used = {name: description["kernels"][name] for name in dict.fromkeys(wanted)}
-    files = {one["file"]: _wasm(folder, one) for one in used.values()}
-    files[build.ANSWERS] = _bytes(folder / build.ANSWERS)
-    files["kernels.json"] = _json({**description, "kernels": used})
-    files["stage.json"] = _json(told)
-    inside = {name: base64.b64encode(gzip.compress(content, 9, mtime=0)).decode() for name, content in files.items()}
+    sections = [each for each in SECTIONS if chosen in (None, each.lab)]
+    if not sections:
+        one_of("chosen", chosen, [each.lab for each in SECTIONS])
+    script = bundle(folder, [each.lab for each in sections], golden=True)
+    living = [_lab(each.lab) for each in sections]
     page = (HERE / "page.html").read_text(encoding="utf-8")
-    parts = {
-        "/*STYLE*/": (STAGE / "stage.css").read_text(encoding="utf-8"),
-        "/*DATA*/": json.dumps(inside, separators=(",", ":")),
-        "/*KERNEL*/": (HERE / "kernel.js").read_text(encoding="utf-8"),
-        "/*STAGE*/": (STAGE / "stage.js").read_text(encoding="utf-8"),
-    }
-    for mark, text in parts.items():
-        if "</script" in text or "</style" in text or page.count(mark) != 1:
-            raise AssertionError(f"what stands for {mark} cannot be put into the page.")
+    if chosen is None:
+        parts = {
+            "<!--CONTENTS-->": "\n".join(_entry(*each) for each in zip(sections, living, strict=True)),
+            "<!--SECTIONS-->": "\n".join(_section(*each) for each in zip(sections, living, strict=True)),
+        }
+    else:
+        begin, end = page.index("<body>") + len("<body>"), page.index("<script>")
+        page = f'{page[:begin]}\n<main id="alone">\n{living[0].to_html()}\n</main>\n{page[end:]}'
+        parts = {}
+    for mark, text in {**parts, "/*SCRIPT*/": script}.items():
+        if page.count(mark) != 1:
+            raise AssertionError(f"the page has {page.count(mark)} places for {mark}.")
         page = page.replace(mark, text)
     if len(page.encode()) > BYTES_MAX:
         raise AssertionError(f"the page has {len(page.encode()):,} bytes; it may have {BYTES_MAX:,}.")
     return page
 
 
+def bundle(folder, names=None, *, golden=False):
+    """One classic script that brings the labs of any page to life: front end, kernels and data are inside.
+
+    When it runs, at the end of a page, every element with ``data-memcg-lab`` whose lab lives without Python becomes
+    that lab as soon as it comes near the screen. It asks for nothing from anywhere.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder that ``build`` has filled.
+    names : sequence of str, optional
+        The labs that the page may have; by default all that live in a page.
+    golden : bool
+        Put the golden files in too, for a self-check.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If the kernels are not there, or are those of another version of the library.
+    """
+    folder = path_of(folder)
+    names = [each.lab for each in SECTIONS] if names is None else list(names)
+    description = _description(folder)
+    told = {name: _data(name, folder) for name in names}
+    wanted = [kernel for data in told.values() for kernel in _kernels(data)]
+    if golden:
+        wanted += [f"replay {policy}" for policy in answers.POLICY.values()]
+    missing = [kernel for kernel in wanted if kernel not in description["kernels"]]
+    if missing:
+        raise ValueError(f"{shown(str(folder))} has no kernel {missing[0]}; {_AGAIN}")
+    used = {kernel: description["kernels"][kernel] for kernel in dict.fromkeys(wanted)}
+    files = {one["file"]: _wasm(folder, one) for one in used.values()}
+    files["kernels.json"] = _json({**description, "kernels": used})
+    files |= {f"{name}.json": _json(data) for name, data in told.items()}
+    if golden:
+        files[build.ANSWERS] = _bytes(folder / build.ANSWERS)
+    inside = {name: base64.b64encode(gzip.compress(content, 9, mtime=0)).decode() for name, content in files.items()}
+    script = (
+        '(() => {\n"use strict";\n'
+        f"const INSIDE = {json.dumps(inside, separators=(',', ':'))};\n{base.front_end(SCRIPTS)}\n}})();\n"
+    )
+    if "</script" in script.lower() or "<!--" in script:
+        raise AssertionError("the script cannot stand in a page.")
+    return script
+
+
+# --- the parts of the page -------------------------------------------------------------------------------------------
+@functools.cache
+def _lab(name):
+    """A lab as it opens."""
+    return getattr(labs, name)()
+
+
+def _data(name, folder):
+    """What the front end of a lab has to know where there is no Python."""
+    data = _lab(name).data()
+    return data | {"grid": _grid(folder)} if name == "CostLab" else data
+
+
+def _kernels(data):
+    """What the front end of a lab runs: a stage its machines, a chart the machine's kernel on systems in use."""
+    on_stage = [f"steps {machine['policy']}" for machine in data.get("machines", ())]
+    return on_stage + [
+        f"{kind} {policy}" for policy in data.get("policies", {}).values() for kind in ("replay", "machine")
+    ]
+
+
+def _grid(folder):
+    """The answers of the cost lab. They take minutes, so they are kept beside the kernels as long as they are good."""
+    parts = [*(path for room in ("machine", "mechanism", "perf") for path in sorted((ROOT / room).glob("*.py")))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*parts, pathlib.Path(cost.__file__)])).hexdigest()
+    kept = folder / GRID
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        if known.get("made_of") == digest:
+            return known["grid"]
+    made = cost.grid()
+    kept.write_text(json.dumps({"made_of": digest, "grid": made}, separators=(",", ":")), encoding="utf-8")
+    return made
+
+
+def _section(section, lab):
+    tries = "".join(f"<li>{_text(each)}</li>" for each in section.tries)
+    return (
+        f'<section id="{section.lab}"><h2>{_text(section.title)}</h2><p>{_text(section.says)}</p>'
+        f"<p>Try this:</p><ol>{tries}</ol>\n{lab.to_html()}\n"
+        '<p><a href="#contents">Back to the contents</a></p></section>'
+    )
+
+
+def _entry(section, lab):
+    picture = base64.b64encode(_thumb(lab.figure().png())).decode("ascii")
+    return (
+        f'<li><a href="#{section.lab}"><img alt="" src="data:image/png;base64,{picture}">'
+        f"<b>{_text(section.title)}</b> {_text(section.short)}</a></li>"
+    )
+
+
+def _text(text):
+    """Text of ours, with what stands between backticks as code."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))
+
+
+def _thumb(picture):
+    """A small picture of few colours."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image.thumbnail(THUMB, Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.quantize(32, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
 def _is_page(place, page):
     """True if a file begins as our pages do, so that a new one may stand in its place."""
-    begin = page[: page.index("<style>")]
+    begin = page[: page.index("<title>")]
     try:
         with place.open(encoding="utf-8") as file:
             return file.read(len(begin)) == begin

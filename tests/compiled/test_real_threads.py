@@ -178,32 +178,53 @@ def test_the_lab_measures_in_the_background_and_shows_it(monkeypatch, measuremen
     monkeypatch.setattr(lab_module, "measure", fake)
     lab = MeasureLab(seconds=3)
     assert "bundled measurement" in lab.message
-    lab.start.click()
+    told = lab.answer({"ask": "start", "seconds": 3})
+    assert told["running"]
+    assert told["sentence"].startswith("Measuring.")
     assert began.wait(10)
-    assert lab.start.disabled
-    assert not lab.stop.disabled
-    assert (lab.bar.value, lab.bar.max) == (1, 2)
-    lab.start.click()  # a second start does nothing
-    lab.stop.click()
+    told = lab.answer({"ask": "progress"})
+    assert (told["done"], told["total"]) == (1, 2)
+    first = lab._thread
+    lab.answer({"ask": "start", "seconds": 3})  # a second start does nothing
+    assert lab._thread is first
+    lab.answer({"ask": "stop"})
     go_on.set()
     lab._thread.join(10)
-    assert "Your measurement, fake, 3 s, stopped True" in lab.message
-    assert not lab.start.disabled
-    assert lab.stop.disabled
+    told = lab.answer({"ask": "progress"})
+    assert not told["running"]
+    assert "Your measurement, fake, 3 s, stopped True" in told["sentence"]
+    assert told["sentence"] == lab.message
     assert "atomic add" in lab.table().index
+    assert [row[0] for row in told["rows"]] == lab.table().index.tolist()
 
 
-def test_a_measurement_that_fails_is_told_and_the_view_stays(monkeypatch):
-    def fake(**options):
+def test_stopping_early_is_no_failure(monkeypatch):
+    def fake(*, seconds, progress, stop):
+        assert stop.wait(10)
         raise ValueError("stopped within the first round; there is nothing to report.")
 
     monkeypatch.setattr(lab_module, "measure", fake)
     lab = MeasureLab()
-    lab.start.click()
+    before = lab.message
+    lab.start()
+    lab.stop()
     lab._thread.join(10)
-    assert "stopped within the first round" in lab.message
+    assert lab.message == (f"Stopped before the first round was over, so there is nothing of yours to show. {before}")
+    assert "did not work" not in lab.message
     assert lab.measurement is None
-    assert not lab.start.disabled
+
+
+def test_a_measurement_that_fails_is_told_and_the_view_stays(monkeypatch):
+    def fake(**options):
+        raise ValueError("this machine has one CPU; there is nobody to share a line with.")
+
+    monkeypatch.setattr(lab_module, "measure", fake)
+    lab = MeasureLab()
+    lab.start()
+    lab._thread.join(10)
+    assert lab.message.startswith("That did not work: this machine has one CPU")
+    assert lab.measurement is None
+    assert not lab.running
 
 
 def test_the_lab_s_seconds_are_bounded():

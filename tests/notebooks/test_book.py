@@ -8,6 +8,8 @@ import notebook_samples as sample
 from tools import book
 
 HARMLESS_SCRIPT = "data:text/javascript,planted"
+PICTURE = f'<img alt="Two." src="data:image/png;base64,{sample.png()}">'
+LAB = f'<figure data-memcg-lab="PatchLab" data-settings="{{}}">{PICTURE}'
 
 
 def bound(root, *cells, builder="html"):
@@ -29,7 +31,11 @@ def shelf(tmp_path_factory):
         (root / name).write_text(text, encoding="utf-8")
     more = sample.markdown("See [data](../data/README.md#Where-it-is-from) and $$\\frac{n}{32}$$")
     script = sample.result({"text/plain": "x", "text/html": f'<script src="{HARMLESS_SCRIPT}"></script>'})
-    assert bound(root, more, sample.code("f()", script)) == 0
+    two_labs = sample.result({"text/plain": "Two.", "text/html": f"{LAB}</figure>{LAB}</figure>"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(book, "living", lambda kernels: ("live();", ""))
+        patch.setattr(book.one_file, "make_page", lambda out, kernels: out.write_text("<p>one file</p>"))
+        assert bound(root, more, sample.code("f()", script), sample.code("PatchLab()", two_labs)) == 0
     return root
 
 
@@ -44,6 +50,29 @@ def test_the_book_is_readable_and_stands_alone(shelf):
     index = (built / "index.html").read_text(encoding="utf-8")
     for words in ("A lead.", "count atomics; say why", "25"):
         assert words in index
+
+
+def test_a_page_with_a_lab_makes_it_live_and_the_first_page_leads_there(shelf):
+    built = shelf / "build" / "book"
+    assert (built / "_static" / "memcg-lab.js").read_text(encoding="utf-8") == "live();"
+    page = (built / "notebooks" / "01_a_start.html").read_text(encoding="utf-8")
+    assert page.count('<script defer src="../_static/memcg-lab.js"></script>') == 1
+    assert page.count('<figure id="PatchLab" data-memcg-lab="PatchLab"') == 1
+    assert page.count('data-memcg-lab="PatchLab"') == 2
+    index = (built / "index.html").read_text(encoding="utf-8")
+    assert "memcg-lab.js" not in index
+    for words in ('<a href="notebooks/01_a_start.html#PatchLab"><img', "One traffic on two machines", "memcg-lab.html"):
+        assert words in index
+
+
+def test_without_a_linker_the_labs_are_still_and_the_book_says_so(monkeypatch, tmp_path):
+    def none():
+        raise ValueError("there is no linker here.")
+
+    monkeypatch.setattr(book.kernels, "linker", none)
+    script, still = book.living(tmp_path)
+    assert (script, still) == ("", "The labs of this site are still pictures: there is no linker here.")
+    assert f"<p>{still}</p>" in book.lab_list(tmp_path, {}, still)
 
 
 def test_a_foreign_request_in_the_book_is_caught(shelf, tmp_path, capfd):

@@ -1,5 +1,7 @@
 """The contention lab follows every control, answers in time, and its short runs agree with long ones."""
 
+import base64
+import json
 import re
 import time
 
@@ -8,7 +10,8 @@ import pytest
 
 from memcg_lab import V4_13, V4_14, ContentionLab
 from memcg_lab.labs import contention
-from memcg_lab.machine.cache_lines import OTHER
+from memcg_lab.machine import LAYOUTS
+from memcg_lab.mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 
 TURNS = "every CPU charges and gives back in turn"
 RANDOM = "every CPU charges and gives back in random order"
@@ -32,49 +35,56 @@ def share(point, function):
 
 def test_sentence_table_and_simulation_agree(lab):
     for name, policy in (("before", V4_13), ("after", V4_14)):
-        here = contention.point(policy, 64, 3, HALVES, LINE, 10_000)
+        here = contention.point(policy, 128, 3, HALVES, APART, 2_000)
         assert getattr(lab.result, name) == here
         table = lab.table()[name]
         assert table["operations in a microsecond"] == here.throughput
         assert table["page_counter_cancel, percent"] == share(here, "page_counter_cancel")
-        assert lab.result.curve[name][6] == here  # the curve has a point at 64 CPUs
-    assert lab.message.startswith("64 CPUs, depth 3: ")
-    assert lab.message in lab.status.value
+        assert lab.result.curve[name][7] == here  # the curve has a point at 128 CPUs
+    assert lab.message.startswith("128 CPUs, depth 3: ")
+    assert lab.message in lab.to_html()
 
 
-def test_the_picture_and_the_sketch_show_the_same_curve(lab):
+def test_the_picture_shows_the_curve(lab):
     table = lab.figure().table
     assert table.index.tolist() == list(contention.CURVE)
     for name in ("before", "after"):
         assert table[name].tolist() == [here.throughput for here in lab.result.curve[name]]
-    assert f'aria-label="{lab.figure().sentence}"' in lab.picture.value
 
 
-def test_the_upright_line_stands_at_the_chosen_number(lab):
-    def left():
-        return float(re.search(r'<line x1="([\d.]+)"[^>]*stroke="#111111"', lab.picture.value)[1])
+def test_the_front_end_gets_the_chosen_point_and_the_curve(lab):
+    asked = lab.settings() | {"cpus": 16}
+    point = lab.answer({"part": "point", **asked})
+    curve = lab.answer({"part": "curve", **asked})
+    assert json.loads(json.dumps([point, curve])) == [point, curve]
+    lab.set(cpus=16)
+    for name in ("before", "after"):
+        here = getattr(lab.result, name)
+        assert point[name]["throughput"] == here.throughput
+        assert [tuple(share) for share in point[name]["shares"]] == list(here.shares)
+        assert tuple(point[name]["busiest"]) == here.busiest
+        assert [one["throughput"] for one in curve[name]] == [one.throughput for one in lab.result.curve[name]]
+    with pytest.raises(ValueError, match="part is 'all'"):
+        lab.answer({"part": "all", **asked})
 
-    ticks = {
-        int(n): float(x)
-        for x, n in re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle"[^>]*>(\d+)<', lab.picture.value)
-    }
-    for cpus in (1, 16, 256):
-        lab.cpus.value = cpus
-        assert left() == pytest.approx(ticks[cpus], abs=0.2)
-    lab.cpus.value = 3
-    assert ticks[2] < left() < ticks[4]
+
+def test_the_set_up_is_that_of_the_simulations(lab):
+    told = json.loads(json.dumps(lab.data()))
+    assert list(told["traffics"]) == list(lab.traffics)
+    lots = np.unpackbits(np.frombuffer(base64.b64decode(told["lots"]), np.uint8), bitorder="little")
+    for cpus in (1, 5, 64):
+        _, ops = contention._aged(V4_14, cpus, 2, RANDOM)
+        assert ops["op"].tolist() == [CHARGE_SKMEM if lot else UNCHARGE_SKMEM for lot in lots[: len(ops)]]
+    assert told["ages"][:5] == contention._ages(5).tolist()
+    assert told["transfer_ns"][64] == contention.MACHINE.mean_transfer_ns(64)
+    for label, layout in contention.LAYOUT.items():
+        base, allocated = told["layouts"][label].values()
+        assert LAYOUTS[base].with_words(layout.name, memory_allocated=bool(allocated)) == layout
 
 
-def test_the_profiles_stand_side_by_side(lab):
-    assert '<th scope="col">before</th><th scope="col">after</th>' in lab.screen.value
-    row = re.search(r'<th scope="row">page_counter_cancel</th><td class="before">.*?([\d.]+)</td>', lab.screen.value)
-    assert float(row[1]) == pytest.approx(share(lab.result.before, "page_counter_cancel"), abs=0.005)
-    assert f'<th scope="row">{OTHER}</th>' in lab.screen.value
-    heights = set()
-    for cpus in (1, 256):
-        lab.cpus.value = cpus
-        heights.add(lab.screen.value.count("<tr>"))
-    assert len(heights) == 1
+def test_it_opens_where_the_patch_matters(lab):
+    assert lab.result.after.throughput > 2 * lab.result.before.throughput
+    assert lab.message.startswith("128 CPUs, depth 3: ")
 
 
 def test_a_line_that_nobody_meets_is_said_to_be_none():
@@ -164,10 +174,10 @@ def test_wrong_settings_are_refused_in_a_sentence(settings, why):
 
 
 def test_what_was_simulated_once_is_kept(lab):
-    lab.depth.value = 4
+    lab.set(depth=4)
     before = contention.point.cache_info().misses
-    lab.depth.value = 3
-    lab.depth.value = 4
+    lab.set(depth=3)
+    lab.set(depth=4)
     assert contention.point.cache_info().misses == before
 
 
@@ -177,11 +187,11 @@ def test_a_move_answers_in_50_ms_of_cpu(lab):
     taken = []
     for think_ns in range(9_990, 10_000):
         start = time.process_time()
-        lab.think_ns.value = think_ns
+        lab.set(think_ns=think_ns)
         taken.append(time.process_time() - start)
     for depth in range(1, 9):
         start = time.process_time()
-        lab.depth.value = depth
+        lab.set(depth=depth)
         taken.append(time.process_time() - start)
     assert np.median(taken) < 0.05
 

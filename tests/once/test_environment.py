@@ -152,7 +152,15 @@ def test_installed_packages_are_within_the_bounds():
 
 @pytest.mark.parametrize(
     "name",
-    ["constraints.txt", "environment.yml", "pyproject.toml", "lab.py", ".ci/run", ".github/workflows/tests.yml"],
+    [
+        "constraints.txt",
+        "environment.yml",
+        "pyproject.toml",
+        "lab.py",
+        ".ci/run",
+        ".github/workflows/tests.yml",
+        ".github/workflows/pages.yml",
+    ],
 )
 def test_no_index_host_and_no_path_of_one_machine(name):
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links", text(name))

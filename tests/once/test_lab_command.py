@@ -194,7 +194,7 @@ def test_jupyterlab_opens_at_once_and_the_warm_up_beside_it_ends_with_it(copy):
     assert status == 7
     assert output.splitlines() == [
         "lab.py: Opening JupyterLab. Ctrl-C twice ends it.",
-        "JupyterLab: notebooks/00_start_here.ipynb",
+        "JupyterLab: --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
     ]
     assert (copy / "begun").read_text() == "warmup --background"
     time.sleep(1.5)
@@ -230,6 +230,38 @@ def test_a_dead_network_is_named_and_leaves_nothing_half_made(copy, present):
         assert stamp.read_text() == old
         assert "The earlier .venv was put back." in output
     assert not (copy / ".venv.old").exists()
+
+
+def stand_in(folder, package, module, code):
+    """Put a package into a folder that Python takes before the real one."""
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").touch()
+    (folder / package / f"{module}.py").write_text(f"import sys\n{code}\n")
+
+
+def test_what_a_browser_needs_is_added_once_where_it_is_asked_for(copy, tmp_path):
+    fake_finished_venv(copy)
+    stand_in(copy, "tools", "suite", "print('tests:', *sys.argv[1:])")
+    path = fake_uv(tmp_path / "bin", "import sys; print(*sys.argv[1:], file=open('asked', 'a'))")
+    assert lab(copy, "test", PATH=path) == (0, "tests:\n")
+    assert not (copy / "asked").exists()
+    adds = "lab.py: Adding what the tests in a browser need.\nlab.py: Installing the packages with uv.\n"
+    assert lab(copy, "test", "--all", PATH=path) == (0, f"{adds}tests: --all\n")
+    assert lab(copy, "test", "--all", PATH=path) == (0, "tests: --all\n")
+    (asked,) = (copy / "asked").read_text().splitlines()
+    assert asked.endswith(" -e .[test,browser]")
+
+
+def test_where_it_cannot_be_had_the_tests_run_without_it(copy):
+    fake_finished_venv(copy)
+    stand_in(copy, "tools", "suite", "print('tests:', *sys.argv[1:])")
+    stand_in(copy, "pip", "__main__", "sys.exit('Connection refused' if 'install' in sys.argv else 0)")
+    status, output = lab(copy, "test", "--all", MEMCG_LAB_INSTALLER="pip")
+    assert status == 0
+    *_, trouble, tests = output.splitlines()
+    assert trouble.startswith("lab.py: The network is down, or the package index cannot be reached: could not fetch ")
+    assert trouble.endswith(" The tests in a browser will be skipped.")
+    assert tests == "tests: --all"
 
 
 @pytest.mark.parametrize("module", ["venv", "ensurepip"])

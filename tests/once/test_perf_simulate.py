@@ -1,6 +1,8 @@
 """The simulated perf top: one number is fitted, the format is the commit's, and what is explained is judged alike."""
 
+import json
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from figure_checks import check_picture, check_words
 from memcg_lab import V4_13, V4_14, CostLab, figures
 from memcg_lab.files import data_path
+from memcg_lab.labs import cost
 from memcg_lab.machine import TOPOLOGIES, V4_13_LAYOUT, Topology
 from memcg_lab.machine.cache_lines import FUNCTIONS, OTHER
 from memcg_lab.mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
@@ -234,30 +237,52 @@ def test_the_figures_say_what_their_tables_hold(top, published):
 
 def test_the_lab_fits_anew_with_every_move():
     lab = CostLab(levels=5)
-    first = lab.message
-    lab.levels.value = 9
+    first, opened = lab.message, lab.settings()
+    lab.set(levels=9)
     assert lab.message != first
     assert "9 counters on 56 CPUs" in lab.message
-    lab.walks.value = CostLab.paths[0]
+    lab.set(walks=CostLab.paths[0])
     assert "tcp_delack_timer_handler would be 0.00 % before" in lab.message
-    assert "2.13 published" in lab.picture.value
     for name, values in {"same_ns": (5, 400), "cross_ns": (5, 400), "local_ns": (1, 40), "levels": (2, 9)}.items():
         for value in values:
             lab.set(**{name: value})
             assert "fitted to page_counter_cancel 2.13 %" in lab.message
-        lab.reset.click()
-    assert lab.settings()["same_ns"] == 45
+        lab.set(**opened)
     assert "tcp_delack" in lab.to_html()
     assert lab.table().loc[FITTED, "published_before"] == 2.13
 
 
+def test_the_front_end_gets_the_numbers_of_the_sentence():
+    lab = CostLab()
+    told = lab.answer({"ask": "fit", **lab.settings(), "levels": 6})
+    lab.set(levels=6)
+    assert f"that makes {told['uncharges']} million uncharges" in lab.message
+    for symbol, before, after, reading in told["rows"]:
+        if symbol in lab.data()["predicted"]:
+            assert f"{symbol} would be {before} % before and {after} % after: {reading}" in lab.message
+    assert lab.data()["published"][FITTED] == [2.13, None]
+
+
+def test_the_grid_of_a_page_has_the_answers_of_the_lab(monkeypatch):
+    monkeypatch.setattr(cost, "GRID", {"same_ns": (45,), "cross_ns": (60, 128), "local_ns": (8,), "levels": (4, 5)})
+    grid = json.loads(json.dumps(cost.grid()))
+    chosen = list(product(*grid["values"].values()))
+    assert len(chosen) == len(grid["answers"]) == 2 * 2 * 2 * 3 * 3
+    for values, told in list(zip(chosen, grid["answers"]))[::5]:
+        settings = dict(zip(grid["values"], values))
+        assert told == CostLab(**settings).answer({"ask": "fit", **settings})
+    default = CostLab().settings()
+    assert all(default[name] in values for name, values in {**grid["values"], **cost.GRID}.items() if name != "levels")
+
+
 def test_a_machine_that_cannot_have_that_share_keeps_the_last_view():
     lab = CostLab()
-    shown = lab.picture.value
+    shown, settings = lab.to_html(), lab.settings()
     cheap = {"same_ns": 5, "cross_ns": 5, "levels": 2, "local_ns": 40, "meeting": "apart"}
-    lab._guarded(lambda: lab.set(**cheap))
+    lab.chosen = settings | cheap
     assert "no rate of giving back makes page_counter_cancel 2.13 %" in lab.message
-    assert lab.picture.value == shown
+    assert lab.chosen == lab.settings() == settings
+    assert lab.to_html() == shown
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from memcg_lab import ProfileLab, data_path
-from memcg_lab.labs.profile import _height
 from memcg_lab.perf import read_perf
 
 NAMES = ["page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"]
@@ -27,44 +26,40 @@ def test_the_sentence_says_share_and_factor():
 
 def test_nothing_marked_is_told(lab):
     assert lab.message == "You marked none of 16 rows. Together they have 13.47 % of all samples."
-    lab.marked.boxes[3].value = True
+    lab.set(marked=[3])
     assert lab.message.startswith("You marked 1 of 16 rows: 0.87 % of all samples. If its work vanished")
-    lab.none.click()
+    lab.set(marked=[])
     assert lab.message.startswith("You marked none")
-    assert not any(box.value for box in lab.marked.boxes)
 
 
 def test_everything_marked_is_told(lab):
-    for box in lab.marked.boxes:
-        box.value = True
-    assert lab.settings() == {"marked": tuple(range(16))}
+    lab.set(marked=range(16))
+    assert lab.settings() == {"marked": list(range(16))}
     assert lab.message.startswith("You marked 16 of 16 rows: 13.47 % of all samples.")
     assert f"a factor of {1 / (1 - 0.1347):.3f} at most" in lab.message
     assert "That did not work" not in lab.message
 
 
-def test_boxes_and_value_follow_each_other(lab):
-    lab.marked.boxes[0].value = True
-    lab.marked.boxes[9].value = True
-    assert lab.marked.value == (0, 9)
+def test_what_the_reader_marks_in_the_front_end_is_taken(lab):
+    lab.chosen = {"marked": [9, 0]}
+    assert lab.settings() == {"marked": [0, 9]}
     lab.set(marked=["< workload >"])
-    assert [k for k, box in enumerate(lab.marked.boxes) if box.value] == [6, 11]
-    lab.reset.click()
-    assert lab.marked.value == ()
+    assert lab.chosen == {"marked": [6, 11]}
+    lab.chosen = {"marked": [99]}
+    assert lab.message.startswith("That did not work: a marked row is 99")
+    assert lab.chosen == lab.settings() == {"marked": [6, 11]}
 
 
-def test_marks_lie_over_the_bars_and_leave_the_picture(lab):
-    picture = lab.picture.value
-    lab.set(marked=[0, 15])
-    assert lab.picture.value == picture
-    assert lab.cursor.value.count(">marked<") == 2
-    tops = [float(y) for y in re.findall(r"top:([\d.]+)px;width", lab.cursor.value)]
-    assert 0 < tops[0] < tops[1] < lab.picture_height
+def test_the_front_end_knows_every_row(lab):
+    told = lab.data()
+    assert [symbol for symbol, _ in told["rows"]] == lab.symbols
+    assert [percent for _, percent in told["rows"]] == lab.percents
+    assert (told["shown"], told["own"]) == (16, False)
 
 
-def test_the_place_for_the_picture_is_as_high_as_the_picture(lab):
-    assert lab.picture_height == pytest.approx(lab.figure().figure.bbox.height, abs=1)
-    assert _height(1) == _height(4)
+def test_a_profile_of_the_readers_own_is_no_lab_of_a_page(lab):
+    assert 'data-memcg-lab="ProfileLab"' in lab.to_html()
+    assert "data-memcg-lab" not in ProfileLab(read_perf(data_path("perf/after.txt"))).to_html()
 
 
 def test_the_table_says_what_the_others_would_have():
@@ -93,7 +88,7 @@ def test_a_readers_own_profile_is_shown():
 def test_a_long_profile_shows_its_first_rows():
     profile = pd.DataFrame({"percent": [0.9] * 60, "symbol": [f"f{k:02}" for k in range(60)]})
     lab = ProfileLab(profile)
-    assert len(lab.marked.boxes) == 30
+    assert lab.data()["shown"] == 30
     assert "Together they have 54.00 % of all samples." in lab.message
     assert "The first 30 are drawn." in lab.figure().caption
     with pytest.raises(ValueError, match="row 41 is marked; this lab shows the first 30 rows"):
@@ -111,8 +106,7 @@ def test_a_profile_of_one_row_that_is_everything():
 
 def test_a_symbol_that_a_screen_would_obey_is_escaped():
     lab = ProfileLab(pd.DataFrame({"percent": [2.0], "symbol": ["\x1b[31m\u202e_f"]}), marked=[0])
-    labels = [box.description for box in lab.marked.boxes]
-    assert labels == [r"2.00 %  \x1b[31m\u202e_f"]
+    assert lab.data()["rows"] == [[r"\x1b[31m\u202e_f", 2.0]]
     assert not {"\x1b", "\u202e"} & set(lab.to_html() + lab.code_line() + repr(lab))
 
 
@@ -142,6 +136,6 @@ def test_wrong_arguments_are_refused(arguments, why):
 
 def test_a_mark_answers_in_50_ms_of_cpu(lab):
     start = time.process_time()
-    for box in lab.marked.boxes:
-        box.value = True
+    for k in range(16):
+        lab.set(marked=range(k + 1))
     assert (time.process_time() - start) / 16 < 0.05

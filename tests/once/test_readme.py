@@ -4,11 +4,13 @@ import pathlib
 import re
 
 import pandas as pd
+from PIL import Image
 
 from memcg_lab.golden import check_scenario, read_golden
 from memcg_lab.machine import predict_rows
 from memcg_lab.mechanism.policy import POLICIES
 from memcg_lab.perf import simulate_top
+from tools.pictures import BYTES_MAX
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,3 +72,15 @@ def test_the_predicted_throughput_is_that_of_the_closed_loop():
         errors[method] = float(predicted["error_percent"][2])
     assert f"mean-value analysis | {table['C: batch 64']} Mbps | {-errors['mva']:.1f} % too low |" in README
     assert f"without any waiting | | {-errors['additive']:.0f} % too low |" in README
+
+
+def test_the_first_screen_shows_the_stage_and_who_wants_no_motion_gets_the_still():
+    first = README.partition("\n## ")[0]
+    still, moving = re.findall(r'(?:srcset|src)="(docs/pictures/[^"]+)"', first)
+    assert re.search(r'<source media="\(prefers-reduced-motion: reduce\)" srcset="' + re.escape(still), first)
+    assert len(re.search(r'alt="([^"]+)"', first)[1]) > 200
+    with Image.open(ROOT / still) as one, Image.open(ROOT / moving) as many:
+        assert getattr(one, "n_frames", 1) == 1
+        assert many.n_frames > 50
+        assert one.size == many.size
+    assert sum((ROOT / name).stat().st_size for name in (still, moving)) < BYTES_MAX

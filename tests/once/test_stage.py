@@ -7,14 +7,16 @@ import re
 import pytest
 
 from lab_helpers import stream_of
-from memcg_lab import System
+from memcg_lab import System, forms
 from memcg_lab.files import data_path
 from memcg_lab.history import LINE_RULES, PATCH_LINES, History
+from memcg_lab.labs import PatchLab
 from memcg_lab.labs.stage import data
-from memcg_lab.mechanism.steps import STEPS
-from memcg_lab.web import build, forms, kernels, page
+from memcg_lab.mechanism.steps import STEPS, step_dtype
+from memcg_lab.web import build, kernels, page
+from memcg_lab.web.sections import SECTIONS
 
-POLICIES = [machine[3] for machine in data.MACHINES]
+POLICIES = [machine.policy for machine in PatchLab.machines]
 
 
 def test_each_changed_line_is_said_to_stand_in_its_hunk_of_the_diff():
@@ -28,31 +30,31 @@ def test_each_changed_line_is_said_to_stand_in_its_hunk_of_the_diff():
 
 
 def test_the_data_is_plain_and_the_rules_name_steps_that_exist():
-    told = data.data()
-    assert json.loads(json.dumps(told)) == told
+    told = json.loads(json.dumps(PatchLab().data()))
     assert [rule["line"] for rule in told["line_rules"]] == [rule.line for rule in LINE_RULES]
     assert all(0 <= code < len(STEPS) for rule in told["line_rules"] for code in rule["steps"])
     assert [machine["capped"] for machine in told["machines"]] == [False, True, True, False]
+    assert [machine["hunks"] for machine in told["machines"]] == [[], [1, 2], [1], [2]]
+    assert told["forms"]["records"]["step"]["size"] == step_dtype.itemsize
 
 
-@pytest.mark.parametrize("name", data.traffic())
+@pytest.mark.parametrize("name", PatchLab.traffics)
 def test_given_traffic_is_allowed_on_every_machine_and_told_in_words(name):
-    told = data.traffic()[name]
-    ops = stream_of(told["ops"], first=3)
-    pasts = [History(System(data.parents(3, told["leaves"]), cpus=2, policy=policy), ops) for policy in POLICIES]
-    names = data.names(3, told["leaves"])
-    for right in pasts[1:]:
-        assert data.sentence(pasts[0], right, 0, names) == data.WORDS["nothing"]
-        sentences = [data.sentence(pasts[0], right, k, names) for k in range(1, len(ops) + 1)]
-        assert all(re.fullmatch(r"\d+ of \d+: CPU \d [^{}]+\.", sentence) for sentence in sentences)
+    told = PatchLab.traffic[name]
+    ops = stream_of(told.ops, first=3)
+    pasts = [History(System(data.parents(3, told.cgroups), cpus=2, policy=policy), ops) for policy in POLICIES]
+    names = data.names(3, told.cgroups)
+    for shown, labels in [*(((pasts[0], right), "LR") for right in pasts[1:]), ((pasts[2],), "O")]:
+        assert data.sentence(shown, 0, names, labels) == data.WORDS["nothing"]
+        sentences = [data.sentence(shown, k, names, labels) for k in range(1, len(ops) + 1)]
+        assert all(re.fullmatch(r"\d+ of \d+: CPU \d [^{}]+ So far [^{}]+\.", sentence) for sentence in sentences)
 
 
 def test_a_limit_is_met_refused_and_asks_the_stocks_in_the_traffic_about_it():
-    told = data.traffic()["a limit is met"]
-    ops = stream_of(told["ops"], first=2)
+    ops = stream_of(PatchLab.traffic["a limit is met"].ops, first=2)
     pasts = [History(System(data.parents(2, 1), cpus=2, policy=policy), ops) for policy in POLICIES[:2]]
-    said = [data.sentence(*pasts, k, data.names(2, 1)) for k in range(len(ops) + 1)]
-    assert any("over the limit, so it is forced in" in sentence for sentence in said)
+    said = [data.sentence(pasts, k, data.names(2, 1), ("Before", "After")) for k in range(len(ops) + 1)]
+    assert any("refused 4 times by A, over the limit, so it is forced in" in sentence for sentence in said)
     assert any("CPU 0 gives up 24 pages of A, CPU 1 gives up 24 pages of A" in sentence for sentence in said)
     assert not pasts[0].sock[-1].any()
 
@@ -69,6 +71,16 @@ def folder(tmp_path):
     _write(tmp_path, {"format": build.FORMAT, **forms.description(), "kernels": described})
     (tmp_path / build.ANSWERS).write_text("[]", encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def no_grid(monkeypatch):
+    """The answers of the cost lab take minutes; they have a test of their own."""
+    monkeypatch.setattr(page.cost, "grid", lambda: {"values": {}, "answers": []})
+
+
+def _inside(text):
+    return json.loads(re.search(r"^const INSIDE = (.*);$", text, re.M)[1])
 
 
 def _write(folder, description):
@@ -89,10 +101,48 @@ def test_the_page_is_one_file_with_everything_in_it(folder):
     text = (folder / "out.html").read_text(encoding="utf-8")
     assert size == len(text.encode())
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
-    assert not re.search(r"/\*(STYLE|DATA|KERNEL|STAGE)\*/", text)
-    inside = json.loads(re.search(r'id="memcg-lab-data">(.*?)</script>', text)[1])
-    assert {"kernels.json", "stage.json", "golden.json", "steps-v4.14.wasm", "replay-v6.1.wasm"} <= set(inside)
-    assert "machine-v4.14.wasm" not in inside
+    assert not re.search(r"<!--[A-Z]+-->|/\*SCRIPT\*/", text)
+    inside = _inside(text)
+    labs = [section.lab for section in SECTIONS]
+    kernels_inside = {"steps-v4.14.wasm", "machine-v4.14.wasm", "replay-v6.1.wasm"}
+    assert {"kernels.json", "golden.json", *kernels_inside, *(f"{lab}.json" for lab in labs)} <= set(inside)
+    assert "events-v4.14.wasm" not in inside
+    assert re.findall(r'data-memcg-lab="(\w+)"', text) == labs
+    assert re.findall(r'<a href="#(\w+)"><img', text) == labs
+    for lab in labs:
+        assert f'<section id="{lab}">' in text
+
+
+def test_a_page_may_have_one_lab_alone(folder):
+    _sign(folder)
+    page.make_page(folder / "out.html", folder, "ContentionLab")
+    text = (folder / "out.html").read_text(encoding="utf-8")
+    assert re.findall(r'data-memcg-lab="(\w+)"', text) == ["ContentionLab"]
+    assert "<section" not in text
+    assert "steps-v4.13.wasm" not in _inside(text)
+    with pytest.raises(ValueError, match="chosen is 'Lab'; it must be one of: PatchLab"):
+        page.make_page(folder / "out.html", folder, "Lab")
+
+
+def test_the_script_of_a_site_is_one_classic_script(folder):
+    _sign(folder)
+    script = page.bundle(folder)
+    assert script.startswith('(() => {\n"use strict";')
+    assert not re.search(r"^(import|export) ", script, re.M)
+    assert "golden.json" not in _inside(script)
+    assert _inside(script)["kernels.json"]
+
+
+def test_the_grid_of_the_cost_lab_is_kept_beside_the_kernels(folder, monkeypatch):
+    _sign(folder)
+    page.bundle(folder, ["CostLab"])
+    monkeypatch.setattr(page.cost, "grid", lambda: pytest.fail("it is there"))
+    page.bundle(folder, ["CostLab"])
+    kept = json.loads((folder / page.GRID).read_text(encoding="utf-8"))
+    (folder / page.GRID).write_text(json.dumps(kept | {"made_of": "something else"}), encoding="utf-8")
+    monkeypatch.setattr(page.cost, "grid", lambda: {"values": {}, "answers": [1]})
+    page.bundle(folder, ["CostLab"])
+    assert json.loads((folder / page.GRID).read_text(encoding="utf-8"))["grid"]["answers"] == [1]
 
 
 def test_the_page_refuses_kernels_that_are_not_there_or_not_of_this_library(folder):

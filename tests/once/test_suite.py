@@ -8,8 +8,8 @@ from tools import suite
 from tools.notebooks import ROOT
 
 
-def steps():
-    return [step for group in suite.steps(pathlib.Path("scratch"), everything=False, timings=False) for step in group]
+def steps(everything=False):
+    return [step for group in suite.steps(pathlib.Path("scratch"), everything, timings=False) for step in group]
 
 
 def python(code):
@@ -32,6 +32,15 @@ def test_every_test_stands_in_a_folder_that_a_step_runs():
     assert folders <= run
     assert "memcg_lab" in run
     assert all((ROOT / path).exists() for path in suite.COMPILED)
+
+
+def test_a_browser_is_asked_for_with_all_only_after_everything_else():
+    assert [step.title for step in steps(everything=True)][:-1] == [step.title for step in steps()]
+    last = steps(everything=True)[-1]
+    assert {"tests/browser", "browser"} <= set(last.commands[0])
+    assert all(
+        "not browser" in step.commands[-1][-1] for step in steps(everything=True) if "-m" in step.commands[-1][-2:]
+    )
 
 
 def test_every_step_runs_after_a_failure_and_the_summary_names_it(monkeypatch, capfd):

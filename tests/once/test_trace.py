@@ -3,7 +3,6 @@
 import bz2
 import contextlib
 import gzip
-import html
 import itertools
 import lzma
 import random
@@ -18,6 +17,7 @@ from memcg_lab import V4_13, V6_1, System, figures, mixed, op
 from memcg_lab.__main__ import main
 from memcg_lab.files import data_path
 from memcg_lab.labs import TraceLab
+from memcg_lab.labs.trace import columns
 from memcg_lab.mechanism.records import UNCHARGE_SKMEM
 from memcg_lab.mechanism.steps import (
     STEP_CONSUME_HIT,
@@ -733,15 +733,14 @@ def test_walking_shows_what_the_recording_shows():
 @pytest.mark.parametrize("name", TraceLab.recordings)
 def test_the_trace_lab_walks_every_recording_to_both_ends(name):
     lab = TraceLab(recording=name, position=0)
-    assert lab.message.startswith("Start of the recording")
-    lab.last.click()
+    assert lab.message == "Start of the recording: 2,000 events follow."
+    lab.set(position=2000)
     assert lab.message.startswith("Event 2,000 of 2,000")
-    lab.first.click()
-    lab.next_landmark.click()
-    assert "page_counter_uncharge" in lab.message or "no stock is drained" in lab.message
-    lab.position.value = 500
+    drains = [k for k, code in enumerate(columns(name)["what"]) if columns(name)["told"][code]["drain"]]
+    lab.set(position=drains[0] + 1 if drains else 500)
+    assert not drains or "page_counter_uncharge" in lab.message
+    lab.set(position=500)
     assert len(lab.table()) == 7
-    assert "<svg" in lab.picture.value
     check_words(lab.figure())
     check_picture(lab.figure(), "pages")
 
@@ -755,14 +754,10 @@ def test_sentence_picture_and_axis_of_the_trace_lab_agree():
     axes = figure.figure.axes[0]
     assert axes.get_xlim() == (951, 1050)
     assert axes.get_xlabel() == "event of the recording"
-    lines = dict(zip(lab._lines(lab.result)[0], axes.lines))
+    lines = dict(zip(lab.lines(lab.result)[0], axes.lines))
     for name, pages in zip(("drift, all stocks", "counter, above its lowest"), told.groups()):
         assert lines[name].get_ydata()[1000 - 951] == int(pages)
         assert f"{name} {max(lines[name].get_ydata()):,}" in figure.sentence
-    assert html.escape(figure.sentence) in lab.picture.value
-    marks = re.findall(r'text-anchor="middle" fill="[^"]*">([\d,]+)</text>', lab.picture.value)
-    assert all(951 <= int(mark.replace(",", "")) <= 1050 for mark in marks)
-    assert len(marks) > 3
 
 
 def test_the_lab_says_where_the_rules_were_wrong():

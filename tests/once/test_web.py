@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lab_helpers import GOLDEN
-from memcg_lab import POLICIES, V4_13, V4_14, V6_1, System, mixed, op, read_golden
+from memcg_lab import POLICIES, V4_13, V4_14, V6_1, System, forms, mixed, op, read_golden
 from memcg_lab import system as system_module
 from memcg_lab.__main__ import main
 from memcg_lab.golden import check_scenario
@@ -24,7 +24,7 @@ from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.machine import LAYOUTS, TOPOLOGIES, run
 from memcg_lab.machine.coherence import bind_machine
 from memcg_lab.mechanism import records
-from memcg_lab.web import answers, build, forms, kernels
+from memcg_lab.web import answers, build, kernels
 from memcg_lab.workload import draws
 from stage_helpers import assert_states_are_those_of, random_traffic
 from tests.reference.wasm import Engine
@@ -411,6 +411,22 @@ def test_a_machine_of_the_page_begins_and_ends_like_one_of_the_library(cpus, top
     assert got["counted"] == {name: values.ravel().tolist() for name, values in counted._asdict().items()}
     assert got["lines"] == list(run._names(system, LAYOUTS["v6.1"]))
     assert got["events"] == b64(np.asarray(machine.events)[1 : machine.events["op"][0] + 1])
+
+
+def test_a_machine_that_stays_in_its_kernel_ends_like_one_that_does_not(in_node):
+    system, machine = machine_of(V4_14, 9, layout="v6.1")
+    ops = mixed(40 * 9, cpus=9, memcgs=[2, 3], seed=1)
+    options = {"parents": system.parents, "cpus": 9, "policy": "v4.14"}
+    layout, settings = forms.machines()["layouts"]["v6.1"], {"thinkNs": 700, "topology": "2x EPYC 7742"}
+    job = {"do": "machine", "options": options, "ops": b64(ops), "until": 20_000}
+    whole, parts = in_node(
+        {**job, "machine": {**settings, "layout": "v6.1"}},
+        {**job, "machine": {**settings, "layout": layout}, "parts": 8},
+    )
+    assert parts["counted"] == whole["counted"]
+    for part in range(1, 9):  # the tree of clocks is made anew by each call, so both are called as often
+        assert bind_machine(V4_14)(machine, 2_500 * part * run.PS) == (0, 0)
+    assert parts["after"] == tables(machine.state) | tables(machine)
 
 
 def test_limits_and_other_charges_begin_a_machine_alike(in_node):

@@ -32,13 +32,22 @@ const does = {
     }
     return states;
   },
-  async machine({ options, ops, machine, until }) {
+  async machine({ options, ops, machine, until, parts }) {
     const system = lab.system(options);
     await lab.need(machine.record ? "events" : "machine", system.policy);
     const made = lab.machine(system, stream(ops), machine);
     const everything = () => ({ ...all(made.tables), ...all(made.system.tables), log: base64(made.log) });
     const before = everything();
-    const answer = made.run(until);
+    let answer = null;
+    if (parts) { // the arrays stay in the kernel; another machine drives them out now and then
+      const other = lab.machine(system, stream(ops), machine);
+      for (let part = 1; part <= parts; part++) {
+        answer = made.run((until * part) / parts, { stay: true });
+        if (part % 2) other.run((until * part) / parts, { stay: part % 4 === 1 });
+      }
+      made.fetch();
+      other.leave();
+    } else answer = made.run(until);
     const counted = Object.fromEntries(Object.entries(made.counted()).map(([name, values]) => [name, Array.from(values)]));
     const events = machine.record ? base64(made.events()) : null;
     return { before, answer, after: everything(), counted, numbers: made.numbers, lines: made.lines, events };

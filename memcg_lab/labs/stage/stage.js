@@ -1,18 +1,14 @@
-/* stage.js: two machines, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows them.
- *
- *   const stage = await render({lab, data, place, el, selfCheck})
- *       lab: what open() of web/kernel.js gives; data: what labs/stage/data.py gives; el: where to draw
- *       place: {get() -> text, set(text)}: where the reader is, such as the address of the page
- *       selfCheck(tell) -> {ops, fields, mismatches}: the golden files, or nothing
+/* stage.js: one machine or two, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows
+ * them. What differs from lab to lab stands in its data (labs/staged.py): machines, settings, traffic, chart, quests.
  *
  *   1 states    what a kernel holds, read from its memory or followed along its step log
- *   2 walks     every operation kept, with branches
+ *   2 walks     every operation kept, with branches; kernels of this page or Python run them
  *   3 score     step log -> what moves when: times only, no rules
  *   4 picture   draw(node, time) is a pure function of the score: playing, scrubbing and still pictures are one call
- *   5 chart     atomics so far, and the cursor
+ *   5 chart     what the data says, over operations, and the cursor
  *   6 words     sentences from the templates of the data
  *   7 quests    how each is recognised in a log
- *   8 render    controls, keys, the place
+ *   8 render    controls, keys, the place (renderStage is an entry of LABS in labs.js)
  */
 
 // ---------------------------------------------------------------------------------------------------- 1 states
@@ -49,91 +45,178 @@ export function follow(words, slots, state, row) {
   if (words.counter_atomic[row.step]) state.atomics++;
 }
 
-export const copyState = (state) => ({ ...Object.fromEntries(FIELDS.map((name) => [name, state[name].slice()])), atomics: state.atomics });
+export function copyState(state) {
+  const copy = { atomics: state.atomics };
+  for (const name of FIELDS) copy[name] = state[name].slice();
+  return copy;
+}
 export const sameState = (a, b) => a.atomics === b.atomics && FIELDS.every((name) => a[name].every((x, i) => x === b[name][i]));
 
 /** A log as plain rows. */
 export function rowsOf(log) {
   const names = Object.keys(log.form.fields),
-    columns = names.map((name) => log.column(name));
-  return Array.from({ length: log.length }, (_, k) => Object.fromEntries(names.map((name, i) => [name, columns[i][k]])));
+    columns = names.map((name) => log.column(name)),
+    rows = [];
+  for (let k = 0; k < log.length; k++) {
+    const row = {};
+    for (let i = 0; i < names.length; i++) row[names[i]] = columns[i][k];
+    rows.push(row);
+  }
+  return rows;
 }
 
 // ----------------------------------------------------------------------------------------------------- 2 walks
-/** Where the tree's parts are: {depth, leaves, cpus} -> parents, names, the first leaf. */
-function treeOf(data, { depth, leaves, cpus }) {
+/** Where the tree's parts are, and what limits it begins with. */
+function treeOf(data, settings) {
+  const { depth, cgroups: leaves, cpus, limit, limit_level: limited } = { ...data.fixed, ...settings };
   const parents = Array.from({ length: depth + leaves }, (_, m) => Math.min(m, depth) - 1);
   const names = parents.map((_, m) => (m === 0 ? "root" : m < depth ? `level ${m}` : data.letters[m - depth]));
-  return { parents, names, cpus, depth, leaves, first: depth };
+  const limits = limited === undefined ? null : parents.map((_, m) => (m === limited ? limit : -1));
+  return { parents, names, cpus, depth, leaves, limits, first: depth };
+}
+
+/* A source runs operations: source.step(node, ops) -> a promise of {steps, refused}. steps: for each operation, for each
+ * machine {rows: its part of the step log, memory: the state as the machine holds it, or null, ...}. refused: what the
+ * kernel did not take, {reason, allowed}; the operations before it have run. step(null, []) gives where all begins as
+ * `start`. */
+
+/** The compiled kernels in this page. */
+class Kernels {
+  constructor(lab, data, tree) {
+    Object.assign(this, { lab, data, tree });
+  }
+
+  async step(node, ops) {
+    const { lab, data, tree } = this;
+    if (!this.systems) {
+      await Promise.all(data.machines.map(({ policy }) => lab.need("steps", policy)));
+      this.systems = data.machines.map(({ policy }) => lab.system({ ...tree, limits: tree.limits ?? undefined, policy }));
+    }
+    if (!node) return { steps: [], start: this.systems.map((system) => ({ saved: system.save(), memory: readState(system) })) };
+    const steps = [];
+    let before = node.m;
+    for (const [op, cpu, memcg, nr, ctx] of ops) {
+      const one = lab.ops([{ op, cpu, memcg, nr, ctx }]),
+        after = [];
+      for (const [i, system] of this.systems.entries()) {
+        system.restore(before[i].saved);
+        const { reason, allowed, log } = system.stepThrough(one);
+        if (reason !== 0) return { steps, refused: { reason, allowed } };
+        after.push({ rows: rowsOf(log), saved: system.save(), memory: readState(system) });
+      }
+      steps.push(after);
+      before = after;
+    }
+    return { steps };
+  }
+}
+
+/** Python, asked: it runs the whole walk and gives the new part of the log, as records. */
+class Asked {
+  constructor(ask, data, tree) {
+    Object.assign(this, { ask, data, tree });
+  }
+
+  async step(node, ops) {
+    const past = [];
+    for (let at = node; at?.op; at = at.parent) past.push(at.op);
+    const { parents, cpus, limits } = this.tree;
+    const answer = await this.ask({ ask: "steps", tree: { parents, cpus, limits }, past: past.reverse(), ops });
+    if (!node) return { steps: [], start: answer.states.map((memory) => ({ memory })) };
+    const form = this.data.forms.records.step,
+      done = answer.refused ? answer.refused.at : ops.length,
+      steps = Array.from({ length: done }, () => []);
+    answer.blobs.forEach((blob, i) => {
+      const bytes = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength);
+      const rows = rowsOf(new Table(form, [bytes.byteLength / form.size], bytes));
+      for (const step of steps) step.push({ rows: [], memory: null });
+      for (const row of rows) steps[row.op - past.length][i].rows.push(row);
+      if (done) steps[done - 1][i].memory = answer.states[i];
+    });
+    return { steps, refused: answer.refused };
+  }
 }
 
 class Walks {
-  constructor(lab, data, tree) {
-    Object.assign(this, { lab, data, tree, disagreements: 0, ran: 0 });
-    this.systems = data.machines.map(({ policy }) => lab.system({ parents: tree.parents, cpus: tree.cpus, policy }));
-    this.root = {
-      k: 0,
-      op: null,
-      mine: false,
-      m: this.systems.map((system) => ({ saved: system.save(), state: readState(system), rows: [], line: tree.parents.map(() => -1) })),
-    };
-    const given = Object.entries(data.traffic).map(([name, { leaves, ops }], traffic) => ({
-      name,
-      traffic,
-      leaves,
-      given: ops,
-      nodes: null,
-      fork: 0,
-    }));
-    this.branches = given.filter(({ leaves }) => leaves <= tree.leaves);
-    this.branches.push({ name: "nothing yet: make your own", traffic: given.length, nodes: [this.root], fork: 0 });
+  constructor(source, data, tree, settings) {
+    Object.assign(this, { source, data, tree, disagreements: 0, ran: 0 });
+    const ops = (given) => (Array.isArray(given) ? given : (given[tree.cpus] ?? []));
+    this.branches = Object.entries(data.traffic)
+      .map(([name, { cgroups, ops: given }], traffic) => ({
+        name,
+        traffic,
+        cgroups,
+        nodes: null,
+        fork: 0,
+        given: ops(given).map(([code, cpu, leaf, nr, ctx, times = 0]) => [code, cpu, leaf + tree.first, nr + times * (settings.limit ?? 0), ctx]),
+      }))
+      .filter(({ cgroups }) => cgroups <= tree.leaves);
+    this.branches.push({ name: "nothing yet: make your own", traffic: Object.keys(data.traffic).length, nodes: null, given: [], fork: 0 });
   }
 
-  /** The node after one more operation on every machine; or {refused} where the kernel refuses it. */
-  step(parent, op, mine) {
-    const key = `${mine} ${op.join()}`,
-      known = (parent.next ??= new Map()).get(key);
-    if (known) return known;
-    const [code, cpu, memcg, nr, ctx] = op,
-      ops = this.lab.ops([{ op: code, cpu, memcg, nr, ctx }]),
-      m = [];
-    for (const [i, system] of this.systems.entries()) {
-      const was = parent.m[i];
-      system.restore(was.saved);
-      const answer = system.stepThrough(ops);
-      if (answer.reason !== 0) return { refused: { reason: this.lab.reason(answer.reason), allowed: answer.allowed } };
-      const rows = rowsOf(answer.log),
-        line = was.line.slice(),
-        state = copyState(was.state);
-      for (const row of rows) {
-        follow(this.lab.words, 1, state, row);
-        if (this.lab.words.counter_atomic[row.step]) line[row.where] = row.cpu;
-      }
+  async begin() {
+    const { start } = await this.source.step(null, []),
+      line = this.tree.parents.map(() => -1);
+    this.root = { k: 0, op: null, mine: false, m: start.map((one) => ({ ...one, state: one.memory, rows: [], line })) };
+  }
+
+  /** The nodes after some more operations on every machine, as far as the kernel takes them: {nodes, refused}. */
+  async grow(parent, ops, mine) {
+    const nodes = [],
+      key = (op) => `${mine} ${op.join()}`;
+    let node = parent;
+    for (const op of ops) {
+      const known = node.next?.get(key(op));
+      if (!known) break;
+      nodes.push((node = known));
+    }
+    if (nodes.length === ops.length) return { nodes };
+    const rest = ops.slice(nodes.length),
+      { steps, refused } = await this.source.step(node, rest);
+    steps.forEach((after, n) => {
+      const op = rest[n],
+        was = node,
+        m = after.map((one, i) => this.reach(was.m[i], one));
+      node = { k: was.k + 1, op, mine, m, parent: was };
+      (was.next ??= new Map()).set(key(op), node);
+      nodes.push(node);
+    });
+    return { nodes, refused };
+  }
+
+  /** What one machine is after its part of the log. */
+  reach(was, { rows, memory, ...more }) {
+    const { forms } = this.data,
+      state = copyState(was.state),
+      line = was.line.slice();
+    for (const row of rows) {
+      follow(forms, 1, state, row);
+      if (forms.counter_atomic[row.step]) line[row.where] = row.cpu;
+    }
+    if (memory) {
       // Two ways of reading one kernel, its log and its memory: they have to agree.
       this.ran++;
-      if (!sameState(state, readState(system))) this.disagreements++;
-      m.push({ saved: system.save(), state, rows, line });
+      if (!sameState(state, memory)) this.disagreements++;
     }
-    const node = { k: parent.k + 1, op, mine, m, parent };
-    parent.next.set(key, node);
-    return node;
+    return { ...more, rows, state, line };
   }
 
-  nodes(branch) {
-    if (!branch.nodes) {
-      branch.nodes = [this.root];
-      for (const [code, cpu, leaf, nr, ctx] of branch.given)
-        branch.nodes.push(this.step(branch.nodes.at(-1), [code, cpu, leaf + this.tree.first, nr, ctx], false));
-    }
+  async nodes(branch) {
+    branch.nodes ??= [this.root, ...(await this.grow(this.root, branch.given, false)).nodes];
     return branch.nodes;
   }
 
-  /** The reader does something after operation k of a branch: {branch, k}, or {refused}. What was there stays. */
-  act(branch, k, op) {
-    const nodes = this.nodes(branch),
-      node = this.step(nodes[k], op, true);
-    if (node.refused) return node;
-    const known = this.branches.find((b) => b.mine && b.nodes[k + 1] === node);
+  /** The reader does something after operation k of a branch: {branch, k}, and what was refused. What was there stays. */
+  async act(branch, k, ops) {
+    const { nodes: grown, refused } = await this.grow((await this.nodes(branch))[k], ops, true);
+    for (const node of grown) ({ branch, k } = this.put(branch, k, node));
+    return { branch, k, refused };
+  }
+
+  /** One operation of the reader's, on the branch that it belongs to. */
+  put(branch, k, node) {
+    const { nodes } = branch,
+      known = this.branches.find((b) => b.mine && b.nodes[k + 1] === node);
     if (known) return { branch: known, k: k + 1 };
     if (branch.mine && k === nodes.length - 1) {
       nodes.push(node);
@@ -167,8 +250,8 @@ const FLYING = 72; // pages that are shown on their way at once
 const signed = (n) => (n < 0 ? "\u2212" : "+") + Math.abs(n);
 
 /** The changed line of the patch that each row of a log belongs to, by the library's rules; -1 = none. */
-export function linesOf(lab, data, i, op, rows) {
-  const c = lab.constants.mechanism,
+export function linesOf(data, i, op, rows) {
+  const c = data.forms.codes,
     here = {
       gives_back: op[0] === c.UNCHARGE_SKMEM,
       refills: rows.some((r) => r.step === c.STEP_REFILL),
@@ -184,15 +267,25 @@ export function linesOf(lab, data, i, op, rows) {
   });
 }
 
+const isCharge = (c, code) => code === c.CHARGE_SKMEM || code === c.TRY_CHARGE;
+const isReturn = (c, code) => code === c.UNCHARGE_SKMEM || code === c.CANCEL_CHARGE;
+
+/** Pages that the users of each cgroup have: what its counter says, without what lies in stocks. For leaves. */
+function inUse(state) {
+  const pages = state["counter.count"].slice();
+  state["stock.memcg"].forEach((owner, at) => owner >= 0 && (pages[owner] -= state["stock.nr_pages"][at]));
+  return pages;
+}
+
 /** When each row of a log happens in the picture, and what moves meanwhile. */
-function makeScore(lab, data, node, i) {
-  const c = lab.constants.mechanism,
-    { steps } = lab.words,
+function makeScore(data, node, i) {
+  const c = data.forms.codes,
+    { steps } = data.forms,
     { rows } = node.m[i],
     before = node.parent.m[i].state;
   const [code, cpu, memcg, nr] = node.op,
-    charge = code === c.CHARGE_SKMEM,
-    back = code === c.UNCHARGE_SKMEM;
+    charge = isCharge(c, code),
+    back = isReturn(c, code);
   const field = (r) => r && steps[r.step].field;
   const isCount = (r) => field(r) === "counter.count",
     isQuiet = (r) => field(r) === "counter.watermark" || field(r) === "counter.failcnt";
@@ -206,9 +299,9 @@ function makeScore(lab, data, node, i) {
     shakes: [],
     tips: [],
     cap: null,
-    line: linesOf(lab, data, i, node.op, rows),
+    line: linesOf(data, i, node.op, rows),
   };
-  const held = before.sock[memcg];
+  const held = inUse(node.parent.m[i].state)[memcg];
   let t = 60,
     delivered = false;
   const fly = (n, cg, from, to, length) => {
@@ -290,7 +383,7 @@ function makeScore(lab, data, node, i) {
         t += TIME.cap;
         continue;
       }
-    } else if (r.step === c.STEP_RETURN && charge && !delivered) {
+    } else if (r.step === c.STEP_RETURN && charge && !delivered && (code === c.CHARGE_SKMEM || r.after === 0)) {
       t += fly(nr, memcg, { counter: memcg }, { socket: memcg, i: held }, TIME.drop);
     } else if (s.line[k] >= 0 || field(r) === "stock.memcg") t += TIME.own;
     s.from[k] = begin;
@@ -300,9 +393,9 @@ function makeScore(lab, data, node, i) {
   return s;
 }
 
-function scored(lab, data, node) {
+function scored(data, node) {
   if (!node.score) {
-    node.score = node.m.map((_, i) => (node.op ? makeScore(lab, data, node, i) : null));
+    node.score = node.m.map((_, i) => (node.op ? makeScore(data, node, i) : null));
     node.length = node.op ? Math.max(...node.score.map((s) => s.length)) + TIME.gap : 0;
   }
   return node.score;
@@ -311,7 +404,7 @@ function scored(lab, data, node) {
 /** Pages that lie still at a time: what was there, less what has left, plus what has come. */
 function resting(state, flights, t) {
   const pages = state["stock.nr_pages"].slice(),
-    held = state.sock.slice();
+    held = inUse(state);
   for (const f of flights) {
     if (f.t0 <= t && "drawer" in f.from) pages[f.from.drawer] -= f.n;
     if (f.t0 <= t && "socket" in f.from) held[f.from.socket] -= f.n;
@@ -329,7 +422,7 @@ function make(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) el.addEventListener(name.slice(2), value);
     else if (value !== undefined && value !== null && value !== false) el.setAttribute(name, value === true ? "" : value);
   }
-  el.append(...children.filter((child) => child !== undefined && child !== null));
+  el.append(...children.filter((child) => child !== undefined && child !== null && child !== false));
   return el;
 }
 
@@ -351,17 +444,18 @@ const ease = (x) => (x <= 0 ? 0 : x >= 1 ? 1 : x < 0.5 ? 4 * x * x * x : 1 - (-2
 const mix = (a, b, x) => a + (b - a) * x;
 const TAG = 50,
   BADGE = 97,
+  WIDE_BADGE = 112,
   SHORT = 44; // widths beside a counter
 const MARKS = 40;
 
 class Picture {
-  constructor(lab, data, tree) {
-    Object.assign(this, { lab, data, tree, i: 0, hot: -1 });
+  constructor(data, tree) {
+    Object.assign(this, { data, tree, i: 0, hot: -1 });
     const { parents, cpus, leaves } = tree,
       many = (n, f) => Array.from({ length: n }, (_, k) => f(k));
     this.svg = make("svg", { role: "img", class: "picture" });
     this.wires = make("path", { class: "wires" });
-    this.inSockets = make("text", { class: "label", "text-anchor": "middle" }, leaves > 1 ? "sockets" : "socket");
+    this.inSockets = make("text", { class: "label", "text-anchor": "middle" }, data.users[leaves > 1 ? 1 : 0]);
     this.svg.append(this.wires, this.inSockets);
     this.counters = parents.map((_, m) => {
       const c = {
@@ -446,14 +540,17 @@ class Picture {
     ].find(fits) ?? [7, 4, 2, 2];
     const rows = batch / cols + 2,
       tall = rows * cell;
-    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70 });
+    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70, pitch: cols * cell + 4 + gap });
     const floor = height - tall - 68,
       pitch = Math.min(42, Math.floor(floor / (depth + 1))),
       high = Math.min(30, pitch - 3),
       middle = width / 2;
     this.box = tree.parents.map((_, m) => {
       const y = Math.min(m, first) * pitch + 1;
-      if (m < first || leaves === 1) return { x: middle - 85, y, w: 170, h: high, badge: BADGE };
+      if (m < first || leaves === 1) {
+        const w = Math.min(170, width - 2 * WIDE_BADGE - 4);
+        return { x: middle - w / 2, y, w, h: high, badge: WIDE_BADGE };
+      }
       const half = width / leaves,
         badge = half < 220 ? SHORT : BADGE,
         w = Math.min(110, half - TAG - badge - 4);
@@ -550,12 +647,12 @@ class Picture {
 
   /** Show a node at a time of its score; Infinity is its end. */
   draw(node, time) {
-    const score = scored(this.lab, this.data, node)[this.i];
+    const score = scored(this.data, node)[this.i];
     const t = Math.min(time, score ? score.length + 2000 : 0),
       key = `${this.i} ${this.hot} ${t}`;
     if (this.drawn === node && this.key === key) return;
     Object.assign(this, { drawn: node, key });
-    const { lab, tree } = this,
+    const { data, tree } = this,
       here = node.m[this.i],
       was = node.op ? node.parent.m[this.i] : here,
       done = score && t > score.length;
@@ -564,8 +661,8 @@ class Picture {
     if (score)
       here.rows.forEach((row, k) => {
         if (score.at[k] > t) return;
-        follow(lab.words, 1, state, row);
-        if (lab.words.counter_atomic[row.step]) line[row.where] = row.cpu;
+        follow(data.forms, 1, state, row);
+        if (data.forms.counter_atomic[row.step]) line[row.where] = row.cpu;
       });
     this.atomics = state.atomics;
     this.shown = state;
@@ -578,7 +675,7 @@ class Picture {
   }
 
   drawCounters(score, here, was, state, line, t, done) {
-    const most = this.lab.constants.mechanism.PAGE_COUNTER_MAX;
+    const most = this.data.forms.codes.PAGE_COUNTER_MAX;
     this.counters.forEach((c, m) => {
       const { w, h } = this.box[m],
         flashes = score ? score.flashes.filter((f) => f.c === m && f.t <= t) : [],
@@ -604,7 +701,7 @@ class Picture {
       const hot =
         this.hot >= 0 &&
         here.rows.some(
-          (r, k) => score && score.line[k] === this.hot && score.at[k] <= t && this.lab.words.counter_atomic[r.step] && r.where === m,
+          (r, k) => score && score.line[k] === this.hot && score.at[k] <= t && this.data.forms.counter_atomic[r.step] && r.where === m,
         );
       const refused = last?.refused && !done;
       put(
@@ -665,11 +762,11 @@ class Picture {
       const turn = (angle * Math.PI) / 180;
       c.pose = { x: c.centre.x + aside * corner, y: c.centre.y, angle, cos: Math.cos(turn), sin: Math.sin(turn) };
       put(c.tilt, "class", `${stocks[cpu] > batch ? "full" : ""}${shake ? " missed" : ""}`);
-      const letter = owner < 0 ? "" : this.tree.names[owner];
+      const letter = this.tree.names[owner];
       put(
         c.label,
         "text",
-        owner < 0 ? (this.roomy ? "no owner" : "\u2013") : this.roomy ? `stock: ${stocks[cpu]} of ${letter}` : `${stocks[cpu]} ${letter}`,
+        owner < 0 ? (this.roomy ? "no owner" : "\u2013") : `${this.pitch > 100 ? "stock: " : ""}${stocks[cpu]} ${this.roomy ? "of " : ""}${letter}`,
       );
     });
     for (const c of this.sockets) {
@@ -744,7 +841,7 @@ class Picture {
       const k = this.marks[n];
       put(el, "hidden", k === undefined);
       if (k === undefined) return;
-      const { atomic } = this.lab.words.steps[here.rows[k].step],
+      const { atomic } = this.data.forms.steps[here.rows[k].step],
         past = score.at[k] <= t,
         now = !done && score.from[k] <= t && t < score.to[k];
       puts(el, {
@@ -766,7 +863,7 @@ class Picture {
         cap_lines: [test, drain],
         machines,
       } = this.data,
-      c = this.lab.constants.mechanism;
+      c = this.data.forms.codes;
     this.lit = lines.map(() => "");
     this.note = lines.map(() => "");
     if (!score) return;
@@ -783,7 +880,7 @@ class Picture {
       this.note[test] = `${score.cap.pages} > ${machines[this.i].batch}: ${score.line.includes(drain) ? "yes" : "no"}`;
     }
     ran.forEach((rows, l) => {
-      const atomics = rows.filter((r) => this.lab.words.steps[r.step].atomic).length;
+      const atomics = rows.filter((r) => this.data.forms.steps[r.step].atomic).length;
       if (atomics) this.note[l] = lines[l].text.length > 40 ? `\u00d7${atomics}` : count(atomics, "atomic");
       else if (rows.some((r) => r.step === c.STEP_CSS_PUT)) this.note[l] = `references ${this.shown["memcg.css"][node.op[2]]}`;
       else if (rows.length) this.note[l] = `stock ${this.shown["stock.nr_pages"][node.op[1]]}`;
@@ -792,28 +889,34 @@ class Picture {
 
   /** Rows of a log that have a mark. */
   visible(here) {
-    const { steps } = this.lab.words,
-      c = this.lab.constants.mechanism;
+    const { steps } = this.data.forms,
+      c = this.data.forms.codes;
     return here.rows
       .map((_, k) => k)
       .filter((k) => here.rows[k].step !== c.STEP_RETURN && steps[here.rows[k].step].field !== "counter.watermark");
   }
 
-  stepText(row, k) {
-    const step = this.lab.words.steps[row.step],
+  /** What a step touched, and how: "count of A: 0 → 32". */
+  changed(row) {
+    const step = this.data.forms.steps[row.step],
       owner = step.field === "stock.memcg";
     const where = /( of| memcg)$/.test(step.what)
       ? `${step.what.replace(/ memcg$/, "")} ${this.tree.names[row.where]}`
       : `${step.what} ${row.where}`;
     const value = (v) => (owner ? (this.tree.names[v] ?? "nobody") : v);
-    return `Step ${k + 1}, ${step.function}: ${step.rule} (${where}: ${value(row.before)} \u2192 ${value(row.after)})${step.atomic ? ", ATOMIC" : ""}`;
+    return `${where}: ${value(row.before)} \u2192 ${value(row.after)}`;
+  }
+
+  stepText(row, k) {
+    const step = this.data.forms.steps[row.step];
+    return `Step ${k + 1}, ${step.function}: ${step.rule} (${this.changed(row)})${step.atomic ? ", ATOMIC" : ""}`;
   }
 
   /** What the picture shows at rest, for whoever does not see it. */
   describe(node, title) {
     const { state, line } = node.m[this.i],
       { names } = this.tree,
-      most = this.lab.constants.mechanism.PAGE_COUNTER_MAX;
+      most = this.data.forms.codes.PAGE_COUNTER_MAX;
     const limit = (m) => (state["counter.limit"][m] < most ? ` of at most ${state["counter.limit"][m]}` : "");
     const counters = names
       .map((name, m) => `${name} ${state["counter.count"][m]}${limit(m)}${line[m] >= 0 ? `, line at CPU ${line[m]}` : ""}`)
@@ -823,18 +926,31 @@ class Picture {
         owner < 0 ? `CPU ${cpu} nothing` : `CPU ${cpu} ${count(state["stock.nr_pages"][cpu], "page")} of ${names[owner]}`,
       )
       .join("; ");
-    const sockets = this.sockets.map(({ memcg }) => `${state.sock[memcg]} of ${names[memcg]}`).join(", ");
+    const used = inUse(state),
+      sockets = this.sockets.map(({ memcg }) => `${used[memcg]} of ${names[memcg]}`).join(", ");
     put(
       this.svg,
       "aria-label",
-      `${title}: ${count(state.atomics, "atomic")} so far. Pages in counters: ${counters}. In stocks: ${stocks}. In sockets: ${sockets}.`,
+      `${title}: ${count(state.atomics, "atomic")} so far. Pages in counters: ${counters}. In stocks: ${stocks}. ${capital(this.inSockets.textContent)}: ${sockets}.`,
     );
   }
 }
 
 // ----------------------------------------------------------------------------------------------------- 5 chart
+/** What a chart may show of one machine's state. */
+const VALUES = {
+  atomics: (state) => state.atomics,
+  leaf: (state, { first }) => state["counter.count"][first],
+  stock: (state) => state["stock.nr_pages"][0],
+  ahead: (state, { first }) => state["counter.count"][first] - state.sock[first],
+};
+
 class Chart {
-  constructor(machines, onMove) {
+  constructor(data, onMove) {
+    const { machines } = data;
+    this.told = data.chart;
+    this.bound = make("path", { class: "bound" });
+    this.boundLabel = make("text", { class: "label" });
     this.lines = machines.map((_, i) => make("path", { class: `line m${i}` }));
     this.labels = machines.map((_, i) => make("text", { class: `label m${i}` }));
     this.dots = machines.map((_, i) =>
@@ -855,14 +971,16 @@ class Chart {
     );
     this.svg = make(
       "svg",
-      { class: "chart" },
+      { class: `chart ${data.chart.value}` },
       this.axis,
+      this.bound,
       this.others,
       this.rug,
       this.drains,
       ...this.lines.toReversed(),
       ...this.ticks,
       this.name,
+      this.boundLabel,
       ...this.labels,
       ...this.dots,
       this.cursor,
@@ -895,15 +1013,26 @@ class Chart {
     puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
   }
 
-  show(nodes, branch, branches, shown, machines, onBranch) {
+  /** What the chart shows of a machine after an operation. */
+  value(node, i) {
+    return VALUES[this.told.value](node.m[i].state, this.tree);
+  }
+
+  show({ nodes, branch, branches, shown, machines, tree, settings, onBranch }) {
     this.n = nodes.length - 1;
+    this.tree = tree;
     const others = branches.filter((b) => b !== branch && b.traffic === branch.traffic && b.nodes?.length > b.fork + 1).slice(-6),
-      ends = [nodes, ...others.map((b) => b.nodes)].map((list) => list.at(-1));
-    this.span = Math.max(20, ...ends.map((node) => node.k));
-    this.top = Math.max(10, ...ends.flatMap((node) => shown.map((i) => node.m[i].state.atomics)));
+      lists = [nodes, ...others.map((b) => b.nodes)],
+      peaks = machines.map((_, i) => (shown.includes(i) ? Math.max(...nodes.map((node) => this.value(node, i))) : 0)),
+      rising = this.told.value === "atomics",
+      told = this.told.bound,
+      bound = told && (told.setting ? settings[told.setting] : told.pages * (told.per ? tree[told.per] : 1));
+    this.span = Math.max(20, ...lists.map((list) => list.at(-1).k));
+    this.top = Math.max(10, bound ?? 0, ...lists.flatMap((list) => shown.flatMap((i) => (rising ? [list.at(-1)] : list).map((node) => this.value(node, i)))));
+    const y = (node, i) => this.y(this.value(node, i)).toFixed(1);
     const path = (i, list = nodes, first = 0) => {
-      let d = `M${this.x(first).toFixed(1)} ${this.y(list[first].m[i].state.atomics).toFixed(1)}`;
-      for (let k = first + 1; k < list.length; k++) d += `H${this.x(k).toFixed(1)}V${this.y(list[k].m[i].state.atomics).toFixed(1)}`;
+      let d = `M${this.x(first).toFixed(1)} ${y(list[first], i)}`;
+      for (let k = first + 1; k < list.length; k++) d += `H${this.x(k).toFixed(1)}V${y(list[k], i)}`;
       return d;
     };
     this.lines.forEach((el, i) => puts(el, { hidden: !shown.includes(i), d: shown.includes(i) ? path(i) : "" }));
@@ -912,19 +1041,20 @@ class Chart {
     puts(this.ticks[0], { x: 42, y: this.y(0) + 5, "text-anchor": "end", text: "0" });
     puts(this.ticks[1], { x: 42, y: this.y(this.top) + 5, "text-anchor": "end", text: this.top.toLocaleString("en") });
     puts(this.ticks[2], { x: end, y: this.height - 4, "text-anchor": "end", text: String(this.span) });
-    puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? "atomics so far" : "atomics so far, over operations" });
+    puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? this.told.short : `${this.told.label}, over operations` });
+    put(this.bound, "d", bound === null ? "" : `M48 ${this.y(bound)}H${end}`);
     // Labels at the right, each near its line's end, none over another.
-    const labels = shown.map((i) => ({ i, y: this.y(nodes.at(-1).m[i].state.atomics) + 5 })).sort((a, b) => a.y - b.y);
-    labels.forEach((l, n) => (l.y = Math.max(l.y, n ? labels[n - 1].y + 17 : 12)));
-    labels.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - 17 : this.height - 8)));
-    this.labels.forEach((el) => put(el, "hidden", true));
-    for (const { i, y } of labels)
-      puts(this.labels[i], {
-        hidden: false,
-        x: end + 10,
-        y,
-        text: `${machines[i].name.toLowerCase()} ${nodes.at(-1).m[i].state.atomics.toLocaleString("en")}`,
-      });
+    const labels = shown.map((i) => {
+      const now = rising ? nodes.at(-1).m[i].state.atomics : peaks[i],
+        name = machines.length > 1 ? machines[i].name.split(",")[0].toLowerCase() : "";
+      return { el: this.labels[i], at: this.y(this.value(nodes.at(-1), i)) + 5, text: `${name} ${rising ? "" : "up to "}${now.toLocaleString("en")}`.trim() };
+    });
+    if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: `${told.name} ${bound.toLocaleString("en")}` });
+    labels.sort((a, b) => a.at - b.at);
+    labels.forEach((l, n) => (l.at = Math.max(l.at, n ? labels[n - 1].at + 17 : 12)));
+    labels.toReversed().forEach((l, n, all) => (l.at = Math.min(l.at, n ? all[n - 1].at - 17 : this.height - 8)));
+    for (const el of [...this.labels, this.boundLabel]) put(el, "hidden", true);
+    for (const { el, at, text } of labels) puts(el, { hidden: false, x: end + 10, y: at, text });
     this.others.replaceChildren(
       ...others.map((b) => {
         const k = b.nodes.length - 1,
@@ -932,7 +1062,7 @@ class Chart {
         const shared = nodes.findIndex((node, n) => node !== b.nodes[n]),
           fork = Math.max(0, Math.min(k, (shared < 0 ? nodes.length : shared) - 1));
         for (const i of shown) g.append(make("path", { d: path(i, b.nodes, fork), class: `line m${i}` }));
-        g.append(make("circle", { cx: this.x(k), cy: Math.max(6, this.y(b.nodes[k].m[shown.at(-1)].state.atomics)), r: 6 }));
+        g.append(make("circle", { cx: this.x(k), cy: Math.max(6, this.y(this.value(b.nodes[k], shown.at(-1)))), r: 6 }));
         return g;
       }),
     );
@@ -972,7 +1102,7 @@ class Chart {
     put(this.cursor, "transform", `translate(${this.x(position).toFixed(1)} 0)`);
     this.dots.forEach((el, i) => {
       put(el, "hidden", !this.shown.includes(i));
-      if (this.shown.includes(i)) put(el, "transform", `translate(${x} ${this.y(nodes[k].m[i].state.atomics).toFixed(1)})`);
+      if (this.shown.includes(i)) put(el, "transform", `translate(${x} ${this.y(this.value(nodes[k], i)).toFixed(1)})`);
     });
     put(this.cursor, "aria-valuenow", k);
   }
@@ -983,30 +1113,33 @@ const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s
 const fill = (template, values) => template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
-function operationText(lab, data, tree, [code, cpu, memcg, nr]) {
-  return fill(data.words[lab.words.ops[code]], { cpu, pages: nr < 0 ? "max" : count(nr, "page"), cgroup: tree.names[memcg] });
+function operationText(data, tree, [code, cpu, memcg, nr]) {
+  return fill(data.words[data.forms.ops[code]], { cpu, pages: nr < 0 ? "max" : count(nr, "page"), cgroup: tree.names[memcg] });
 }
 
 const bill = (node, i) => node.m[i].state.atomics - node.parent.m[i].state.atomics;
 
 /** What one machine did in an operation, told from its log. */
-function deed(lab, data, tree, node, i) {
-  const c = lab.constants.mechanism,
+function deed(data, tree, node, i) {
+  const c = data.forms.codes,
     { words } = data,
     { rows } = node.m[i],
     [code, cpu] = node.op,
     has = (step) => rows.some((r) => r.step === step);
   const parts = [],
     filled = rows.findIndex((r) => r.step === c.STEP_REFILL),
-    back = code === c.UNCHARGE_SKMEM;
-  if (code === c.CHARGE_SKMEM)
+    back = isReturn(c, code),
+    refusals = isCharge(c, code) ? rows.filter((r) => r.step === c.STEP_FAILCNT) : [];
+  if (refusals.length)
     parts.push(
-      has(c.STEP_FORCE) ? words.forced : has(c.STEP_CONSUME_HIT) ? words.hit : has(c.STEP_CONSUME_MISS) ? words.miss : words.large,
+      fill(refusals.length === 1 ? words["refused by"] : words["refused often"], { cgroup: tree.names[refusals[0].where], times: refusals.length }),
     );
+  else if (isCharge(c, code)) parts.push(has(c.STEP_CONSUME_HIT) ? words.hit : has(c.STEP_CONSUME_MISS) ? words.miss : words.large);
   if (back && filled < 0) parts.push(words.straight);
   const drained = rows.map((_, k) => k).filter((k) => rows[k].step === c.STEP_DRAIN);
   for (const k of drained) {
-    const word = code === c.SET_MAX || rows[k].where !== cpu ? "asked" : filled >= 0 && k > filled ? "cap" : "other";
+    const asked = code === c.SET_MAX || rows[k].where !== cpu || refusals.length,
+      word = asked ? "asked" : filled >= 0 && k > filled ? "cap" : "other";
     parts.push(
       fill(words[word], {
         cpu: rows[k].where,
@@ -1017,25 +1150,39 @@ function deed(lab, data, tree, node, i) {
     );
   }
   if (back && filled >= 0 && !drained.length) parts.push(words.kept);
+  if (refusals.length) parts.push(has(c.STEP_FORCE) ? words.forced : fits(c, node, i) ? words.fit : has(c.STEP_OOM) ? words.oom : words["no fit"]);
   const atomics = bill(node, i);
   return [...parts, atomics ? count(atomics, "atomic") : words["no bill"]].join(", ");
 }
 
-export function sentence(lab, data, tree, node, length, [left, right]) {
+/** Whether a charge was told that it fits. */
+function fits(c, node, i) {
+  const answer = node.m[i].rows.findLast((r) => r.step === c.STEP_RETURN);
+  return answer.after === (node.op[0] === c.CHARGE_SKMEM ? 1 : 0);
+}
+
+function sentence(data, tree, node, length, shown) {
   const { words, machines } = data;
   if (!node.op) return words.nothing;
-  const one = deed(lab, data, tree, node, left),
-    other = deed(lab, data, tree, node, right);
-  const deeds =
-    one === other
-      ? fill(words.both, { deed: one })
-      : fill(words.each, { left: machines[left].name, deed: one, right: machines[right].name, other });
+  const [one, other] = shown.map((i) => deed(data, tree, node, i)),
+    [left, right] = shown.map((i) => machines[i].name),
+    totals = shown.map((i) => node.m[i].state.atomics);
   return capital(
     fill(words.place, {
       k: node.k.toLocaleString("en"),
       n: length.toLocaleString("en"),
-      operation: operationText(lab, data, tree, node.op),
-      deeds,
+      operation: operationText(data, tree, node.op),
+      deeds: fill(shown.length === 1 ? words.one : one === other ? words.both : words.each, {
+        deed: shown.length === 1 ? capital(one) : one,
+        other,
+        left,
+        right,
+      }),
+      sums: fill(shown.length === 1 ? words.sum : words.sums, {
+        atomics: count(totals[0], "atomic"),
+        left: totals[0].toLocaleString("en"),
+        right: totals.at(-1).toLocaleString("en"),
+      }),
     }),
   );
 }
@@ -1043,15 +1190,15 @@ export function sentence(lab, data, tree, node, length, [left, right]) {
 // ---------------------------------------------------------------------------------------------------- 7 quests
 const differs = (node, [a, b]) => node.op && node.m[a].rows.map((r) => r.step).join() !== node.m[b].rows.map((r) => r.step).join();
 
-/** Each answers with what its sentence needs, or with null. They look at the patch: machines 0 and 1. */
+/** Each answers with what its sentence needs, or with null. shown: the numbers of the machines that are looked at. */
 const RECOGNISE = {
-  part({ lab, data, tree, node }) {
+  part({ data, tree, node }) {
     if (!differs(node, [0, 1])) return null;
     for (let n = node.parent; n.op; n = n.parent) if (differs(n, [0, 1])) return null;
-    return { operation: operationText(lab, data, tree, node.op), before: count(bill(node, 0), "atomic"), after: bill(node, 1) };
+    return { operation: operationText(data, tree, node.op), before: count(bill(node, 0), "atomic"), after: bill(node, 1) };
   },
-  empty({ tree, node }) {
-    for (const i of [1, 0]) {
+  empty({ tree, node, shown }) {
+    for (const i of shown.toReversed()) {
       const now = node.m[i].state,
         was = node.parent.m[i].state["stock.nr_pages"];
       const cpu = now["stock.nr_pages"].findIndex((pages, at) => pages === 0 && now["stock.memcg"][at] >= 0 && was[at] > 0);
@@ -1063,33 +1210,96 @@ const RECOGNISE = {
     const [before, after] = node.m.map(({ state }) => state.atomics);
     return after > before ? { operations: count(node.k, "operation"), before: count(before, "atomic"), after } : null;
   },
+  // one machine's counters
+  exact({ tree, node, shown: [i] }) {
+    const { state } = node.m[i],
+      m = state["counter.count"].findIndex((pages, at) => pages > 0 && pages === state["counter.limit"][at]);
+    return m < 0 ? null : { cgroup: capital(tree.names[m]), pages: count(state["counter.count"][m], "page") };
+  },
+  mark({ data, tree, node, shown: [i] }) {
+    const c = data.forms.codes,
+      raised = node.m[i].rows.find((r) => r.step === c.STEP_TRY_WATERMARK);
+    if (!raised || !isCharge(c, node.op[0]) || fits(c, node, i) || node.m[i].state["counter.count"][raised.where] === raised.after) return null;
+    return { cgroup: capital(tree.names[raised.where]), pages: count(raised.after, "page") };
+  },
+  forgiven({ data, tree, node, shown: [i] }) {
+    const c = data.forms.codes,
+      { rows } = node.m[i],
+      refusals = rows.filter((r) => r.step === c.STEP_FAILCNT);
+    if (!refusals.length || !isCharge(c, node.op[0]) || !fits(c, node, i)) return null;
+    const why = data.words[rows.some((r) => r.step === c.STEP_DRAIN) ? "why drained" : "why smaller"];
+    return { times: count(refusals.length, "time"), cgroup: tree.names[refusals[0].where], why };
+  },
+  // one CPU's stock
+  thrown({ data, tree, node, shown: [i] }) {
+    const c = data.forms.codes,
+      { rows } = node.m[i],
+      k = rows.findIndex((r) => r.step === c.STEP_DRAIN);
+    if (k < 0 || rows[k + 1].before === node.op[2]) return null;
+    return { pages: count(rows[k].before, "page"), cgroup: tree.names[rows[k + 1].before] };
+  },
+  unasked({ data, node, shown: [i] }) {
+    const c = data.forms.codes,
+      looked = node.m[i].rows.some((r) => r.step === c.STEP_CONSUME_HIT || r.step === c.STEP_CONSUME_MISS);
+    return isCharge(c, node.op[0]) && !looked ? { pages: count(node.op[3], "page") } : null;
+  },
+  // the drift
+  bound({ data, tree, node }) {
+    const ahead = VALUES.ahead(node.m[1].state, tree);
+    return ahead === tree.cpus * data.machines[1].batch ? { pages: count(ahead, "page") } : null;
+  },
+  beyond({ data, tree, node, shown }) {
+    const i = shown.at(-1),
+      ahead = VALUES.ahead(node.m[i].state, tree);
+    return ahead > tree.cpus * data.machines[i].batch ? { pages: count(ahead, "page") } : null;
+  },
+  settled({ tree, node, shown }) {
+    const i = shown.at(-1),
+      { ahead } = VALUES;
+    if (ahead(node.m[i].state, tree) || !ahead(node.parent.m[i].state, tree)) return null;
+    return { operations: count(node.k, "operation") };
+  },
 };
 
 // ---------------------------------------------------------------------------------------------------- 8 render
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 16, 64];
 const LINK_MAX = 2000;
+/** Where the button next to "Step" goes: to the next operation in whose log one of these steps stands. */
+const JUMPS = {
+  drain: { label: "Next drain", title: "Go on to the next operation in which a stock is emptied", steps: ["STEP_DRAIN"], none: "no drain" },
+  refusal: { label: "Next refusal", title: "Go on to the next operation that some level refuses", steps: ["STEP_FAILCNT"], none: "no refusal" },
+  trip: {
+    label: "Next trip",
+    title: "Go on to the next operation that goes to the counters",
+    steps: ["STEP_TRY_ADD", "STEP_CHARGE_ADD", "STEP_CANCEL"],
+    none: "no trip",
+  },
+};
 const WIDE = 900; // pixels from which the machines stand side by side
 let instances = 0;
 
 const OP = /^(\d)(?:([ab])([-.])([1-9]\d?)|=([1-9]):(-1|\d{1,6}))(?:x(\d{1,3}))?$/;
 
 /** A walk as text and back: 0a.1x3 = CPU 0 charges 1 page to A three times; 1b-2 gives 2 of B back; 0=2:48 limits memcg 2. */
-function packOps(c, tree, ops) {
-  const one = ([code, cpu, memcg, nr]) =>
-    code === c.SET_MAX ? `${cpu}=${memcg}:${nr}` : `${cpu}${"ab"[memcg - tree.first]}${code === c.CHARGE_SKMEM ? "." : "-"}${nr}`;
+function packOps(data, tree, ops) {
+  const c = data.forms.codes,
+    one = ([code, cpu, memcg, nr]) =>
+      code === c.SET_MAX ? `${cpu}=${memcg}:${nr}` : `${cpu}${"ab"[memcg - tree.first]}${isCharge(c, code) ? "." : "-"}${nr}`;
   return runsOf(ops, one)
     .map(([text, times]) => (times > 1 ? `${text}x${times}` : text))
     .join(",");
 }
 /** The operations, up to the first that is not understood or not there in this tree. */
-function unpackOps(c, tree, text) {
-  const ops = [];
+function unpackOps(data, tree, text) {
+  const ops = [],
+    { codes: c, ops: names } = data.forms,
+    { charge, back, ctx } = data.hand;
   for (const one of text === "" ? [] : text.split(",")) {
     const found = OP.exec(one);
     if (!found) return { ops, understood: false };
     const [, cpu, leaf, sign, nr, memcg, limit, times = "1"] = found;
     const op = leaf
-      ? [sign === "." ? c.CHARGE_SKMEM : c.UNCHARGE_SKMEM, +cpu, tree.first + "ab".indexOf(leaf), +nr, c.SOFTIRQ]
+      ? [names.indexOf(sign === "." ? charge : back), +cpu, tree.first + "ab".indexOf(leaf), +nr, ctx]
       : [c.SET_MAX, +cpu, +memcg, +limit, c.TASK];
     if (op[1] >= tree.cpus || op[2] >= tree.parents.length) return { ops, understood: false };
     for (let n = 0; n < +times; n++) ops.push(op);
@@ -1106,8 +1316,8 @@ function runsOf(list, text) {
 }
 
 /** The walk as a cell of a notebook, for whoever wants to go on there. */
-function asPython(lab, data, tree, ops, shown) {
-  const told = ([code, cpu, memcg, nr, ctx]) => `op("${lab.words.ops[code]}", cpu=${cpu}, memcg=${memcg}, nr=${nr}, ctx=${ctx})`;
+function asPython(data, tree, ops, shown) {
+  const told = ([code, cpu, memcg, nr, ctx]) => `op("${data.forms.ops[code]}", cpu=${cpu}, memcg=${memcg}, nr=${nr}, ctx=${ctx})`;
   const lines = runsOf(ops, told).map(([text, times]) => `    ${times > 1 ? `*[${text}] * ${times}` : text},`);
   const policies = shown.map((i) => `"${data.machines[i].policy}"`).join(", ");
   return [
@@ -1118,26 +1328,29 @@ function asPython(lab, data, tree, ops, shown) {
     ...lines,
     "])",
     `for policy in (${policies}):`,
-    `    system = System([${tree.parents.join(", ")}], cpus=${tree.cpus}, policy=POLICIES[policy])`,
+    `    system = System([${tree.parents.join(", ")}], cpus=${tree.cpus}, policy=POLICIES[policy]${tree.limits ? `, limits=[${tree.limits.join(", ")}]` : ""})`,
     "    log = system.step_through(ops)",
     '    print(policy, log.atomics(), "atomics")',
     "",
   ].join("\n");
 }
 
-export async function render({ lab, data, place, el, selfCheck }) {
-  await Promise.all(data.machines.map(({ policy }) => lab.need("steps", policy)));
-  const c = lab.constants.mechanism,
+async function renderStage({ data, settings: given, lab, ask, place, change, el, selfCheck }) {
+  const c = data.forms.codes,
     calm = matchMedia("(prefers-reduced-motion: reduce)"),
-    id = instances++;
-  const settings = { depth: 2, leaves: 2, cpus: 2 };
+    id = instances++,
+    paired = data.sides.length > 1,
+    settings = { ...given };
+  const high = Object.fromEntries(data.numbers.map((number) => [number.name, number.high]));
+  for (const { name, label, high: most } of data.numbers)
+    if (settings[name] > most) throw new Error(`${label}: the stage shows up to ${most}.`);
   let tree,
     walks,
     pictures,
     branch,
     nodes,
     position = 0; // whole: settled; else on the way to the next operation
-  let right = 1,
+  let right = data.choice ? data.sides.at(-1)[Math.max(0, data.choice.values.indexOf(settings[data.choice.name]))] : data.sides.at(-1)[0],
     target = null,
     playing = false,
     speed = 1,
@@ -1150,7 +1363,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
     notice = "";
   const found = data.quests.map(() => "");
   const stats = { frames: 0, worst: 0, work: 0 };
-  const shown = () => [0, right];
+  const shown = () => [...data.sides.slice(0, -1).map(([i]) => i), right];
 
   // --- controls
   const button = (label, title, key, act, name = "") =>
@@ -1178,7 +1391,9 @@ export async function render({ lab, data, place, el, selfCheck }) {
     });
     return box;
   };
-  const trafficBox = choice([], "", (value) => choose(walks.branches[+value], null));
+  const jump = JUMPS[data.jump],
+    jumps = (node) => !!node.op && node.m[right].rows.some((r) => jump.steps.some((name) => r.step === c[name]));
+  const trafficBox = choice([], "", (value) => later(() => choose(walks.branches[+value], null)));
   const speedBox = choice(
     SPEEDS.map((s) => [s, s < 1 ? `\u00d71/${1 / s}` : `\u00d7${s}`]),
     1,
@@ -1192,17 +1407,16 @@ export async function render({ lab, data, place, el, selfCheck }) {
   const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const bar = make(
     "div",
-    { class: "bar", role: "toolbar", "aria-label": "Moving through the traffic" },
+    { class: paired ? "bar" : "bar wide", role: "toolbar", "aria-label": "Moving through the traffic" },
     labelled("Traffic", trafficBox, "first"),
     button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
     playButton,
     button("Step", "Execute the next operation", "ArrowRight", () => playTo(Math.floor(position) + 1)),
-    button("Next drain", "Go on to the next operation in which the right machine empties a stock", "n", () =>
-      seek(drains, data.words["no drain"]),
-    ),
-    button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
-      seek((node) => differs(node, shown()), data.words["no difference"]),
-    ),
+    button(jump.label, jump.title, "n", () => seek(jumps, data.words[jump.none])),
+    paired &&
+      button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
+        seek((node) => differs(node, shown()), data.words["no difference"]),
+      ),
     labelled("Operation", placeBox),
     ofAll,
     labelled("Speed", speedBox),
@@ -1211,12 +1425,12 @@ export async function render({ lab, data, place, el, selfCheck }) {
     live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
 
   // --- the reader's hands
-  const sizeBox = whole(1, data.most.pages, 1, (n) => setSize(n ?? size));
-  sizeBox.setAttribute("aria-label", `Pages a call, 1 to ${data.most.pages}`);
+  const sizeBox = whole(1, data.pages, 1, (n) => setSize(n ?? size));
+  sizeBox.setAttribute("aria-label", `Pages a call, 1 to ${data.pages}`);
   const leafRow = make("div", { class: "pick", role: "radiogroup", "aria-label": "Cgroup" });
   const handBox = choice([], "", (value) => setHand(+value));
-  const charge = button("", "Charge on every machine", "q", () => act(c.CHARGE_SKMEM)),
-    giveBack = button("", "Give back on every machine", "a", () => act(c.UNCHARGE_SKMEM));
+  const charge = button("", paired ? "Charge on every machine" : "Charge", "q", () => act(data.hand.charge)),
+    giveBack = button("", paired ? "Give back on every machine" : "Give back", "a", () => act(data.hand.back));
   const undo = button("Undo", "Take the last operation back; it stays on its branch", "z", () => go(Math.ceil(position) - 1));
   const limitOf = choice([], "", () => showLimit()),
     limitBox = make("input", { type: "number", min: 0, max: 99999, placeholder: "none", "aria-label": "Limit in pages; empty for none" });
@@ -1228,7 +1442,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
   ].forEach(([b, key]) => (b.dataset.key = key));
   const spine = make(
     "section",
-    { class: "spine", "aria-label": "Your own traffic, for all machines" },
+    { class: "spine", "aria-label": paired ? "Your own traffic, for all machines" : "Your own traffic" },
     make("div", { class: "title" }, "Your traffic"),
     leafRow,
     labelled("on", handBox),
@@ -1247,15 +1461,16 @@ export async function render({ lab, data, place, el, selfCheck }) {
   limitOf.setAttribute("aria-label", "Counter whose limit is set");
 
   // --- the machines, with the lines of the patch
-  const sides = [0, 1].map((side) => {
-    const title = side
+  const sides = data.sides.map((machines, side) => {
+    const chooses = machines.length > 1;
+    const title = chooses
       ? choice(
-          data.machines.slice(1).map((m, i) => [i + 1, m.title]),
-          1,
+          machines.map((i) => [i, data.machines[i].title]),
+          right,
           (value) => setRight(+value),
         )
-      : make("span", {}, data.machines[0].title);
-    if (side) title.setAttribute("aria-label", "Machine on the right");
+      : make("span", {}, data.machines[machines[0]].title);
+    if (chooses) title.setAttribute("aria-label", paired ? "Machine on the right" : "Machine");
     const version = make("span", { class: "soft" }),
       sum = make("span", { class: "sum" }),
       code = make("div", { class: "lines" });
@@ -1286,12 +1501,14 @@ export async function render({ lab, data, place, el, selfCheck }) {
         make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."),
       );
     const holder = make("div"),
-      section = make("section", {}, make("div", { class: "head" }, title, version, sum), holder, code);
+      section = make("div", { role: "group" }, make("div", { class: "head" }, title, version, sum), holder, code);
     return { section, holder, version, sum, lines, code };
   });
+  // With one machine there is room for the steps of the operation, in words.
+  const walk = paired ? null : make("ol", { class: "walk", tabindex: 0, "aria-label": "The steps of this operation" });
 
   // --- below them
-  const chart = new Chart(data.machines, (k) => go(k)),
+  const chart = new Chart(data, (k) => go(k)),
     plot = make("div", { class: "plot" }, chart.svg);
   const questEls = data.quests.map(({ ask }) =>
     make("li", {}, make("span", { class: "tick", "aria-hidden": "true" }), make("span", {}, ask)),
@@ -1302,29 +1519,28 @@ export async function render({ lab, data, place, el, selfCheck }) {
     plot,
     make("ol", { class: "quests", "aria-label": "Three things to find with your own traffic" }, ...questEls),
   );
-  const setting = (text, name, low) =>
+  const boxes = data.numbers.map(({ name, label, low, high: most }) =>
     labelled(
-      text,
-      whole(low, data.most[name], settings[name], (value, box) => {
-        if (value !== null && value !== settings[name]) rebuild({ ...settings, [name]: value });
+      label,
+      whole(low, most, settings[name], (value, box) => {
+        if (value !== null && value !== settings[name]) later(() => rebuild({ [name]: value }));
         box.value = settings[name];
       }),
-    );
+    ),
+  );
   const table = make("table"),
     copied = make("textarea", { readonly: true, "aria-label": "Text to copy", hidden: true, rows: 6 });
   const more = make(
     "div",
-    { class: "bar more", role: "group", "aria-label": "Settings of both machines" },
-    setting("Levels below the root", "depth", 1),
-    setting("Leaves", "leaves", 1),
-    setting("CPUs", "cpus", data.least.cpus),
-    button("Copy link", "A link to this traffic and this place", "", () =>
-      here().length > LINK_MAX ? say(data.words["long link"]) : copy(place.link(here())),
-    ),
+    { class: "bar more", role: "group", "aria-label": "Settings" },
+    ...boxes,
+    place &&
+      button("Copy link", "A link to this traffic and this place", "", () =>
+        here().length > LINK_MAX ? say(data.words["long link"]) : copy(place.link(here())),
+      ),
     button("Copy as Python", "This traffic as a cell of a notebook", "", () =>
       copy(
         asPython(
-          lab,
           data,
           tree,
           nodes.slice(1).map((n) => n.op),
@@ -1337,11 +1553,11 @@ export async function render({ lab, data, place, el, selfCheck }) {
   const numbers = make("details", { ontoggle: () => showTable() }, make("summary", {}, "The same as a table"), table);
   const root = make(
     "div",
-    { class: "stage", tabindex: -1, role: "region", "aria-label": "The patch on stage" },
+    { class: "stage", tabindex: -1, role: "region", "aria-label": data.title },
     bar,
     status,
     live,
-    make("div", { class: "two" }, spine, sides[0].section, sides[1].section),
+    make("div", { class: paired ? "two" : "two alone" }, spine, ...sides.map(({ section }) => section), walk),
     foot,
     more,
     copied,
@@ -1353,7 +1569,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
   function show() {
     const k = Math.ceil(position),
       node = nodes[k];
-    scored(lab, data, node);
+    scored(data, node);
     const time = position === k ? Infinity : (position - k + 1) * node.length;
     pictures.forEach((picture, side) => {
       picture.hot = hot;
@@ -1365,14 +1581,49 @@ export async function render({ lab, data, place, el, selfCheck }) {
         put(note, "text", picture.note[n]);
       });
     });
+    if (walk) showWalk(pictures[0], node, time);
     chart.move(nodes, position);
-    put(status, "text", hot >= 0 ? often() : notice || sentence(lab, data, tree, node, nodes.length - 1, shown()));
+    put(status, "text", hot >= 0 ? often() : notice || sentence(data, tree, node, nodes.length - 1, shown()));
     put(playButton, "text", playing ? "Pause" : "Play");
-    if (document.activeElement !== placeBox) placeBox.value = k;
+    if (focused() !== placeBox) placeBox.value = k;
+  }
+  const focused = () => root.getRootNode().activeElement;
+
+  /** The steps of the operation as a list; the one that runs is marked and in sight. */
+  function showWalk(picture, node, time) {
+    const { rows } = node.m[picture.i],
+      score = node.op && node.score[picture.i];
+    if (walk.node !== node || walk.machine !== picture.i) {
+      Object.assign(walk, { node, machine: picture.i });
+      let called = "";
+      walk.replaceChildren(
+        ...(node.op ? picture.visible(node.m[picture.i]) : []).map((k) => {
+          const step = data.forms.steps[rows[k].step],
+            by = step.function === called ? "" : step.function;
+          called = step.function;
+          const item = make(
+            "li",
+            { onclick: () => picture.onStep(k) },
+            by && make("code", {}, by),
+            make("span", { class: "rule" }, step.rule),
+            make("span", { class: "value" }, picture.changed(rows[k])),
+            step.atomic && make("b", {}, "ATOMIC"),
+          );
+          item.k = k;
+          return item;
+        }),
+      );
+    }
+    for (const item of walk.children) {
+      const now = score && time < score.length && score.from[item.k] <= time && time < score.to[item.k],
+        past = score && score.at[item.k] <= time;
+      if (now && !item.classList.contains("now")) walk.scrollTop = item.offsetTop - walk.clientHeight / 2;
+      put(item, "class", now ? "now" : past ? "past" : "");
+    }
   }
 
   const ranLine = (n, i) => (node) => {
-    const s = scored(lab, data, node)[i];
+    const s = scored(data, node)[i];
     return n === data.cap_lines[0] ? !!s.cap : s.line.includes(n);
   };
   /** In how many operations the line that is pointed at ran so far. */
@@ -1393,7 +1644,6 @@ export async function render({ lab, data, place, el, selfCheck }) {
   }
   const hotTest = () => (hot < 0 ? null : (node) => shown().some((i) => hasLine(hot, i) && ranLine(hot, i)(node)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
-  const drains = (node) => node.m[right].rows.some((r) => r.step === c.STEP_DRAIN);
 
   let spoke = 0,
     waiting = 0;
@@ -1426,15 +1676,15 @@ export async function render({ lab, data, place, el, selfCheck }) {
         .map((i) => `${data.machines[i].name} ${count(node.m[i].state.atomics, "atomic")}`)
         .join(", ")}`,
     );
-    let text = notice || sentence(lab, data, tree, node, nodes.length - 1, shown());
+    let text = notice || sentence(data, tree, node, nodes.length - 1, shown());
     data.quests.forEach((quest, n) => {
-      const answer = !found[n] && node.mine && RECOGNISE[quest.name]({ lab, data, tree, node });
+      const answer = !found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, shown: shown() });
       if (!answer) return;
       found[n] = fill(quest.found, answer);
       questEls[n].className = "found";
       questEls[n].children[0].textContent = "\u2713";
       questEls[n].children[1].textContent = found[n];
-      text += ` Found. ${found[n]}`;
+      text += ` ${fill(data.words.found, { found: found[n] })}`;
     });
     showTable();
     showLimit();
@@ -1447,22 +1697,22 @@ export async function render({ lab, data, place, el, selfCheck }) {
     const node = nodes[Math.ceil(position)],
       states = shown().map((i) => node.m[i].state),
       most = c.PAGE_COUNTER_MAX;
-    const each = (name, f) => [name, ...states.map(f)];
+    const { words } = data,
+      row = (field, at, told = (v) => v) => [fill(words[field], at), ...states.map((s) => told(field === "atomics" ? s.atomics : s[field][at.n]))];
     const rows = [
-      each("atomics so far", (s) => s.atomics),
-      ...tree.names.flatMap((name, m) => [
-        each(`pages in the counter of ${name}`, (s) => s["counter.count"][m]),
-        each(`limit of ${name}`, (s) => (s["counter.limit"][m] < most ? s["counter.limit"][m] : "none")),
-        each(`references of ${name}`, (s) => s["memcg.css"][m]),
-        each(`highest so far in ${name}`, (s) => s["counter.watermark"][m]),
-        each(`refused by ${name}`, (s) => s["counter.failcnt"][m]),
+      row("atomics", {}),
+      ...tree.names.flatMap((cgroup, n) => [
+        row("counter.count", { cgroup, n }),
+        row("counter.limit", { cgroup, n }, (v) => (v < most ? v.toLocaleString("en") : words.none)),
+        row("memcg.css", { cgroup, n }),
+        row("counter.watermark", { cgroup, n }),
+        row("counter.failcnt", { cgroup, n }),
       ]),
-      ...states[0]["stock.memcg"].map((_, cpu) =>
-        each(`stock of CPU ${cpu}`, (s) => `${s["stock.nr_pages"][cpu]} of ${tree.names[s["stock.memcg"][cpu]] ?? "nobody"}`),
-      ),
-      ...Array.from({ length: tree.leaves }, (_, n) =>
-        each(`pages in sockets of ${tree.names[tree.first + n]}`, (s) => s.sock[tree.first + n]),
-      ),
+      ...states[0]["stock.memcg"].flatMap((_, cpu) => [
+        row("stock.nr_pages", { cpu, n: cpu }),
+        row("stock.memcg", { cpu, n: cpu }, (v) => tree.names[v] ?? words.none),
+      ]),
+      ...tree.names.slice(tree.first).map((cgroup, n) => row("sock", { cgroup, n: tree.first + n })),
     ];
     const cells = (tag, values) =>
       make(
@@ -1473,67 +1723,83 @@ export async function render({ lab, data, place, el, selfCheck }) {
         ),
       );
     table.replaceChildren(
-      make("thead", {}, cells("th", [`after ${count(node.k, "operation")}`, ...shown().map((i) => data.machines[i].name)])),
+      make("thead", {}, cells("th", [fill(words.after, { operations: count(node.k, "operation") }), ...shown().map((i) => data.machines[i].name)])),
       make("tbody", {}, ...rows.map((row) => cells("td", row))),
     );
   }
 
-  // --- the place
+  // --- the place: where the reader is, as settings and as a link
   let writing = 0;
+  const side = data.choice && data.sides.at(-1);
   function here() {
     const own = branch.mine ? nodes.slice(branch.base + 1).map((node) => node.op) : [];
-    const parts = [
-      `d=${tree.depth}`,
-      `l=${tree.leaves}`,
-      `c=${tree.cpus}`,
-      `r=${right}`,
-      `t=${branch.traffic}`,
-      `p=${Math.ceil(position)}`,
-    ];
-    if (own.length) parts.push(`f=${branch.base}`, `o=${packOps(c, tree, own)}`);
+    const parts = data.numbers.map(({ name, key }) => `${key}=${settings[name]}`);
+    if (side) parts.push(`r=${side.indexOf(right)}`);
+    parts.push(`t=${branch.traffic}`, `p=${Math.ceil(position)}`);
+    if (own.length) parts.push(`f=${branch.base}`, `o=${packOps(data, tree, own)}`);
     return parts.join("&");
   }
   function remember() {
     clearTimeout(writing);
+    if (change) {
+      const told = Object.fromEntries(data.numbers.map(({ name }) => [name, settings[name]]));
+      if (side) told[data.choice.name] = data.choice.values[side.indexOf(right)];
+      // What is the reader's own has no name that Python knows: its settings stay at what was given.
+      if (!branch.mine && branch.given.length) Object.assign(told, { traffic: branch.name, position: Math.ceil(position) });
+      change(Object.fromEntries(Object.entries(told).filter(([name]) => name in given)));
+    }
+    if (!place) return;
     const text = here();
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
-  function arrive(text) {
+  /** Settings, and the reader's own operations, as a link has them. */
+  function read(text) {
     const asked = new URLSearchParams(text),
-      read = (name, low, high, otherwise) => {
+      whole = (name, low, most, otherwise) => {
         const value = Math.round(Number(asked.get(name) ?? otherwise));
-        return Number.isFinite(value) ? Math.max(low, Math.min(high, value)) : otherwise;
+        return Number.isFinite(value) ? Math.max(low, Math.min(most, value)) : otherwise;
       };
-    build({
-      depth: read("d", 1, data.most.depth, 2),
-      leaves: read("l", 1, data.most.leaves, 2),
-      cpus: read("c", data.least.cpus, data.most.cpus, 2),
-    });
-    right = read("r", 1, data.machines.length - 1, 1);
-    const number = read("t", 0, Infinity, 0),
-      given = walks.branches.find(({ traffic }) => traffic === number) ?? walks.branches[0];
-    let at = { branch: given, k: read("f", 0, walks.nodes(given).length - 1, 0) };
-    const asks = unpackOps(c, tree, asked.get("o") ?? "");
-    let { understood } = asks;
-    for (const op of asks.ops) {
-      const next = walks.act(at.branch, at.k, op);
-      understood &&= !next.refused;
-      if (next.refused) break;
-      at = next;
+    const wanted = Object.fromEntries(data.numbers.map(({ name, key, low }) => [name, whole(key, low, high[name], settings[name])]));
+    if (side) wanted[data.choice.name] = data.choice.values[whole("r", 0, side.length - 1, side.indexOf(right))];
+    const traffics = Object.keys(data.traffic);
+    if (asked.has("t")) wanted.traffic = traffics[whole("t", 0, traffics.length, 0)] ?? null;
+    if (asked.has("p")) wanted.position = whole("p", 0, 1e6, 0);
+    return { wanted, fork: whole("f", 0, 1e6, 0), own: asked.get("o") ?? "" };
+  }
+  async function arrive({ wanted, fork = 0, own = "" }) {
+    Object.assign(settings, wanted);
+    if (settings.limit_level > settings.depth) settings.limit_level = settings.depth;
+    if (side) right = side[Math.max(0, data.choice.values.indexOf(settings[data.choice.name]))];
+    await build();
+    const at = walks.branches.find(({ name }) => name === settings.traffic) ?? (settings.traffic === null ? walks.branches.at(-1) : walks.branches[0]);
+    nodes = await walks.nodes(at);
+    branch = at;
+    if (own) {
+      const asks = unpackOps(data, tree, own),
+        was = await walks.act(at, Math.min(fork, nodes.length - 1), asks.ops);
+      branch = was.branch;
+      nodes = branch.nodes;
+      notice = asks.understood && !was.refused ? "" : fill(data.words["bad link"], { operations: count(was.k, "operation") });
     }
-    notice = understood ? "" : fill(data.words["bad link"], { operations: count(at.k, "operation") });
-    branch = at.branch;
-    nodes = walks.nodes(branch);
-    position = read("p", 0, nodes.length - 1, 0);
+    position = Math.max(0, Math.min(nodes.length - 1, settings.position ?? 0));
   }
 
+  // What asks a kernel may take a moment: one after the other.
+  let queue = Promise.resolve();
+  const later = (work) =>
+    (queue = queue.then(work).catch((error) => {
+      say(error.message);
+    }));
+
   /** Machines of this size; traffic starts anew on them. */
-  function build(wanted) {
-    Object.assign(settings, wanted);
-    tree = treeOf(data, settings);
-    walks = new Walks(lab, data, tree);
-    pictures = sides.map(({ holder }, side) => {
-      const picture = new Picture(lab, data, tree);
+  async function build() {
+    const next = treeOf(data, settings),
+      made = new Walks(lab ? new Kernels(lab, data, next) : new Asked(ask, data, next), data, next, settings);
+    await made.begin();
+    tree = next;
+    walks = made;
+    pictures = sides.map(({ holder }, n) => {
+      const picture = new Picture(data, tree);
       picture.onStep = (row) => {
         halt();
         const k = Math.ceil(position);
@@ -1541,10 +1807,10 @@ export async function render({ lab, data, place, el, selfCheck }) {
         show();
       };
       holder.replaceChildren(picture.svg);
-      picture.i = side ? right : 0;
+      picture.i = shown()[n];
       return picture;
     });
-    more.querySelectorAll("input").forEach((box, n) => (box.value = settings[["depth", "leaves", "cpus"][n]]));
+    boxes.forEach((box, n) => (box.querySelector("input").value = settings[data.numbers[n].name]));
     leafRow.replaceChildren(
       ...Array.from({ length: tree.leaves }, (_, n) =>
         make(
@@ -1566,18 +1832,18 @@ export async function render({ lab, data, place, el, selfCheck }) {
     setLeaf(Math.min(leaf, tree.leaves - 1));
     setHand(Math.min(hand, tree.cpus - 1));
   }
-  function rebuild(wanted) {
+  async function rebuild(wanted) {
     halt();
-    const text = new URLSearchParams(here());
-    for (const [key, value] of Object.entries({ d: wanted.depth, l: wanted.leaves, c: wanted.cpus })) text.set(key, value);
-    for (const key of ["o", "f", "p"]) text.delete(key); // own operations name cgroups of the old tree
-    arrive(text.toString());
+    notice = "";
+    // The reader's own operations name cgroups of the old tree.
+    await arrive({ wanted: { ...wanted, traffic: branch.traffic < Object.keys(data.traffic).length ? Object.keys(data.traffic)[branch.traffic] : null, position: 0 } });
     fit();
     settle();
   }
   function setRight(i) {
     right = i;
-    pictures[1].i = i;
+    if (side) settings[data.choice.name] = data.choice.values[side.indexOf(right)];
+    pictures.at(-1).i = i;
     dress();
     refresh();
     notice = "";
@@ -1585,15 +1851,15 @@ export async function render({ lab, data, place, el, selfCheck }) {
     show();
   }
   function dress() {
-    sides.forEach(({ section, version, lines }, side) => {
-      const i = shown()[side],
+    sides.forEach(({ section, version, lines }, n) => {
+      const i = shown()[n],
         machine = data.machines[i];
       section.className = `machine m${i}`;
       section.setAttribute("aria-label", machine.title);
       version.textContent = machine.version;
       lines.forEach(({ row }, n) => (row.hidden = !hasLine(n, i)));
     });
-    sides[1].section.querySelector("select").value = right;
+    if (side) sides.at(-1).section.querySelector("select").value = right;
   }
 
   // --- time
@@ -1611,7 +1877,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
     while (left > 0 && position < goal) {
       const k = Math.floor(position) + 1,
         node = nodes[k];
-      scored(lab, data, node);
+      scored(data, node);
       const rest = (k - position) * node.length;
       if (calm.matches || rest <= left) {
         position = k;
@@ -1677,7 +1943,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
       k = way > 0 && settled ? position + 1 : Math.ceil(position);
     if (k >= nodes.length || k < 1) return;
     const node = nodes[k],
-      scores = scored(lab, data, node),
+      scores = scored(data, node),
       now = settled ? (way > 0 ? -1 : Infinity) : (position - k + 1) * node.length;
     const times = [...new Set(pictures.flatMap((p) => p.visible(node.m[p.i]).map((row) => scores[p.i].at[row] + 1)))].sort((a, b) => a - b);
     const next = way > 0 ? times.find((t) => t > now + 0.5) : times.findLast((t) => t < now - 0.5);
@@ -1702,9 +1968,10 @@ export async function render({ lab, data, place, el, selfCheck }) {
   }
 
   // --- branches
-  function choose(next, k) {
+  async function choose(next, k) {
+    nodes = await walks.nodes(next);
     branch = next;
-    nodes = walks.nodes(branch);
+    if (!branch.mine) settings.traffic = branch.given.length ? branch.name : null;
     refresh();
     go(k ?? (branch.mine ? nodes.length - 1 : 0));
   }
@@ -1723,35 +1990,46 @@ export async function render({ lab, data, place, el, selfCheck }) {
     trafficBox.value = walks.branches.indexOf(branch);
     placeBox.max = nodes.length - 1;
     ofAll.textContent = `of ${(nodes.length - 1).toLocaleString("en")}`;
-    chart.show(nodes, branch, walks.branches, [...new Set([0, 1, right])], data.machines, (b) => choose(b, null));
-    chart.mark(nodes, hotTest(), drains);
+    chart.show({
+      nodes,
+      branch,
+      branches: walks.branches,
+      shown: [...new Set([...shown(), ...(paired ? data.sides.map(([i]) => i) : [])])].sort(),
+      machines: data.machines,
+      tree,
+      settings,
+      onBranch: (b) => later(() => choose(b, null)),
+    });
+    chart.mark(nodes, hotTest(), jumps);
   }
-  function perform(op) {
-    const k = Math.ceil(position),
-      answer = walks.act(branch, k, op);
-    if (answer.refused) {
-      position = k;
-      const { reason, allowed } = answer.refused,
-        words = data.words;
-      return say(fill(words[reason] ?? words.refused, { reason, allowed, cgroup: tree.names[op[2]], pages: count(allowed, "page") }));
-    }
-    branch = answer.branch;
-    nodes = walks.nodes(branch);
-    refresh();
-    playTo(answer.k);
-  }
-  const act = (code) => perform([code, hand, tree.first + leaf, size, c.SOFTIRQ]);
+  const perform = (op) =>
+    later(async () => {
+      const k = Math.ceil(position),
+        answer = await walks.act(branch, k, [op]);
+      if (answer.refused) {
+        position = k;
+        const reason = Object.keys(c).find((name) => name.startsWith("BAD_") && c[name] === answer.refused.reason),
+          { allowed } = answer.refused,
+          { words } = data;
+        return say(fill(words[reason] ?? words.refused, { reason, allowed, cgroup: tree.names[op[2]], pages: count(allowed, "page") }));
+      }
+      branch = answer.branch;
+      nodes = branch.nodes;
+      refresh();
+      playTo(answer.k);
+    });
+  const act = (name) => perform([data.forms.ops.indexOf(name), hand, tree.first + leaf, size, data.hand.ctx]);
   function limit() {
     const pages = limitBox.value === "" ? -1 : Math.max(0, Math.min(99999, Math.round(Number(limitBox.value))));
     perform([c.SET_MAX, hand, +limitOf.value, pages, c.TASK]);
   }
   function showLimit() {
-    if (document.activeElement === limitBox) return;
+    if (focused() === limitBox) return;
     const pages = nodes[Math.ceil(position)].m[0].state["counter.limit"][+limitOf.value];
     limitBox.value = pages < c.PAGE_COUNTER_MAX ? pages : "";
   }
   function setSize(n) {
-    size = Math.max(1, Math.min(data.most.pages, n));
+    size = Math.max(1, Math.min(data.pages, n));
     name();
   }
   function setLeaf(n) {
@@ -1775,7 +2053,7 @@ export async function render({ lab, data, place, el, selfCheck }) {
   handBox.setAttribute("aria-label", "CPU that does it");
   function setHot(n) {
     hot = n;
-    chart.mark(nodes, hotTest(), drains);
+    chart.mark(nodes, hotTest(), jumps);
     show();
   }
 
@@ -1815,10 +2093,10 @@ export async function render({ lab, data, place, el, selfCheck }) {
     End: () => go(nodes.length - 1),
     PageUp: () => go(Math.ceil(position) + 10),
     PageDown: () => go(Math.ceil(position) - 10),
-    n: () => seek(drains, data.words["no drain"]),
-    x: () => seek((node) => differs(node, shown()), data.words["no difference"]),
-    q: () => act(c.CHARGE_SKMEM),
-    a: () => act(c.UNCHARGE_SKMEM),
+    n: () => seek(jumps, data.words[jump.none]),
+    x: () => paired && seek((node) => differs(node, shown()), data.words["no difference"]),
+    q: () => act(data.hand.charge),
+    a: () => act(data.hand.back),
     z: () => go(Math.ceil(position) - 1),
     c: () => setHand((hand + 1) % tree.cpus),
     g: () => setLeaf((leaf + 1) % tree.leaves),
@@ -1851,7 +2129,8 @@ export async function render({ lab, data, place, el, selfCheck }) {
     show();
   }
   const observer = new ResizeObserver(fit);
-  arrive(place.get());
+  const begin = place?.get();
+  await arrive(begin ? read(begin) : { wanted: {} });
   fit();
   settle();
   observer.observe(root);
@@ -1859,13 +2138,14 @@ export async function render({ lab, data, place, el, selfCheck }) {
     halt();
     observer.disconnect();
   };
-  const come = (text) => {
-    if (text === here()) return;
-    halt();
-    arrive(text);
-    fit();
-    settle();
-  };
+  const come = (asked) =>
+    later(async () => {
+      halt();
+      notice = "";
+      await arrive(asked);
+      fit();
+      settle();
+    });
   return {
     root,
     go,
@@ -1873,11 +2153,15 @@ export async function render({ lab, data, place, el, selfCheck }) {
     perform,
     playTo,
     toggle,
-    come,
+    come: (text) => text !== here() && come(read(text)),
+    set: (wanted) => come({ wanted }),
+    say,
     leave,
     stats,
     found,
     here,
+    ready: performance.now(),
+    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, chart }, // for the tests
     check: checkHere,
     seek: (p) => {
       halt();

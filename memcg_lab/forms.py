@@ -7,11 +7,11 @@ import base64
 
 import numpy as np
 
-from ..machine import cache_lines, coherence, run, topology
-from ..mechanism import records, steps
-from ..mechanism.policy import POLICIES, RULES
-from ..system import System
-from ..workload import SIZE_MIXES, pingpong
+from .machine import cache_lines, coherence, run, topology
+from .mechanism import records, steps
+from .mechanism.policy import POLICIES, RULES
+from .system import System
+from .workload import SIZE_MIXES, pingpong
 
 _MODULES = (records, steps, cache_lines, coherence)
 _ROOMS = {"mechanism": (records, steps), "machine": (cache_lines, coherence, run)}

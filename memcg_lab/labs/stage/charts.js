@@ -1,0 +1,1359 @@
+/* charts.js: the labs that are charts. It stands after kernel.js and stage.js in one module, and takes make, put, puts,
+ * count and fill from there.
+ *
+ *   const handle = await charts.ContentionLab({name, el, data, settings, lab, ask, place, change})
+ *       el: where to draw; data: what the lab's data() gives; settings: where it opens
+ *       lab: what open() of kernel.js gives, or null: then ask(question) -> Promise(answer) asks Python
+ *       place: {get() -> text, set(text), link(text)}: where the reader is, or null; change(settings): the reader moved
+ *   handle: {root, settings, set(settings), come(text), leave(), stats}
+ *
+ *   1 numbers    as memcg_lab.words writes them
+ *   2 frame      what every chart lab has around its picture
+ *   3 machine    the simulations of ContentionLab, in slices that leave the frames alone
+ *   4 to 7       ContentionLab, ProfileLab, CostLab, MeasureLab
+ */
+const charts = (() => {
+  // ------------------------------------------------------------------------------------------------- 1 numbers
+  /** A number with so many places; a tie goes to the even digit, as Python has it. */
+  function fixed(value, places) {
+    const short = value.toFixed(places),
+      exact = value.toFixed(100),
+      end = exact.indexOf(".") + 1 + places;
+    if (!/^50*$/.test(exact.slice(end))) return short;
+    const down = exact.slice(0, places ? end : end - 1);
+    return "02468".includes(down.at(-1)) ? down : short;
+  }
+  const thousands = (text) => text.replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+
+  /** `number` of memcg_lab.words. */
+  function number(value, digits = 3) {
+    if (Number.isInteger(value)) return value.toLocaleString("en");
+    const power = Number(value.toExponential().split("e")[1]),
+      [whole, rest = ""] = fixed(value, Math.max(0, digits - 1 - power)).split("."),
+      kept = rest.replace(/0+$/, "");
+    return thousands(whole) + (kept && `.${kept}`);
+  }
+
+  // --------------------------------------------------------------------------------------------------- 2 frame
+  const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+  const MARKS = ["m-4 -4h8v8h-8z", "m0 -4.6a4.6 4.6 0 1 0 .01 0z"]; // before a square, after a circle
+  let made = 0;
+
+  /** A slider with a number box beside it; `steps`, if given, are the values that the slider stops at, `only` those. */
+  function slider({ name, label, low, high, steps, only = false, value, act, unit = "" }) {
+    const stops = steps ?? Array.from({ length: high - low + 1 }, (_, i) => low + i),
+      nearest = (given) => stops.reduce((best, stop, i) => (Math.abs(stop - given) < Math.abs(stops[best] - given) ? i : best), 0),
+      id = `chart-${name}-${made++}`;
+    const range = make("input", {
+      type: "range",
+      min: 0,
+      max: stops.length - 1,
+      "aria-label": label,
+      oninput: () => act(stops[+range.value]),
+    });
+    const box = make("input", {
+      type: "number",
+      id,
+      min: low,
+      max: high,
+      "aria-label": `${label}: ${only ? stops.map((stop) => number(stop)).join(", ") : `${number(low)} to ${number(high)}`}`,
+      onchange: () => {
+        const given = Math.round(Number(box.value));
+        if (box.value !== "" && Number.isFinite(given)) act(only ? stops[nearest(given)] : clamp(given, low, high));
+        show(shown);
+      },
+    });
+    let shown = value;
+    function show(now) {
+      shown = now;
+      const at = nearest(now);
+      if (+range.value !== at) range.value = at;
+      put(range, "aria-valuetext", `${number(now)}${unit}`);
+      if (box.value !== String(now)) box.value = now;
+    }
+    show(value);
+    return { root: make("div", { class: "slide" }, make("label", { for: id }, label), range, box), show };
+  }
+
+  function list({ label, options, value, act }) {
+    const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text)));
+    box.value = value;
+    return { root: make("label", {}, make("span", {}, label), box), show: (now) => (box.value = now) };
+  }
+
+  /**
+   * Controls above, a sentence, the picture, and below it what is to be taken along and what is to be found. `rows` are
+   * the controls, row by row; `python()` gives the line that makes the lab again; `table()` {head, rows}; `pack()` the
+   * text of a link; `recognise` has a function for each quest of the data: what its sentence is filled with, or nothing.
+   */
+  function frame({ el, data, settings, place, change }, { title, rows: controls, body, python, table, pack, recognise = {} }) {
+    const first = { ...settings };
+    const status = make("p", { class: "status", "aria-hidden": "true" }),
+      live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
+      copied = make("textarea", { readonly: true, "aria-label": "Text to copy", hidden: true, rows: 2 }),
+      numbers = make("table"),
+      details = make("details", { ontoggle: () => fillTable() }, make("summary", {}, "The same as a table"), numbers);
+    const button = (label, title, act) => make("button", { type: "button", title, onclick: act }, label);
+    const foot = make(
+      "div",
+      { class: "bar more", role: "group", "aria-label": "To take along" },
+      button("Reset", "Every control to its first value", () => self.set(first)),
+      button("Copy as Python", "The line that makes this lab in a notebook", () => copy(python())),
+      place?.link && pack && button("Copy link", "A link to these settings", () => copy(place.link(pack()))),
+    );
+    const quests = (data.quests ?? []).map((quest) => {
+      const told = make("span", {}, quest.ask),
+        tick = make("span", { class: "tick", "aria-hidden": "true" });
+      return { name: quest.name, says: quest.found, told, tick, li: make("li", {}, tick, told), found: false };
+    });
+    const below = make(
+      "div",
+      { class: "below" },
+      make("div", {}, foot, copied, details),
+      quests.length ? make("ol", { class: "quests", "aria-label": "Three things to find" }, ...quests.map(({ li }) => li)) : null,
+    );
+    const root = make(
+      "div",
+      { class: "stage charts", tabindex: -1, role: "region", "aria-label": title },
+      ...controls.map((row) => make("div", { class: "bar" }, ...row)),
+      status,
+      live,
+      body,
+      below,
+    );
+    el.replaceChildren(root);
+
+    async function copy(text) {
+      copied.value = text;
+      copied.hidden = false;
+      try {
+        await navigator.clipboard.writeText(text);
+        speak("Copied.");
+      } catch {
+        copied.focus();
+        copied.select();
+        speak("The text is below, selected: copy it from there.");
+      }
+    }
+    let waiting = 0,
+      written = 0;
+    /** Say it to who listens, once the hand has come to rest. */
+    function speak(text) {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => (live.textContent = text), 300);
+    }
+    function fillTable() {
+      if (!details.open) return;
+      const { head, rows } = table();
+      const cells = (tag, values) =>
+        make(
+          "tr",
+          {},
+          ...values.map((value, n) =>
+            make(n && tag === "td" ? "td" : "th", { scope: n && tag === "td" ? null : tag === "td" ? "row" : "col" }, String(value)),
+          ),
+        );
+      numbers.replaceChildren(make("thead", {}, cells("th", head)), make("tbody", {}, ...rows.map((row) => cells("td", row))));
+    }
+    const self = {
+      root,
+      say(text) {
+        put(status, "text", text);
+        for (const quest of quests) {
+          const found = !quest.found && recognise[quest.name]?.();
+          if (!found) continue;
+          quest.found = true;
+          quest.li.className = "found";
+          quest.tick.textContent = "\u2713";
+          quest.told.textContent = fill(quest.says, found);
+          text += ` Found. ${quest.told.textContent}`;
+        }
+        speak(text);
+        fillTable();
+      },
+      get found() {
+        return quests.filter(({ found }) => found).map(({ told }) => told.textContent);
+      },
+      /** The reader moved: tell Python, and the place. */
+      moved(now) {
+        change?.({ ...now });
+        clearTimeout(written);
+        if (place?.set && pack) written = setTimeout(() => place.set(pack()), 250);
+      },
+      leave() {
+        clearTimeout(waiting);
+        clearTimeout(written);
+      },
+      set: () => {},
+    };
+    return self;
+  }
+
+  /** Settings as the text of a place, and back; what is not understood is left as it is. */
+  const packed = (settings) => new URLSearchParams(Object.entries(settings).map(([key, value]) => [key, String(value)])).toString();
+  function unpacked(text, settings, allowed) {
+    const found = { ...settings };
+    for (const [key, value] of new URLSearchParams(text)) {
+      const rule = allowed[key];
+      if (Array.isArray(rule)) {
+        if (rule.includes(value)) found[key] = value;
+      } else if (rule && /^\d{1,7}$/.test(value)) found[key] = clamp(Number(value), rule.low, rule.high);
+    }
+    return found;
+  }
+  const quoted = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
+  const asPython = (name, settings) =>
+    `${name}(${Object.entries(settings)
+      .map(([key, value]) => `${key}=${quoted(value)}`)
+      .join(", ")})`;
+
+  /** Labels in a column, none over another: the places they get, for places they would like. */
+  function apart(wanted, gap, low, high) {
+    const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
+    order.forEach((l, n) => (l.y = Math.max(l.y, n ? order[n - 1].y + gap : low)));
+    order.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - gap : high)));
+    return order.sort((a, b) => a.i - b.i).map(({ y }) => y);
+  }
+  function ticksOf(top) {
+    const power = 10 ** Math.floor(Math.log10(top / 4)),
+      step = power * [1, 2, 5, 10].find((times) => top / (times * power) <= 5);
+    return Array.from({ length: Math.floor(top / step + 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(12)));
+  }
+
+  // ------------------------------------------------------------------------------------------------- 3 machine
+  const PS = 1000;
+  const even = (x) => (x % 1 === 0.5 && Math.floor(x) % 2 === 0 ? Math.floor(x) : Math.round(x)); // as Python rounds
+  const SIDES = ["before", "after"];
+  const SLICE = 4; // ms of work in a row
+  const MOVE = 5; // ms of work in the move itself
+  const CHUNK = 4096; // operations replayed in a row
+
+  const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
+  /** Put something into a map, which forgets what is oldest. */
+  function keep(map, key, value, most) {
+    if (map.size >= most) map.delete(map.keys().next().value);
+    map.set(key, value);
+    return value;
+  }
+
+  /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
+  class Simulations {
+    constructor(lab, data) {
+      Object.assign(this, { lab, data, streams: new Map(), aged: new Map(), points: new Map(), job: null, stats: { worst: 0, slices: 0 } });
+      this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => this.go(SLICE);
+      this.next = () => port2.postMessage(0);
+      this.close = () => port1.close();
+    }
+
+    async ready() {
+      const { lab, data } = this;
+      await Promise.all(SIDES.flatMap((side) => ["replay", "machine"].map((kind) => lab.need(kind, data.policies[side]))));
+    }
+
+    key(side, cpus, { depth, traffic, counter_layout, think_ns }) {
+      return [side, cpus, depth, traffic, counter_layout, think_ns].join("|");
+    }
+
+    /** What each CPU does in its turns: the numbers of kinds, and the kinds as [operation, leaf]. */
+    turns({ traffic, cpus }) {
+      const { rows, alone } = this.data.traffics[traffic],
+        { lots_each } = this.data,
+        c = this.lab.constants.mechanism;
+      if (!rows) {
+        const kinds = [
+          [c.UNCHARGE_SKMEM, 0],
+          [c.CHARGE_SKMEM, 0],
+        ];
+        return { kinds, every: lots_each, at: (cpu, turn) => (this.lots[(cpu * lots_each + turn) >> 3] >> (turn & 7)) & 1 };
+      }
+      const taken = cpus === 1 && alone ? alone : rows,
+        first = taken.map((_, i) => taken.slice(0, i).reduce((sum, row) => sum + row.length, 0));
+      return { kinds: taken.flat(), every: taken[0].length, at: (cpu, turn) => first[cpu % taken.length] + turn };
+    }
+
+    /** What all CPUs go on with, and what they have done before: both kernels get the same. */
+    *stream(cpus, depth, traffic) {
+      const key = [cpus, depth, traffic].join("|");
+      if (this.streams.has(key)) return this.streams.get(key);
+      const { lab, data } = this,
+        { kinds, every, at } = this.turns({ traffic, cpus }),
+        ages = data.ages.slice(0, cpus),
+        ops = lab.table("op", cpus * every),
+        past = lab.table("op", sum(ages)),
+        size = ops.form.size / 4;
+      let done = 0;
+      for (let cpu = 0; cpu < cpus; cpu++) {
+        const each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu, memcg: depth + leaf, nr: 1 }))).low;
+        const copy = (into, row, kind) => {
+          for (let i = 0; i < size; i++) into[row * size + i] = each[kind * size + i];
+        };
+        for (let turn = 0; turn < every; turn++) copy(ops.low, cpu * every + turn, at(cpu, turn));
+        for (let turn = 0; turn < ages[cpu]; turn++) copy(past.low, done++, at(cpu, turn % every));
+        if (cpu % 32 === 31) yield;
+      }
+      return keep(this.streams, key, { ops, past }, 40);
+    }
+
+    /** A system in use already, and the stream it goes on with: _aged of labs/contention.py. */
+    *age(side, cpus, { depth, traffic }) {
+      const key = [side, cpus, depth, traffic].join("|");
+      if (this.aged.has(key)) return this.aged.get(key);
+      const { lab, data } = this,
+        { leaves } = data.traffics[traffic],
+        parents = Array.from({ length: depth + leaves }, (_, m) => Math.min(m, depth) - 1),
+        system = lab.system({ parents, cpus, policy: data.policies[side] }),
+        { ops, past } = yield* this.stream(cpus, depth, traffic);
+      for (let leaf = 0; leaf < leaves; leaf++)
+        system.run(lab.ops([{ op: "charge_skmem", cpu: 0, memcg: depth + leaf, nr: data.held }]));
+      for (let begin = 0; begin < past.length; begin += CHUNK) {
+        const { reason } = system.run(past.slice(begin, Math.min(past.length, begin + CHUNK)));
+        if (reason) throw new Error(`the traffic is refused: ${lab.reason(reason)}`);
+        yield;
+      }
+      return keep(this.aged, key, { system, ops }, 60);
+    }
+
+    /** One point: what `point` of labs/contention.py gives. */
+    *point(side, cpus, settings) {
+      const key = this.key(side, cpus, settings);
+      if (this.points.has(key)) return this.points.get(key);
+      const { lab, data } = this,
+        { system, ops } = yield* this.age(side, cpus, settings),
+        { like, allocated } = data.layouts[settings.counter_layout],
+        crowded = (cpus * data.transfer_ns[cpus] * (1 + allocated)) / 2,
+        duration = Math.max(data.rounds, data.ops_wanted / cpus) * (settings.think_ns + crowded),
+        begin = even(duration * data.warm_up * PS),
+        end = even(duration * PS);
+      const machine = lab.machine(system, ops, {
+        thinkNs: settings.think_ns,
+        topology: data.machine,
+        layout: { ...lab.machines.layouts[like], allocated },
+      });
+      yield;
+      const parts = Math.max(2, Math.ceil(cpus / 32));
+      let from = 0,
+        before = null,
+        answer;
+      try {
+        for (const until of [begin, end]) {
+          for (let part = 1; part <= parts; part++) {
+            const { reason } = machine.run((from + ((until - from) * part) / parts) / PS, { stay: true });
+            if (reason) throw new Error(`the machine stops: ${lab.stop(reason)}`);
+            yield;
+          }
+          from = until;
+          before ??= this.cut(machine, until);
+        }
+        answer = this.read(machine, before, this.cut(machine, end), (end - begin) / PS);
+      } finally {
+        machine.leave();
+      }
+      return keep(this.points, key, answer, 4000);
+    }
+
+    /** What was counted until a time: lines are promised until they are free. */
+    cut(machine, at) {
+      const { words } = this.lab,
+        counted = machine.counted(),
+        occupied = words.traffic.indexOf("occupied"),
+        wide = words.traffic.length;
+      machine.tables.line.column("free_at").forEach((free, line) => (counted.traffic[line * wide + occupied] -= Math.max(free - at, 0)));
+      return counted;
+    }
+
+    read(machine, before, after, duration) {
+      const { words } = this.lab,
+        minus = (name) => after[name].map((value, i) => value - before[name][i]),
+        total = (values) => values.reduce((a, b) => a + b, 0);
+      const finished = total(minus("finished")),
+        booked = minus("booked"),
+        kinds = words.booked.length,
+        all = total(booked);
+      const shares = [];
+      words.functions.forEach((name, f) => {
+        const own = booked.slice(f * kinds, (f + 1) * kinds);
+        if (own.some((ps) => ps !== 0)) shares.push([name, (100 * total(own)) / all]);
+      });
+      const traffic = minus("traffic"),
+        wide = words.traffic.length,
+        [waited, occupied] = ["waited", "occupied"].map((name) => words.traffic.indexOf(name)),
+        queues = machine.lines.map((_, line) => (traffic[line * wide + waited] + traffic[line * wide + occupied]) / (duration * PS)),
+        most = queues.indexOf(Math.max(...queues));
+      const local = words.booked.indexOf("local");
+      return {
+        throughput: (finished / duration) * 1000,
+        stalled: (100 * total(booked.filter((_, i) => i % kinds !== local))) / all,
+        shares,
+        busiest: queues[most] ? [this.line(machine.lines[most]), queues[most]] : [this.data.words.nothing, 0],
+      };
+    }
+
+    line(name) {
+      const [owner, own] = name.split(": ");
+      return own ? fill(this.data.words.line, { owner, word: own.split(" ")[0] }) : owner;
+    }
+
+    known(cpus, settings) {
+      const found = SIDES.map((side) => this.points.get(this.key(side, cpus, settings)));
+      return found.every(Boolean) ? Object.fromEntries(SIDES.map((side, i) => [side, found[i]])) : null;
+    }
+
+    *everything(settings, tell) {
+      for (const side of SIDES) yield* this.point(side, settings.cpus, settings);
+      tell.point(this.known(settings.cpus, settings));
+      const curve = { before: [], after: [] };
+      for (const cpus of this.data.curve) for (const side of SIDES) curve[side].push(yield* this.point(side, cpus, settings));
+      tell.curve(curve);
+    }
+
+    /** The chosen point first, then the curve; what was asked before is dropped. */
+    ask(settings, tell) {
+      this.job?.return();
+      this.job = this.everything(settings, tell);
+      this.failed = tell.failed;
+      this.go(MOVE);
+    }
+
+    go(budget) {
+      const { job } = this,
+        begun = performance.now();
+      if (!job) return;
+      try {
+        do {
+          if (job.next().done) this.job = null;
+        } while (this.job === job && performance.now() - begun < budget);
+      } catch (error) {
+        this.job = null;
+        this.failed(new Error(fill(this.data.words.failed, { why: error.message })));
+      }
+      this.stats.slices++;
+      this.stats.worst = Math.max(this.stats.worst, performance.now() - begun);
+      if (this.job) this.next();
+    }
+  }
+
+  /** The same answers from Python: one question at a time, the last one asked is the next. */
+  class Questions {
+    constructor(ask) {
+      Object.assign(this, { ask_: ask, waiting: null, busy: false, serial: 0 });
+    }
+    async ready() {}
+    close() {
+      this.serial++;
+    }
+    ask(settings, tell) {
+      this.waiting = { settings: { ...settings }, tell, serial: ++this.serial };
+      if (!this.busy) this.go();
+    }
+    async go() {
+      this.busy = true;
+      while (this.waiting) {
+        const { settings, tell, serial } = this.waiting;
+        this.waiting = null;
+        try {
+          for (const part of ["point", "curve"]) {
+            const answer = await this.ask_({ part, ...settings });
+            if (serial !== this.serial) break;
+            tell[part](answer);
+          }
+        } catch (error) {
+          if (serial === this.serial) tell.failed(error);
+        }
+      }
+      this.busy = false;
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- 4 ContentionLab
+  /** Throughput over CPUs, with a cursor that can be dragged. */
+  class Throughput {
+    constructor(data, onMove) {
+      this.data = data;
+      this.top = 0;
+      this.paths = SIDES.map((_, i) => make("path", { class: `line m${i}` }));
+      this.marks = SIDES.map((_, i) => make("path", { class: `mark m${i}` }));
+      this.chosen = SIDES.map((_, i) => make("path", { class: `chosen m${i}`, d: `M0 0${MARKS[i]}` }));
+      this.labels = SIDES.map((_, i) => make("text", { class: `label m${i}` }));
+      this.grid = make("g", { class: "grid" });
+      this.axis = make("path", { class: "axis" });
+      this.places = data.curve.map((n) => make("text", { class: "soft", "text-anchor": "middle" }, String(n)));
+      this.name = make("text", { class: "soft", "text-anchor": "middle" }, "CPUs (logarithmic)");
+      this.unit = make("text", { class: "soft" }, "operations in a microsecond");
+      this.old = make("g", {}, ...this.paths, ...this.marks);
+      this.cursor = make(
+        "g",
+        { class: "cursor", tabindex: 0, role: "slider", "aria-label": "CPUs", "aria-valuemin": 1, "aria-valuemax": data.most.cpus },
+        make("rect", { class: "grip", x: -11, width: 22, rx: 4 }),
+        make("line"),
+        make("circle", { r: 7 }),
+      );
+      this.svg = make(
+        "svg",
+        { class: "chart throughput", role: "group", "aria-label": "Throughput over CPUs" },
+        this.grid,
+        this.axis,
+        ...this.places,
+        this.name,
+        this.unit,
+        this.old,
+        ...this.labels,
+        this.cursor,
+        ...this.chosen,
+      );
+      const move = (e) => onMove(clamp(Math.round(2 ** this.unx(e.clientX - this.svg.getBoundingClientRect().left)), 1, data.most.cpus));
+      this.svg.addEventListener("pointerdown", (e) => {
+        this.svg.setPointerCapture(e.pointerId);
+        this.dragging = true;
+        move(e);
+        e.preventDefault();
+        this.cursor.focus({ preventScroll: true });
+      });
+      this.svg.addEventListener("pointermove", (e) => this.dragging && move(e));
+      for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => (this.dragging = false));
+      const steps = {
+        ArrowRight: (n) => n + 1,
+        ArrowUp: (n) => n + 1,
+        ArrowLeft: (n) => n - 1,
+        ArrowDown: (n) => n - 1,
+        PageUp: (n) => n * 2,
+        PageDown: (n) => Math.floor(n / 2),
+        Home: () => 1,
+        End: () => data.most.cpus,
+      };
+      this.cursor.addEventListener("keydown", (e) => {
+        if (!steps[e.key] || e.altKey || e.ctrlKey || e.metaKey) return;
+        e.preventDefault();
+        e.stopPropagation();
+        onMove(clamp(steps[e.key](this.cpus), 1, data.most.cpus));
+      });
+    }
+
+    x(n) {
+      return this.left + ((this.right - this.left) * Math.log2(n)) / Math.log2(this.data.most.cpus);
+    }
+    unx(px) {
+      return ((px - this.left) * Math.log2(this.data.most.cpus)) / (this.right - this.left);
+    }
+    y(value) {
+      return this.bottom - ((this.bottom - this.high) * value) / Math.max(this.top, 1e-9);
+    }
+
+    layout(width, height) {
+      Object.assign(this, { width, height, left: 46, right: width - 108, high: 26, bottom: height - 42 });
+      puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
+      const sparse = width < 460 ? 2 : 1; // where there is no room for every number
+      this.places.forEach((el, i) => puts(el, { x: this.x(this.data.curve[i]).toFixed(1), y: this.bottom + 18, hidden: i % sparse > 0 }));
+      puts(this.name, { x: ((this.left + this.right) / 2).toFixed(1), y: this.bottom + 36 });
+      puts(this.unit, { x: 4, y: 15 });
+      put(this.axis, "d", `M${this.left} ${this.high}V${this.bottom}H${this.right}`);
+      puts(this.cursor.children[0], { y: this.high - 8, height: this.bottom - this.high + 14 });
+      puts(this.cursor.children[1], { y1: this.high - 4, y2: this.bottom });
+      put(this.cursor.children[2], "cy", this.bottom);
+    }
+
+    scale(top) {
+      if (top === this.top) return;
+      this.top = top;
+      this.grid.replaceChildren(
+        ...ticksOf(top).flatMap((tick) => [
+          tick && make("path", { d: `M${this.left} ${this.y(tick).toFixed(1)}H${this.right}` }),
+          make("text", { class: "soft", x: this.left - 7, y: (this.y(tick) + 5).toFixed(1), "text-anchor": "end" }, number(tick)),
+        ]).filter(Boolean),
+      );
+    }
+
+    /** The curve, or the one before while the new one is still being simulated. */
+    show(curve, stale, cpus, point) {
+      this.cpus = cpus;
+      const all = SIDES.flatMap((side) => [...(curve ? curve[side] : []), ...(point ? [point[side]] : [])].map((here) => here.throughput));
+      if (!stale || Math.max(...all) > this.top) this.scale(Math.max(0.01, ...all) * 1.06);
+      put(this.old, "class", stale ? "stale" : "");
+      const at = ({ throughput }, n) => `${this.x(n).toFixed(1)} ${this.y(throughput).toFixed(1)}`;
+      if (curve) {
+        SIDES.forEach((side, i) => {
+          const places = curve[side].map((here, k) => at(here, this.data.curve[k]));
+          put(this.paths[i], "d", `M${places.join("L")}`);
+          put(this.marks[i], "d", places.map((place) => `M${place}${MARKS[i]}`).join(""));
+        });
+        const ends = SIDES.map((side) => curve[side].at(-1).throughput);
+        apart(ends.map((value) => this.y(value) + 5), 18, this.high + 4, this.bottom).forEach((y, i) =>
+          puts(this.labels[i], { x: this.right + 10, y: y.toFixed(1), text: `${SIDES[i]} ${number(ends[i])}` }),
+        );
+      }
+      put(this.cursor, "transform", `translate(${this.x(cpus).toFixed(1)} 0)`);
+      puts(this.cursor, { "aria-valuenow": cpus, "aria-valuetext": count(cpus, "CPU") });
+      this.chosen.forEach((el, i) => {
+        put(el, "hidden", !point);
+        if (point) put(el, "transform", `translate(${at(point[SIDES[i]], cpus)}) scale(1.6)`);
+      });
+    }
+  }
+
+  /** Bars of both kernels by function, at the chosen number of CPUs. */
+  class Profiles {
+    constructor(data) {
+      const id = `hatch-${made++}`;
+      this.data = data;
+      this.rows = Array.from({ length: data.functions_shown + 1 }, () => ({
+        name: make("text", { class: "strong" }),
+        bars: SIDES.map((_, i) => make("rect", { class: `share m${i}`, height: 11, fill: i ? null : `url(#${id})` })),
+        values: SIDES.map((_, i) => make("text", { class: `label m${i}` })),
+      }));
+      this.title = make("text", { class: "soft", x: 0, y: 15 });
+      this.svg = make(
+        "svg",
+        { class: "profiles", role: "img" },
+        hatch(id),
+        this.title,
+        ...this.rows.flatMap(({ name, bars, values }) => [name, ...bars, ...values]),
+      );
+    }
+
+    layout(width, height) {
+      this.width = width;
+      puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
+      this.each = (height - 24) / this.rows.length;
+    }
+
+    show(cpus, point) {
+      const { other, functions_shown: most } = this.data,
+        shares = SIDES.map((side) => Object.fromEntries(point[side].shares)),
+        share = (i, name) => shares[i][name] ?? 0,
+        top = (name) => Math.max(share(0, name), share(1, name));
+      const names = [...new Set(shares.flatMap((column) => Object.keys(column)))].filter((name) => name !== other);
+      names.sort((a, b) => top(b) - top(a));
+      const shown = [...names.slice(0, most), other],
+        scale = (this.width - 62) / Math.max(1, ...names.map(top));
+      put(this.title, "text", `Percent of all CPU time with ${count(cpus, "CPU")}`);
+      this.rows.forEach(({ name, bars, values }, n) => {
+        const called = shown[n],
+          y = 24 + n * this.each;
+        [name, ...bars, ...values].forEach((el) => put(el, "hidden", !called));
+        if (!called) return;
+        const rest = called === other;
+        puts(name, { x: 0, y: (y + 12).toFixed(1), text: rest ? `${called}:` : called });
+        SIDES.forEach((_, i) => {
+          const wide = rest ? 0 : share(i, called) * scale,
+            low = y + 18 + i * 13;
+          puts(bars[i], { x: 0, y: low.toFixed(1), width: wide.toFixed(1), hidden: rest || wide < 0.5 });
+          const told = fixed(share(i, called), 2);
+          puts(
+            values[i],
+            rest
+              ? { x: i * 120, y: (y + 31).toFixed(1), text: `${SIDES[i]} ${told}` }
+              : { x: (wide + 6).toFixed(1), y: (low + 10.5).toFixed(1), text: told },
+          );
+        });
+      });
+      put(
+        this.svg,
+        "aria-label",
+        `Bars, percent of all CPU time with ${count(cpus, "CPU")}, before and after: ${shown
+          .map((called) => `${called} ${fixed(share(0, called), 2)} and ${fixed(share(1, called), 2)}`)
+          .join("; ")}.`,
+      );
+    }
+  }
+
+  /** Stripes for what was before: never colour alone. */
+  function hatch(id) {
+    const pattern = document.createElementNS("http://www.w3.org/2000/svg", "pattern");
+    for (const [key, value] of Object.entries({ id, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }))
+      pattern.setAttribute(key, value);
+    pattern.append(make("rect", { width: 6, height: 6, class: "hatch-ground" }), make("rect", { width: 3, height: 6, class: "hatch-line" }));
+    return pattern;
+  }
+
+  function gain(words, before, after) {
+    if (!before) return after ? words["from none"] : words["as many"];
+    const ratio = after / before;
+    if (Math.abs(ratio - 1) < 0.005) return words["as many"];
+    return fill(words.times, { ratio: fixed(ratio, 2).replace(/\.?0+$/, "") });
+  }
+
+  /** `contention_words` of labs/contention.py. */
+  function contentionWords(words, { cpus, depth }, point) {
+    const crowd = ([line, there]) => (there ? fill(words.crowd, { line, there: number(Number(fixed(there, 2))) }) : line);
+    return fill(words.told, {
+      cpus: count(cpus, "CPU"),
+      depth,
+      before: number(point.before.throughput),
+      after: number(point.after.throughput),
+      gain: gain(words, point.before.throughput, point.after.throughput),
+      busiest_before: crowd(point.before.busiest),
+      busiest_after: crowd(point.after.busiest),
+    });
+  }
+
+  /** The sentence of `throughput_over` of figures/contention.py: a peak is told if it stands clear of the end. */
+  function curveWords({ words, curve: places }, curve) {
+    const lines = SIDES.map((label) => {
+      const values = curve[label].map(({ throughput }) => throughput),
+        last = values.at(-1),
+        high = values.indexOf(Math.max(...values));
+      const told = fill(words.curve, { label, first: number(values[0]), last: number(last) });
+      if (high === 0 || high === values.length - 1 || values[high] <= 1.02 * last) return told;
+      return fill(words.peak, { curve: told, high: number(values[high]), place: places[high] });
+    });
+    return fill(words.picture, { lines: lines.join("; ") });
+  }
+
+  async function ContentionLab(context) {
+    const { data, lab, ask, name } = context,
+      settings = { ...context.settings },
+      source = lab ? new Simulations(lab, data) : new Questions(ask);
+    await source.ready();
+    let point = null,
+      curve = null,
+      curveOf = "",
+      pointOf = null,
+      arrived = () => {};
+    const stats = (source.stats ??= { worst: 0 });
+    stats.moves = [];
+    const shape = () => packed({ ...settings, cpus: "" });
+
+    const act = (key) => (value) => set({ [key]: value });
+    const { low, most } = data;
+    const thinks = [1, 10, 100].flatMap((tens) => [500, 600, 700, 800, 1000, 1200, 1500, 2000, 2500, 3000, 4000].map((n) => n * tens));
+    const controls = {
+      cpus: slider({ name, label: "CPUs", low: low.cpus, high: most.cpus, value: settings.cpus, act: act("cpus") }),
+      depth: slider({ name, label: "Levels below the root", low: low.depth, high: most.depth, value: settings.depth, act: act("depth") }),
+      think_ns: slider({
+        name,
+        label: "Think time, ns",
+        low: low.think_ns,
+        high: most.think_ns,
+        steps: [...new Set([...thinks, low.think_ns, most.think_ns])].filter((n) => n >= low.think_ns && n <= most.think_ns).sort((a, b) => a - b),
+        unit: " ns",
+        value: settings.think_ns,
+        act: act("think_ns"),
+      }),
+      traffic: list({ label: "Traffic", options: Object.keys(data.traffics), value: settings.traffic, act: act("traffic") }),
+      counter_layout: list({ label: "Layout", options: Object.keys(data.layouts), value: settings.counter_layout, act: act("counter_layout") }),
+    };
+    const chart = new Throughput(data, act("cpus")),
+      profiles = new Profiles(data);
+    const plot = make("div", { class: "plot" }, chart.svg),
+      beside = make("div", { class: "plot" }, profiles.svg),
+      body = make("div", { class: "beside" }, plot, beside);
+    const board = frame(context, {
+      title: "Throughput over CPUs, before and after the patch",
+      rows: [
+        [controls.cpus.root, controls.depth.root, controls.think_ns.root],
+        [controls.traffic.root, controls.counter_layout.root],
+      ],
+      body,
+      recognise: {
+        gain() {
+          const [before, after] = SIDES.map((side) => point[side].throughput);
+          return after > 10 * before && { cpus: count(pointOf.cpus, "CPU"), gain: gain(data.words, before, after) };
+        },
+        wall() {
+          const [line, there] = point.after.busiest;
+          return line === "memory_allocated" && there > 100 && { there: number(Math.round(there)) };
+        },
+        commit() {
+          const share = Object.fromEntries(point.before.shares)[data.fitted] ?? 0;
+          return Math.abs(share - data.published) < 0.05 && { share: fixed(share, 2), cpus: count(pointOf.cpus, "CPU"), think: number(pointOf.think_ns) };
+        },
+      },
+      python: () => asPython(name, settings),
+      pack: () => packed(settings),
+      table: () => {
+        const rows = [
+          ["operations in a microsecond", ...SIDES.map((side) => number(point[side].throughput, 4))],
+          ["waiting for lines, percent of all CPU time", ...SIDES.map((side) => fixed(point[side].stalled, 2))],
+          ["CPUs at the busiest line", ...SIDES.map((side) => fixed(point[side].busiest[1], 2))],
+        ];
+        const shares = SIDES.map((side) => Object.fromEntries(point[side].shares));
+        for (const called of new Set(shares.flatMap((column) => Object.keys(column))))
+          rows.push([`${called}, percent`, ...shares.map((column) => fixed(column[called] ?? 0, 2))]);
+        return { head: [`with ${count(pointOf.cpus, "CPU")}`, ...SIDES], rows };
+      },
+    });
+
+    function show() {
+      chart.show(curve, curveOf !== shape(), settings.cpus, pointOf && packed(pointOf) === packed(settings) ? point : null);
+      if (point) profiles.show(pointOf.cpus, point);
+    }
+    /** A promise that is kept when the curve stands, or when another move has taken its place. */
+    function compute() {
+      arrived();
+      return new Promise((done) => {
+        arrived = done;
+        source.ask(settings, {
+          point(answer) {
+            point = answer;
+            pointOf = { ...settings };
+            show();
+            board.say(contentionWords(data.words, pointOf, point));
+          },
+          curve(answer) {
+            curve = answer;
+            curveOf = shape();
+            put(chart.svg, "aria-label", curveWords(data, curve));
+            show();
+            done();
+          },
+          failed(error) {
+            board.say(error.message);
+            done();
+          },
+        });
+      });
+    }
+    function set(values, quiet = false) {
+      const begun = performance.now();
+      Object.assign(settings, values);
+      for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
+      const done = compute();
+      show();
+      if (!quiet) board.moved(settings);
+      stats.moves.push(performance.now() - begun);
+      if (stats.moves.length > 1000) stats.moves.shift();
+      return done;
+    }
+    board.set = set;
+
+    function fit() {
+      const narrow = sized(board.root);
+      chart.top = 0;
+      chart.layout(Math.max(320, plot.clientWidth), narrow ? 300 : 326);
+      profiles.layout(Math.max(300, beside.clientWidth), narrow ? 344 : 330);
+      show();
+    }
+    const allowed = {
+      cpus: { low: low.cpus, high: most.cpus },
+      depth: { low: low.depth, high: most.depth },
+      think_ns: { low: low.think_ns, high: most.think_ns },
+      traffic: Object.keys(data.traffics),
+      counter_layout: Object.keys(data.layouts),
+    };
+    const come = (text) => set(unpacked(text, settings, allowed), true);
+    const observer = new ResizeObserver(fit);
+    fit();
+    come(context.place?.get() ?? "");
+    observer.observe(board.root);
+    return {
+      root: board.root,
+      board,
+      set: (values) => set(values, true),
+      say: board.say,
+      come,
+      stats,
+      source,
+      settings,
+      get point() {
+        return point;
+      },
+      get pointOf() {
+        return pointOf;
+      },
+      get curve() {
+        return curveOf === shape() ? curve : null;
+      },
+      leave() {
+        observer.disconnect();
+        source.close();
+        board.leave();
+      },
+    };
+  }
+  // ---------------------------------------------------------------------------------------------- 5 ProfileLab
+  /** `sentence` of labs/profile.py. */
+  function profileWords({ words, rows, all }, marked) {
+    const counted = count(rows.length, "row"),
+      share = sum(marked.map((k) => rows[k][1]));
+    if (!marked.length) return fill(words.none, { rows: counted, listed: fixed(sum(rows.map(([, percent]) => percent)), 2) });
+    const told = fill(words.marked, { marked: number(marked.length), rows: counted, share: fixed(share, 2) });
+    if (share >= all) return `${told} ${words.all}`;
+    return `${told} ${fill(words.bound, { whose: marked.length === 1 ? "its" : "their", factor: fixed(100 / (100 - share), 3) })}`;
+  }
+
+  async function ProfileLab(context) {
+    const { data } = context,
+      { rows, shown, words, all } = data,
+      listed = sum(rows.map(([, percent]) => percent)),
+      widest = Math.max(0.01, ...rows.slice(0, shown).map(([, percent]) => percent));
+    let marked = [...context.settings.marked];
+    const stats = { moves: [], worst: 0 };
+    const lines = rows.slice(0, shown).map(([symbol, percent], k) => {
+      const box = make("input", {
+          type: "checkbox",
+          onchange: () => set({ marked: lines.map(({ box: b }, i) => (b.checked ? i : -1)).filter((i) => i >= 0) }),
+          onkeydown: (e) => {
+            const to = { ArrowDown: k + 1, ArrowUp: k - 1 }[e.key];
+            if (to === undefined || !lines[to]) return;
+            e.preventDefault();
+            e.stopPropagation();
+            lines[to].box.focus();
+          },
+        }),
+        grown = make("span", { class: "grown" }),
+        bar = make("i", { style: `width:${((100 * percent) / widest).toFixed(2)}%` });
+      const root = make(
+        "label",
+        { class: "line" },
+        box,
+        make("span", { class: "symbol" }, symbol),
+        make("span", { class: "room", "aria-hidden": "true" }, bar),
+        make("span", { class: "percent" }, fixed(percent, 2)),
+        grown,
+      );
+      return { root, box, grown };
+    });
+    const parts = ["marked", "listed, not marked", "not listed"].map((called, n) => ({
+      called,
+      bar: make("i", { class: `part${n}` }),
+    }));
+    const told = make("p", { class: "told" });
+    const columns = shown > 18 ? 2 : 1,
+      head = () =>
+        make("div", { class: "line heads", "aria-hidden": "true" }, make("span", {}, "mark"), make("span", {}, "symbol"), make("span", {}, "percent of all samples"), make("span", {}, "now"), make("span", {}, "without the marked"));
+    const each = Math.ceil(shown / columns);
+    const body = make(
+      "div",
+      {},
+      make("div", { class: "all", "aria-hidden": "true" }, ...parts.map(({ bar }) => bar)),
+      told,
+      make(
+        "div",
+        { class: `listing of${columns}`, role: "group", "aria-label": "Rows of the profile" },
+        ...Array.from({ length: columns }, (_, c) =>
+          make("div", {}, head(), ...lines.slice(c * each, (c + 1) * each).map(({ root }) => root)),
+        ),
+      ),
+    );
+    const button = (label, act) => make("button", { type: "button", onclick: act }, label);
+    const board = frame(context, {
+      title: "A profile whose rows can be marked",
+      rows: [
+        [
+          button("Mark none", () => set({ marked: [] })),
+          button("Mark all", () => set({ marked: lines.map((_, k) => k) })),
+          make("span", { class: "soft" }, "Tab or the arrow keys go from row to row, the space bar marks."),
+        ],
+      ],
+      body,
+      recognise: {
+        bound() {
+          const share = sum(marked.map((k) => rows[k][1]));
+          return share < all && 100 / (100 - share) >= 1.1 && { rows: count(marked.length, "row"), factor: fixed(100 / (100 - share), 3) };
+        },
+        one: () => marked.length === 1 && rows[marked[0]][1] === widest && { symbol: rows[marked[0]][0], factor: fixed(100 / (100 - widest), 3) },
+        locks() {
+          const locks = rows.map(([symbol], k) => (symbol.includes("spin_lock") ? k : -1)).filter((k) => k >= 0);
+          return String(marked) === String(locks) && { share: fixed(sum(marked.map((k) => rows[k][1])), 2) };
+        },
+      },
+      python: () => {
+        const names = marked.map((k) => (rows.filter(([symbol]) => symbol === rows[k][0]).length === 1 ? `'${rows[k][0]}'` : k));
+        return `ProfileLab(${data.own ? "profile=profile, " : ""}marked=[${names.join(", ")}])`;
+      },
+      pack: () => `marked=${marked.join(".")}`,
+      table: () => ({
+        head: ["row", "symbol", "percent", "marked", "percent without the marked"],
+        rows: rows.map(([symbol, percent], k) => [k + 1, symbol, fixed(percent, 2), marked.includes(k) ? "yes" : "no", grownOf(k)]),
+      }),
+    });
+    function grownOf(k) {
+      const share = sum(marked.map((m) => rows[m][1]));
+      return marked.includes(k) ? words.gone : share >= all ? "-" : fixed((rows[k][1] * 100) / (100 - share), 2);
+    }
+    function show() {
+      const share = sum(marked.map((k) => rows[k][1]));
+      lines.forEach(({ root, box, grown }, k) => {
+        const on = marked.includes(k);
+        if (box.checked !== on) box.checked = on;
+        put(root, "class", on ? "line on" : "line");
+        put(grown, "text", grownOf(k));
+      });
+      const shares = [share, Math.max(0, listed - share), Math.max(0, 100 - listed)];
+      parts.forEach(({ bar }, n) => put(bar, "style", `width:${shares[n].toFixed(3)}%`));
+      put(told, "text", `All samples: ${parts.map(({ called }, n) => `${called} ${fixed(shares[n], 2)} %`).join("; ")}.`);
+      board.say(profileWords(data, marked));
+    }
+    function set(values, quiet = false) {
+      const begun = performance.now();
+      if (values.marked) marked = [...values.marked].sort((a, b) => a - b);
+      show();
+      if (!quiet) board.moved({ marked });
+      stats.moves.push(performance.now() - begun);
+    }
+    board.set = set;
+    const come = (text) => {
+      const asked = new URLSearchParams(text).get("marked");
+      const given = asked === null ? marked : asked.split(".").filter((n) => /^\d{1,2}$/.test(n) && n < shown).map(Number);
+      set({ marked: [...new Set(given)] }, true);
+    };
+    const observer = new ResizeObserver(() => sized(board.root));
+    observer.observe(board.root);
+    come(context.place?.get() ?? "");
+    return {
+      root: board.root,
+      board,
+      set: (values) => set(values, true),
+      say: board.say,
+      come,
+      stats,
+      get marked() {
+        return marked;
+      },
+      leave() {
+        observer.disconnect();
+        board.leave();
+      },
+    };
+  }
+
+  // ------------------------------------------------------------------------------------------------- 6 CostLab
+  /** The answers of a page without Python: for some values of each setting. */
+  class Grid {
+    constructor({ values, answers }) {
+      Object.assign(this, { values, answers });
+    }
+    async ask(settings) {
+      let at = 0;
+      for (const [name, allowed] of Object.entries(this.values)) at = at * allowed.length + allowed.indexOf(settings[name]);
+      return this.answers[at];
+    }
+  }
+
+  /** `cost_words` of labs/cost.py. */
+  function costWords({ words, predicted }, { levels, meeting }, answer) {
+    const rows = answer.rows.filter(([symbol]) => predicted.includes(symbol));
+    return `${[
+      fill(words.told, { ...answer, counters: count(levels, "counter"), meeting }),
+      ...rows.map(([symbol, before, after, reading]) => fill(words.row, { symbol, before, after, reading })),
+    ].join("; ")}.`;
+  }
+
+  async function CostLab(context) {
+    const { data, ask, name } = context,
+      grid = data.grid && new Grid(data.grid),
+      settings = { ...context.settings },
+      stats = { moves: [], worst: 0 };
+    let answer = null,
+      answerOf = null,
+      asked = 0;
+    const act = (key) => (value) => set({ [key]: value });
+    const number_ = (key, label, unit) =>
+      slider({
+        name,
+        label,
+        low: data.low[key],
+        high: data.most[key],
+        steps: data.grid?.values[key],
+        only: Boolean(grid),
+        value: settings[key],
+        act: act(key),
+        unit,
+      });
+    const choice = (key, label) => list({ label, options: data.lists[key], value: settings[key], act: act(key) });
+    const controls = {
+      packages: choice("packages", "Machine"),
+      meeting: choice("meeting", "A CPU charges and gives back"),
+      walks: choice("walks", "After giving back"),
+      same_ns: number_("same_ns", "A line's way in the package, ns", " ns"),
+      cross_ns: number_("cross_ns", "To the other package, ns", " ns"),
+      local_ns: number_("local_ns", "An atomic on one's own line, ns", " ns"),
+      levels: number_("levels", "Counters up to the root", ""),
+    };
+    const picture = new Listings(data),
+      plot = make("div", { class: "plot" }, picture.svg);
+    const board = frame(context, {
+      title: "The published listing beside that of a machine you choose",
+      rows: [
+        [controls.packages.root, controls.meeting.root, controls.walks.root],
+        [controls.same_ns.root, controls.cross_ns.root],
+        [controls.local_ns.root, controls.levels.root],
+      ],
+      body: plot,
+      recognise: {
+        all: () => answer && readings().every((reading) => /(^|then )explained$/.test(reading)) && told(),
+        only: () => answer && readings().every((reading) => reading === "fitted, then explained" || reading === "not explained") && told(),
+        refused: () => refused && { why: refused },
+      },
+      python: () => asPython(name, settings),
+      pack: () => packed(settings),
+      table: () => ({
+        head: ["function", "published before", "model before", "published after", "model after", "reading"],
+        rows: (answer?.rows ?? []).map(([symbol, before, after, reading]) => {
+          const [published, then] = data.published[symbol].map((share) => (share === null ? "not listed" : fixed(share, 2)));
+          return [symbol, published, before, then, after, reading];
+        }),
+      }),
+    });
+    const readings = () => answer.rows.map((row) => row[3]),
+      told = () => ({ counters: count(answerOf.levels, "counter"), cpus: answer.cpus, meeting: answerOf.meeting });
+    let refused = "";
+    async function compute() {
+      const mine = ++asked,
+        now = { ...settings };
+      try {
+        const found = await (grid ? grid.ask(now) : ask({ ask: "fit", ...now }));
+        if (mine !== asked) return;
+        refused = found.refused ?? "";
+        if (refused) return board.say(`${refused} The bars still show the last machine that has one.`);
+        answer = found;
+        answerOf = now;
+        picture.show(answer);
+        board.say(costWords(data, answerOf, answer));
+      } catch (error) {
+        if (mine === asked) board.say(error.message);
+      }
+    }
+    function set(values, quiet = false) {
+      const begun = performance.now();
+      Object.assign(settings, values);
+      for (const [key, allowed] of Object.entries(grid?.values ?? {}))
+        if (!allowed.includes(settings[key])) settings[key] = closest(allowed, settings[key]);
+      for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
+      const done = compute();
+      if (!quiet) board.moved(settings);
+      stats.moves.push(performance.now() - begun);
+      return done;
+    }
+    board.set = set;
+    const allowed = {
+      ...data.lists,
+      ...Object.fromEntries(Object.keys(data.low).map((key) => [key, { low: data.low[key], high: data.most[key] }])),
+    };
+    const come = (text) => set(unpacked(text, settings, allowed), true);
+    function fit() {
+      sized(board.root);
+      picture.layout(Math.max(320, plot.clientWidth));
+      if (answer) picture.show(answer);
+    }
+    const observer = new ResizeObserver(fit);
+    fit();
+    await come(context.place?.get() ?? "");
+    observer.observe(board.root);
+    return {
+      root: board.root,
+      board,
+      set: (values) => set(values, true),
+      say: board.say,
+      come,
+      stats,
+      settings,
+      get answer() {
+        return answer;
+      },
+      leave() {
+        observer.disconnect();
+        board.leave();
+      },
+    };
+  }
+  const closest = (allowed, given) => allowed.reduce((best, value) => (Math.abs(value - given) < Math.abs(best - given) ? value : best));
+
+  /** Published and simulated shares of the modelled functions, before and after beside each other. */
+  class Listings {
+    constructor(data) {
+      const id = `hatch-${made++}`;
+      this.data = data;
+      this.symbols = Object.keys(data.published);
+      this.heads = SIDES.map((side) => make("text", { class: "soft", y: 15 }, `${side} the patch, percent of samples`));
+      this.floors = SIDES.map(() => make("path", { class: "floor" }));
+      this.floorNames = SIDES.map(() => make("text", { class: "soft" }));
+      this.rows = this.symbols.map((symbol) => ({
+        name: make("text", { class: "strong" }, symbol),
+        reading: make("text", { class: "soft" }),
+        bars: SIDES.flatMap((_, i) => [
+          make("rect", { class: "published", height: 13 }),
+          make("rect", { class: `share m${i}`, height: 13, fill: i ? null : `url(#${id})` }),
+        ]),
+        told: SIDES.flatMap((_, i) => [make("text", { class: "soft" }), make("text", { class: `label m${i}` })]),
+      }));
+      this.svg = make(
+        "svg",
+        { class: "profiles", role: "img" },
+        hatch(id),
+        ...this.heads,
+        ...this.rows.flatMap(({ name, reading, bars, told }) => [name, reading, ...bars, ...told]),
+        ...this.floors,
+        ...this.floorNames,
+      );
+    }
+
+    layout(width) {
+      const narrow = width < 700;
+      this.each = 58;
+      this.narrow = narrow;
+      this.wide = narrow ? width : (width - 30) / 2;
+      this.block = 24 + this.rows.length * this.each;
+      this.height = narrow ? 2 * this.block + 44 : this.block + 22;
+      puts(this.svg, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
+    }
+    left(i) {
+      return this.narrow ? 0 : i * (this.wide + 30);
+    }
+    top(i) {
+      return this.narrow ? i * (this.block + 22) : 0;
+    }
+
+    show(answer) {
+      const { published, floors } = this.data,
+        found = Object.fromEntries(answer.rows.map((row) => [row[0], row])),
+        scale = (this.wide - 130) / 4.5; // percent; a longer bar is cut, and says so
+      this.heads.forEach((el, i) => puts(el, { x: this.left(i), y: this.top(i) + 15 }));
+      SIDES.forEach((side, i) => {
+        const x = this.left(i) + floors[side] * scale;
+        const pieces = this.rows.map((_, n) => `M${x.toFixed(1)} ${this.top(i) + 24 + n * this.each + 16}v36`); // not through the names
+        put(this.floors[i], "d", pieces.join(""));
+        puts(this.floorNames[i], { x: (x + 4).toFixed(1), y: this.top(i) + this.block + 14, text: `lowest listed row, ${floors[side]}` });
+      });
+      this.rows.forEach(({ name, reading, bars, told }, n) => {
+        const symbol = this.symbols[n],
+          row = found[symbol],
+          y = 24 + n * this.each;
+        puts(name, { x: this.left(0), y: y + 12 });
+        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 34 : y + 12, text: row ? `reading: ${row[3]}` : "" });
+        SIDES.forEach((side, i) => {
+          const says = published[symbol][i],
+            model = row ? Number(row[1 + i]) : 0,
+            edge = floors[side] * scale;
+          [says ?? 0, model].forEach((percent, k) => {
+            const wide = Math.min(percent, 4.5) * scale,
+              low = this.top(i) + y + 18 + k * 16;
+            puts(bars[2 * i + k], { x: this.left(i), y: low, width: wide.toFixed(1), hidden: wide < 0.5 });
+            const text = k ? `${row ? row[1 + i] : "0.00"} model${percent > 4.5 ? " (bar cut)" : ""}` : says === null ? `< ${floors[side]} published` : `${fixed(says, 2)} published`;
+            puts(told[2 * i + k], { x: (this.left(i) + Math.max(wide, edge) + 6).toFixed(1), y: low + 12, text });
+          });
+        });
+      });
+      const words = answer.rows.map(([symbol, before, after]) => `${symbol} ${before} before and ${after} after`).join("; ");
+      put(this.svg, "aria-label", `Two panels of paired bars, published and simulated percent of samples, before and after the patch. The simulation says: ${words}.`);
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------- 7 MeasureLab
+  const AGAIN = 600; // ms between two questions how far it is: each takes a little of what is measured
+
+  async function MeasureLab(context) {
+    const { data, ask, name } = context,
+      settings = { ...context.settings };
+    let now = data.now,
+      waiting = 0;
+    const seconds = slider({ name, label: "Seconds", low: data.low, high: data.most, value: settings.seconds, act: (value) => set({ seconds: value }) });
+    const start = make("button", { type: "button", class: "main", onclick: () => press(now.running ? "stop" : "start") }, "Start"),
+      bar = make("progress", { max: 1, value: 0, "aria-label": "How far the measurement is" });
+    const picture = new Pairs(),
+      plot = make("div", { class: "plot" }, picture.svg);
+    const board = frame(context, {
+      title: "Measure the CPU this runs on",
+      rows: [ask ? [seconds.root, start, bar] : [make("span", {}, data.words["no python"])]],
+      body: plot,
+      python: () => asPython(name, settings),
+      table: () => ({ head: now.head, rows: now.rows }),
+    });
+    board.root.classList.add("measuring");
+    function show() {
+      put(start, "text", now.running ? "Stop" : "Start"); // one button: the focus stays where it is
+      puts(bar, { max: Math.max(now.total, 1), value: now.done });
+      picture.show(now);
+      board.say(now.sentence);
+    }
+    async function press(what) {
+      clearTimeout(waiting);
+      try {
+        now = { ...now, ...(await ask({ ask: what, seconds: settings.seconds })) };
+        show();
+      } catch (error) {
+        board.say(error.message);
+      }
+      if (now.running) waiting = setTimeout(() => press("progress"), AGAIN);
+    }
+    function set(values, quiet = false) {
+      Object.assign(settings, values);
+      seconds.show(settings.seconds);
+      if (!quiet) board.moved(settings);
+    }
+    board.set = set;
+    const observer = new ResizeObserver(() => {
+      sized(board.root);
+      picture.layout(Math.max(320, plot.clientWidth));
+      picture.show(now);
+    });
+    picture.layout(Math.max(320, plot.clientWidth));
+    show();
+    observer.observe(board.root);
+    if (now.running) press("progress");
+    return {
+      root: board.root,
+      set: (values) => set(values, true),
+      say: board.say,
+      leave() {
+        observer.disconnect();
+        clearTimeout(waiting);
+        board.leave();
+      },
+    };
+  }
+
+  /** Nanoseconds of a pair by depth, before and after, one panel for each number of threads; logarithmic. */
+  class Pairs {
+    constructor() {
+      this.id = `hatch-${made++}`;
+      this.svg = make("svg", { class: "profiles", role: "img" });
+    }
+    layout(width) {
+      this.width = width;
+    }
+    show({ bars, alt }) {
+      const threads = [...new Set(bars.map(([n]) => n))],
+        narrow = this.width < 600,
+        gap = 30,
+        wide = narrow ? this.width - 50 : (this.width - 50 - gap * (threads.length - 1)) / threads.length,
+        high = 290,
+        block = high + (narrow ? 74 : 56);
+      const top = Math.max(...bars.flatMap(([, , before, after]) => [before ?? 0, after ?? 0])) * 3,
+        low = 0.3,
+        y = (ns, n) => n * block + 24 + high * (1 - Math.log(Math.max(ns, low) / low) / Math.log(top / low));
+      const total = narrow ? threads.length * block : block;
+      puts(this.svg, { viewBox: `0 0 ${this.width} ${total}`, width: this.width, height: total });
+      if (alt) put(this.svg, "aria-label", alt);
+      const parts = [];
+      threads.forEach((n, panel) => {
+        const x0 = 50 + (narrow ? 0 : panel * (wide + gap)),
+          down = narrow ? panel : 0,
+          own = bars.filter(([of]) => of === n),
+          each = wide / own.length,
+          thick = Math.min(46, each * 0.36);
+        for (const tick of [1, 10, 100, 1000, 10000].filter((ns) => ns < top)) {
+          parts.push(make("path", { class: "rule", d: `M${x0} ${y(tick, down).toFixed(1)}h${wide.toFixed(1)}` }));
+          if (!panel || narrow) parts.push(make("text", { class: "soft", x: x0 - 6, y: (y(tick, down) + 5).toFixed(1), "text-anchor": "end" }, number(tick)));
+        }
+        parts.push(make("text", { class: "soft", x: x0, y: down * block + 15 }, `ns for a pair (logarithmic), ${count(n, "thread")}`));
+        own.forEach(([, depth, ...pair], k) => {
+          const middle = x0 + each * (k + 0.5);
+          pair.forEach((ns, i) => {
+            if (ns === null) return;
+            const x = middle + (i ? 2 : -thick - 2),
+              up = y(ns, down);
+            parts.push(
+              make("rect", { class: `share m${i}`, x: x.toFixed(1), y: up.toFixed(1), width: thick.toFixed(1), height: (y(low, down) - up).toFixed(1), fill: i ? null : `url(#${this.id})` }),
+              make("text", { class: `label m${i}`, x: (x + thick / 2).toFixed(1), y: (up - 5).toFixed(1), "text-anchor": "middle" }, ns < 10 ? fixed(ns, 2) : fixed(ns, 0)),
+            );
+          });
+          parts.push(make("text", { class: "soft", x: middle.toFixed(1), y: (y(low, down) + 18).toFixed(1), "text-anchor": "middle" }, String(depth)));
+        });
+        parts.push(make("text", { class: "soft", x: (x0 + wide / 2).toFixed(1), y: (y(low, down) + 35).toFixed(1), "text-anchor": "middle" }, "levels below the root; striped before, plain after"));
+      });
+      this.svg.replaceChildren(hatch(this.id), ...parts);
+    }
+  }
+
+/** How wide a lab is, as a class: pictures below each other, or longer lines of text. True below each other. */
+  function sized(root) {
+    const narrow = root.clientWidth < 640;
+    root.classList.toggle("narrow", narrow);
+    root.classList.toggle("medium", !narrow && root.clientWidth < 1000);
+    return narrow;
+  }
+
+  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed };
+})();

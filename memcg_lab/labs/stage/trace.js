@@ -1,0 +1,281 @@
+/* trace.js: a recording of a real kernel, event by event, with what the rules had predicted beside it. It stands after
+ * stage.js and takes make, put, puts, count, fill and capital from there.
+ */
+async function renderTrace({ data, settings: given, place, change, el }) {
+  const { words, window: wide, lines: tall } = data,
+    settings = { ...given },
+    names = Object.keys(data.recordings),
+    calm = matchMedia("(prefers-reduced-motion: reduce)");
+  let playing = 0,
+    width = 0,
+    spoken = 0,
+    writing = 0,
+    drawn = "";
+  const recording = () => data.recordings[settings.recording],
+    told = (n) => n.toLocaleString("en");
+
+  // --- words
+  const cgroup = (number) => (number > 0 ? fill(words.cgroup, { number }) : words["no cgroup"]),
+    pages = (n, owner) => fill(words.pages, { pages: count(n, "page"), cgroup: cgroup(owner) });
+  function what(k) {
+    const r = recording(),
+      { what: event, cause } = r.told[r.what[k]];
+    return `${event}${r.nr[k] >= 0 ? ` ${pages(r.nr[k], r.memcg[k])}` : ""}${cause ? `, ${cause}` : ""}`;
+  }
+  /** The events that the picture shows: the first, from 0, and the one after the last. */
+  function stretch() {
+    const first = Math.min(Math.max(0, settings.position - Math.floor(wide / 2)), Math.max(0, data.events - wide));
+    return [first, Math.min(data.events, first + wide)];
+  }
+  function sentence() {
+    const r = recording(),
+      k = settings.position - 1,
+      n = told(data.events);
+    if (k < 0) return fill(words.start, { n });
+    const parts = [fill(words.event, { k: told(k + 1), n, cpu: r.cpu[k], told: what(k) })];
+    if (r.avail[k] >= 0) {
+      const unseen = r.owner[k] === -2,
+        same = r.owner[k] === Math.max(r.cached[k], 0) && r.predicted[k] === r.avail[k],
+        held = pages(r.avail[k], r.cached[k]);
+      parts.push(fill(words[unseen ? "seen first" : same ? "as predicted" : "otherwise"], { held, predicted: pages(r.predicted[k], r.owner[k]) }));
+    }
+    const [first, last] = stretch();
+    parts.push(
+      fill(words.sums, {
+        drift: count(r.drift[k], "page"),
+        above: count(r.counter[k] - Math.min(...r.counter.slice(first, last)), "page"),
+        first: told(first + 1),
+        last: told(last),
+      }),
+    );
+    return parts.join(" ");
+  }
+
+  // --- controls
+  const button = (label, title, key, act, name) =>
+    make("button", { type: "button", title: `${title} (key: ${key})`, "aria-keyshortcuts": key, class: name, onclick: act }, label);
+  const choice = make("select", { onchange: () => go(settings.position, choice.value) }, ...names.map((name) => make("option", {}, name))),
+    box = make("input", { type: "number", min: 0, max: data.events, onchange: () => go(Math.round(Number(box.value) || 0)) }),
+    playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
+  const status = make("p", { class: "status", "aria-hidden": "true" }),
+    live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
+    rows = make("tbody"),
+    table = make("table", { class: "events" }, make("thead", {}, make("tr", {}, ...data.columns.map((name) => make("th", { scope: "col" }, name)))), rows);
+  const looks = ["m0", "m1", "m2", "m3", "drift", "above"],
+    paths = looks.map((look) => make("path", { class: `line ${look}` })),
+    labels = looks.map((look) => make("text", { class: `label ${look}` })),
+    axis = make("path", { class: "axis" }),
+    ticks = [0, 1, 2, 3].map(() => make("text", { class: "soft" })),
+    cursor = make(
+      "g",
+      { class: "cursor", tabindex: 0, role: "slider", "aria-label": "Events walked", "aria-valuemin": 0, "aria-valuemax": data.events },
+      make("rect", { class: "grip", x: -9, width: 18, rx: 4 }),
+      make("line"),
+      make("circle", { r: 7, cy: 8 }),
+    ),
+    picture = make("svg", { class: "lines-of-events", role: "img" }, axis, ...paths, ...ticks, ...labels),
+    chart = make("div", { class: "plot" }, picture, make("svg", { class: "cover chart" }, cursor));
+  const over = chart.lastChild;
+  const root = make(
+    "div",
+    { class: "stage trace", tabindex: -1, role: "region", "aria-label": "A recording of a real kernel" },
+    make(
+      "div",
+      { class: "bar wide", role: "toolbar", "aria-label": "Moving through the recording" },
+      make("label", { class: "first" }, make("span", {}, "Recording"), choice),
+      button("Back", "One event back", "ArrowLeft", () => go(settings.position - 1)),
+      playButton,
+      button("Step", "One event on", "ArrowRight", () => go(settings.position + 1)),
+      button("Next drain", "Go to the next drain", "n", () => nextDrain()),
+      make("label", {}, make("span", {}, "Event"), box),
+      make("span", { class: "of" }, `of ${told(data.events)}`),
+    ),
+    status,
+    live,
+    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The last events" }, table),
+    chart,
+  );
+  el.replaceChildren(root);
+
+  // --- moving
+  function halt() {
+    clearTimeout(playing);
+    playing = 0;
+    put(playButton, "text", "Play");
+  }
+  function go(position, name = settings.recording) {
+    halt();
+    move(position, name);
+  }
+  function move(position, name = settings.recording) {
+    settings.position = Math.max(0, Math.min(data.events, position));
+    settings.recording = name;
+    show();
+  }
+  function toggle() {
+    if (playing) return halt();
+    const on = () => {
+      move(settings.position + 1);
+      if (settings.position >= data.events) return halt();
+      playing = setTimeout(on, calm.matches ? 900 : 150);
+    };
+    put(playButton, "text", "Pause");
+    playing = setTimeout(on, 0);
+  }
+  function nextDrain() {
+    const r = recording(),
+      k = r.what.findIndex((code, at) => at >= settings.position && r.told[code].drain);
+    if (k >= 0) return go(k + 1);
+    halt();
+    say(fill(words["no drain"], { k: told(settings.position) }));
+  }
+  function say(text) {
+    put(status, "text", text);
+    clearTimeout(spoken);
+    spoken = setTimeout(() => (live.textContent = text), playing ? 4000 : 300);
+  }
+
+  // --- showing
+  function series(first, last) {
+    const r = recording(),
+      counter = r.counter.slice(first, last),
+      lowest = Math.min(...counter);
+    return [
+      ...r.stocks.map((values, cpu) => [cpu, fill(words.stock, { cpu }), values.slice(first, last)]),
+      [4, words.drift, r.drift.slice(first, last)],
+      [5, words.counter, counter.map((value) => value - lowest)],
+    ];
+  }
+  const LEFT = 48,
+    HEIGHT = 280,
+    BASE = HEIGHT - 24;
+  const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
+    right = () => (width < 600 ? 12 : 300);
+  function show() {
+    const [first, last] = stretch(),
+      r = recording();
+    choice.value = settings.recording;
+    if (root.getRootNode().activeElement !== box) box.value = settings.position;
+    say(sentence());
+    const begin = Math.max(0, settings.position - tall);
+    rows.replaceChildren(
+      ...Array.from({ length: tall }, (_, n) => {
+        const k = begin + n,
+          there = k < settings.position,
+          known = there && r.avail[k] >= 0;
+        const cells = there
+          ? [
+              told(k + 1),
+              r.cpu[k],
+              r.softirq[k] > 0 ? "softirq" : "task",
+              `${r.told[r.what[k]].what}${r.told[r.what[k]].cause ? ` (${r.told[r.what[k]].cause})` : ""}`,
+              r.nr[k] >= 0 ? told(r.nr[k]) : "",
+              known ? `${r.avail[k]} of ${cgroup(r.cached[k])}` : "",
+              known && r.owner[k] !== -2 ? `${r.predicted[k]} of ${cgroup(r.owner[k])}` : "",
+            ]
+          : data.columns.map(() => "\u00a0");
+        const wrong = known && r.owner[k] !== -2 && (r.owner[k] !== Math.max(r.cached[k], 0) || r.predicted[k] !== r.avail[k]);
+        return make("tr", { class: `${k === settings.position - 1 ? "now" : ""}${wrong ? " wrong" : ""}` }, ...cells.map((text) => make("td", {}, String(text))));
+      }),
+    );
+    const key = `${settings.recording} ${first} ${width}`;
+    if (key !== drawn) {
+      drawn = key;
+      draw(first, last);
+    }
+    const at = Math.max(0, settings.position - 1 - first);
+    put(cursor, "transform", `translate(${x(at).toFixed(1)} 0)`);
+    puts(cursor, { "aria-valuenow": settings.position, "aria-valuetext": sentence() });
+    change?.({ ...settings });
+    clearTimeout(writing);
+    if (place) writing = setTimeout(() => place.set(here()), 250);
+  }
+  function draw(first, last) {
+    const lists = series(first, last),
+      top = Math.max(1, ...lists.flatMap(([, , values]) => values)),
+      y = (value) => BASE - ((BASE - 14) * value) / top;
+    for (const el of [...paths, ...labels]) put(el, "hidden", true);
+    const ends = lists.map(([n, name, values]) => {
+      let d = `M${x(0).toFixed(1)} ${y(values[0]).toFixed(1)}`;
+      for (let at = 1; at < values.length; at++) d += `H${x(at).toFixed(1)}V${y(values[at]).toFixed(1)}`;
+      puts(paths[n], { hidden: false, d });
+      return { n, at: y(values.at(-1)) + 5, text: `${name}: up to ${told(Math.max(...values))}` };
+    });
+    ends.sort((a, b) => a.at - b.at);
+    ends.forEach((end, n) => (end.at = Math.max(end.at, n ? ends[n - 1].at + 18 : 14)));
+    ends.toReversed().forEach((end, n, all) => (end.at = Math.min(end.at, n ? all[n - 1].at - 18 : BASE)));
+    const beside = width >= 600; // on a phone the labels stand below, in two columns
+    ends.sort((a, b) => a.n - b.n).forEach(({ n, at, text }, i) =>
+      puts(labels[n], { hidden: false, text, x: beside ? x(wide - 1) + 10 : 4, y: beside ? at : HEIGHT + 18 + 19 * i }),
+    );
+    const high = HEIGHT + (beside ? 0 : 19 * ends.length + 8);
+    for (const svg of [picture, over]) puts(svg, { viewBox: `0 0 ${width} ${high}`, width, height: high });
+    put(axis, "d", `M${LEFT} ${y(0)}H${x(wide - 1)}M${LEFT} ${y(top)}H${x(wide - 1)}`);
+    puts(ticks[0], { x: LEFT - 6, y: y(0) + 5, "text-anchor": "end", text: "0" });
+    puts(ticks[1], { x: LEFT - 6, y: y(top) + 5, "text-anchor": "end", text: told(top) });
+    puts(ticks[2], { x: LEFT, y: HEIGHT - 5, text: `event ${told(first + 1)}` });
+    puts(ticks[3], { x: x(wide - 1), y: HEIGHT - 5, "text-anchor": "end", text: `${told(last)}` });
+    puts(cursor.children[0], { y: 2, height: BASE });
+    puts(cursor.children[1], { y1: 4, y2: BASE });
+    const peaks = lists.map(([, name, values]) => `${name} ${told(Math.max(...values))}`);
+    put(picture, "aria-label", fill(words.window, { first: told(first + 1), last: told(last), told: listing(peaks) }));
+  }
+  const listing = (parts) => `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+
+  over.addEventListener("pointerdown", (e) => {
+    over.setPointerCapture(e.pointerId);
+    over.dragged = stretch()[0];
+    e.preventDefault();
+    cursor.focus({ preventScroll: true });
+    drag(e);
+  });
+  const drag = (e) => {
+    // The window stays while the hand is on it; it follows when the hand lets go.
+    const at = Math.round(((e.clientX - over.getBoundingClientRect().left - LEFT) * (wide - 1)) / (width - LEFT - right()));
+    over.at = over.dragged + Math.max(0, Math.min(wide - 1, at)) + 1;
+    put(cursor, "transform", `translate(${x(over.at - 1 - over.dragged).toFixed(1)} 0)`);
+  };
+  over.addEventListener("pointermove", (e) => over.dragged !== undefined && drag(e));
+  over.addEventListener("pointerup", () => {
+    if (over.dragged === undefined) return;
+    over.dragged = undefined;
+    go(over.at);
+  });
+  const keys = {
+    " ": toggle,
+    ArrowRight: () => go(settings.position + 1),
+    ArrowLeft: () => go(settings.position - 1),
+    PageUp: () => go(settings.position + 100),
+    PageDown: () => go(settings.position - 100),
+    Home: () => go(0),
+    End: () => go(data.events),
+    n: nextDrain,
+  };
+  root.addEventListener("keydown", (e) => {
+    const call = keys[e.key];
+    if (!call || e.target.closest("select, input") || e.altKey || e.metaKey || e.ctrlKey) return;
+    if (e.key === " " && e.target.closest("button")) return;
+    e.preventDefault();
+    e.stopPropagation();
+    call();
+  });
+
+  const here = () => `r=${names.indexOf(settings.recording)}&p=${settings.position}`;
+  function come(text) {
+    const asked = new URLSearchParams(text),
+      number = (name, otherwise) => (/^\d{1,6}$/.test(asked.get(name) ?? "") ? Number(asked.get(name)) : otherwise);
+    go(number("p", settings.position), names[number("r", -1)] ?? settings.recording);
+  }
+  const observer = new ResizeObserver(() => {
+    if (root.clientWidth - 12 === width) return;
+    width = Math.max(300, root.clientWidth - 12);
+    root.classList.toggle("narrow", root.clientWidth < WIDE);
+    show();
+  });
+  width = Math.max(300, root.clientWidth - 12);
+  root.classList.toggle("narrow", root.clientWidth < WIDE);
+  if (place?.get()) come(place.get());
+  else show();
+  observer.observe(root);
+  return { root, settings, go, come, sentence, say, set: ({ position, recording: name }) => go(position, name), leave: () => (halt(), clearTimeout(writing), observer.disconnect()) };
+}

@@ -1,0 +1,195 @@
+"""What the labs share that stand on the stage: machines, a tree, traffic, and a cursor in it."""
+
+import functools
+from collections import namedtuple
+
+import pandas as pd
+
+from ..checks import flag, one_of, whole_number
+from ..history import History
+from ..mechanism.records import op_dtype
+from ..system import Refusal, System
+from .base import Lab
+from .stage import data as stage
+
+Machine = namedtuple("Machine", "name title version policy")
+Whole = namedtuple("Whole", "name key label low high")  # a setting that shapes the tree; key: its name in a link
+Traffic = namedtuple("Traffic", "cgroups ops")  # ops: as stage.listed has them; or for each number of CPUs such a list
+Result = namedtuple("Result", "settings pasts names first")  # a History of each machine shown; the first leaf
+
+
+@functools.lru_cache(maxsize=64)
+def run(policy, tree, limits, ops):
+    """The history of a stream, given by its bytes, on one machine."""
+    parents, cpus = tree
+    return History(System(parents, cpus=cpus, policy=policy, limits=limits), stage.np.frombuffer(ops, op_dtype).copy())
+
+
+class StageLab(Lab):
+    """A lab on the stage. A subclass says its machines, its settings, its traffic, its chart and its quests.
+
+    Attributes
+    ----------
+    machines : tuple of Machine
+        Each runs every operation.
+    sides : tuple of tuple of int
+        What may stand on each side: numbers of machines. One side or two.
+    choice : tuple, optional
+        The setting that chooses the machine of the last side, and its values in the order of that side.
+    numbers : tuple of Whole
+        The settings that shape the tree.
+    fixed : dict
+        Of ``depth``, ``cgroups``, ``cpus`` what is no setting.
+    traffic : dict of str to Traffic
+    chart : dict
+        ``value``: what of a state the chart shows; ``label`` and ``short``; ``bound``.
+    hand : tuple of (str, str, int)
+        What the reader's own charges and returns are, and their context.
+    quests : tuple of dict
+        How each is recognised from the log is in ``stage.js`` under its name.
+    lines : bool
+        Whether the changed lines of the patch stand below the machines.
+    jump : str
+        Where the button next to "Step" goes: ``"drain"``, ``"refusal"`` or ``"trip"``.
+    users : (str, str)
+        What has the pages that a leaf has in use, one leaf's and several.
+    title : str
+        What the stage is, for whoever does not see it.
+    """
+
+    choice = None
+    fixed = {}
+    hand = "charge_skmem", "uncharge_skmem", 1
+    lines = True
+    jump = "drain"
+    users = "socket", "sockets"
+    title = "One traffic on two machines"
+
+    # --- what a subclass may say otherwise --------------------------------------------------------------------------
+    def check(self, settings):
+        """See the base."""
+        checked = {}
+        for name, value in settings.items():
+            number = next((number for number in self.numbers if number.name == name), None)
+            if number:
+                checked[name] = whole_number(name, value, number.low, number.high)
+            elif name == "traffic":
+                checked[name] = one_of(name, value, tuple(self.traffic))
+            elif self.choice and name == self.choice[0]:
+                flags = self.choice[1] == (True, False)
+                checked[name] = flag(name, value) if flags else one_of(name, value, self.choice[1])
+            else:
+                checked[name] = value
+        depth, cgroups, _ = self._sizes(checked)
+        if "limit_level" in checked:
+            whole_number("limit_level", checked["limit_level"], 0, depth)
+        needed = self.traffic[checked["traffic"]].cgroups
+        if cgroups < needed:
+            raise ValueError(f"cgroups is {cgroups}; the traffic {checked['traffic']!r} needs {needed}.")
+        if "position" in checked:
+            checked["position"] = whole_number("position", settings["position"], 0, len(self.rows(checked)))
+        return checked
+
+    def compute(self, settings):
+        """See the base."""
+        depth, cgroups, cpus = self._sizes(settings)
+        parents = tuple(stage.parents(depth, cgroups))
+        ops = self.stream(settings).tobytes()
+        pasts = [
+            run(self.machines[i].policy, (parents, cpus), self._limits(settings, len(parents)), ops)
+            for i in self.shown(settings)
+        ]
+        return Result(settings, pasts, stage.names(depth, cgroups), depth)
+
+    # --- settings ---------------------------------------------------------------------------------------------------
+    def shown(self, settings):
+        """The numbers of the machines that stand on the sides."""
+        last = self.sides[-1][self.choice[1].index(settings[self.choice[0]]) if self.choice else 0]
+        return [*(side[0] for side in self.sides[:-1]), last]
+
+    def rows(self, settings):
+        """The operations of the traffic, as lists."""
+        ops = self.traffic[settings["traffic"]].ops
+        return ops[self._sizes(settings)[2]] if isinstance(ops, dict) else ops
+
+    def stream(self, settings):
+        """The operations of the traffic in the tree of these settings."""
+        limit = settings.get("limit", 0)
+        rows = [
+            [code, cpu, leaf, nr + limit * sum(more), ctx] for code, cpu, leaf, nr, ctx, *more in self.rows(settings)
+        ]
+        return stage.stream(rows, self._sizes(settings)[0])
+
+    def _sizes(self, settings):
+        return [settings.get(name, self.fixed.get(name)) for name in ("depth", "cgroups", "cpus")]
+
+    def _limits(self, settings, memcgs):
+        if "limit_level" not in settings:
+            return None
+        return tuple(settings["limit"] if m == settings["limit_level"] else -1 for m in range(memcgs))
+
+    # --- what a reader sees -----------------------------------------------------------------------------------------
+    def sentence(self, result=None):
+        """What the operation at the cursor did on each machine, and the sums so far."""
+        result = result or self.result
+        labels = [self.machines[i].name for i in self.shown(result.settings)]
+        return stage.sentence(result.pasts, result.settings["position"], result.names, labels)
+
+    def table(self, result=None):
+        """The machines at the cursor, one number a row."""
+        result = result or self.result
+        columns = stage.table(result.pasts, result.settings["position"], result.names, result.first)
+        labels = [self.machines[i].name for i in self.shown(result.settings)]
+        return pd.DataFrame(dict(zip(labels, columns, strict=True))).rename_axis("after the operation at the cursor")
+
+    # --- the front end ----------------------------------------------------------------------------------------------
+    def data(self):
+        """See the base."""
+        first, last, context = self.hand
+        return {
+            **stage.common(),
+            **(stage.patch_lines() if self.lines else {"lines": [], "line_rules": [], "cap_lines": [-1, -1]}),
+            "machines": [stage.machine(*machine) for machine in self.machines],
+            "sides": self.sides,
+            "choice": self.choice and {"name": self.choice[0], "values": self.choice[1]},
+            "numbers": [number._asdict() for number in self.numbers],
+            "fixed": self.fixed,
+            "traffic": {name: traffic._asdict() for name, traffic in self.traffic.items()},
+            "chart": self.chart,
+            "hand": {"charge": first, "back": last, "ctx": context},
+            "quests": self.quests,
+            "jump": self.jump,
+            "users": self.users,
+            "title": self.title,
+        }
+
+    def answer(self, question):
+        """The step logs of more operations after some, on every machine, and the state behind them.
+
+        The question: ``{"ask": "steps", "tree": {"parents", "cpus", "limits"}, "past": [[code, CPU, cgroup, pages,
+        context], …], "ops": […]}``. The answer: ``blobs``, for each machine the rows of the new operations as records
+        of ``step_dtype`` (``forms.record_forms()["step"]``), operations counted from the first of the past; ``states``,
+        for each machine; ``refused``, if one operation is not allowed: its ``at``, ``reason`` and ``allowed``. Those
+        before it have been executed.
+        """
+        if question.get("ask") != "steps":
+            return super().answer(question)
+        tree, past, more = question["tree"], question["past"], question["ops"]
+        refused = None
+        while True:
+            try:
+                runs = [
+                    _steps(machine.policy, tree, stage.stream([*past, *more]), len(past)) for machine in self.machines
+                ]
+                break
+            except Refusal as no:
+                more = more[: no.number - len(past)]
+                refused = {"at": len(more), "reason": no.reason, "allowed": no.allowed}
+        return {"blobs": [rows for rows, _ in runs], "states": [state for _, state in runs], "refused": refused}
+
+
+def _steps(policy, tree, ops, begin):
+    """The step log of a stream from one of its operations on, and the state after it."""
+    system = System(tree["parents"], cpus=tree["cpus"], policy=policy, limits=tree["limits"])
+    rows = system.step_through(ops).rows
+    return rows[rows["op"] >= begin].tobytes(), stage.memory(system)

@@ -1,0 +1,574 @@
+"""The labs that are charts, and the one file with all labs, in Chromium: what they show is what Python computes.
+
+python -m pytest tests/browser/test_charts.py -m browser
+
+Opened from file:// with the network off. Screenshots are left in ``build/screenshots``, to be looked at.
+"""
+
+import json
+import re
+import statistics
+
+import pytest
+
+from lab_helpers import GOLDEN
+from memcg_lab import ContentionLab, CostLab, MeasureLab, ProfileLab, read_golden
+from memcg_lab.labs import contention, cost
+from memcg_lab.web.page import BYTES_MAX, make_page
+from memcg_lab.web.sections import SECTIONS
+from memcg_lab.words import number
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+CHARTS = ("ContentionLab", "ProfileLab", "CostLab", "MeasureLab")
+TRAFFICS, LAYOUTS = ContentionLab.traffics, ContentionLab.layouts
+ROUNDING = 1e-12  # of what the page adds up in another order; counts of operations are the same to the last bit
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, web_kernels):
+    """The one file, and a page for each chart lab alone."""
+    folder = tmp_path_factory.mktemp("page")
+    made = {name: folder / f"{name}.html" for name in (None, *CHARTS)}
+    for name, path in made.items():
+        make_page(path, web_kernels, name)
+    return made
+
+
+@pytest.fixture
+def opened(files, watched):
+    """Opens the page of a lab at a place, or the one file."""
+
+    def at(name=None, place="", **options):
+        page = watched(f"{files[name].as_uri()}#{place}", offline=True, **options)
+        if name:
+            page.locator(".charts").wait_for()
+        return page
+
+    return at
+
+
+def lab(page, call, name=None):
+    """What the handle of a lab says, or does."""
+    which = f"memcgLab.handles.get({json.dumps(name)})" if name else "memcgLab.stage"
+    return page.evaluate(f"(async () => {{ const lab = {which}; return {call}; }})()")
+
+
+def sentence(page):
+    return page.locator(".status").inner_text()
+
+
+def table_of(page):
+    """The table of a lab, unfolded: header and rows of texts."""
+    details = page.locator(".charts details")
+    if not details.evaluate("(el) => el.open"):
+        details.locator("summary").click()
+    details.locator("tr").first.wait_for()
+    return [row.locator("th, td").all_inner_texts() for row in details.locator("tr").all()]
+
+
+def expected_table(settings):
+    """What the table of the contention lab says, from the simulations in Python."""
+    shape = [settings[name] for name in ("depth", "traffic", "counter_layout", "think_ns")]
+    here = [contention.point(policy, settings["cpus"], *shape) for policy in contention.POLICIES.values()]
+    rows = [
+        ["operations in a microsecond", *(number(point.throughput, 4) for point in here)],
+        ["waiting for lines, percent of all CPU time", *(f"{point.stalled:.2f}" for point in here)],
+        ["CPUs at the busiest line", *(f"{point.busiest[1]:.2f}" for point in here)],
+    ]
+    shares = [dict(point.shares) for point in here]
+    for function in dict.fromkeys([*shares[0], *shares[1]]):
+        rows.append([f"{function}, percent", *(f"{share.get(function, 0.0):.2f}" for share in shares)])
+    return rows
+
+
+# --- the contention lab ----------------------------------------------------------------------------------------------
+SETTINGS = [
+    {"cpus": 1, "depth": 1, "traffic": TRAFFICS[2], "counter_layout": LAYOUTS[0], "think_ns": 500},
+    {"cpus": 3, "depth": 8, "traffic": TRAFFICS[0], "counter_layout": LAYOUTS[1], "think_ns": 777},
+    {"cpus": 64, "depth": 3, "traffic": TRAFFICS[1], "counter_layout": LAYOUTS[2], "think_ns": 5_000},
+    {"cpus": 129, "depth": 2, "traffic": TRAFFICS[3], "counter_layout": LAYOUTS[3], "think_ns": 1_000},
+    {"cpus": 256, "depth": 3, "traffic": TRAFFICS[1], "counter_layout": LAYOUTS[0], "think_ns": 100_000},
+    ContentionLab().settings(),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: f"{settings['cpus']} CPUs")
+def test_points_and_curves_of_the_page_are_those_of_python(opened, settings):
+    page, expected = opened("ContentionLab"), ContentionLab(**settings)
+    got = lab(page, f"(await lab.set({json.dumps(settings)}), {{ point: lab.point, curve: lab.curve }})")
+    for name in ("before", "after"):
+        pairs = zip(
+            [got["point"][name], *got["curve"][name]],
+            [getattr(expected.result, name), *expected.result.curve[name]],
+            strict=True,
+        )
+        for here, there in pairs:
+            assert here["throughput"] == there.throughput
+            assert here["stalled"] == pytest.approx(there.stalled, rel=ROUNDING)
+            assert [share[0] for share in here["shares"]] == [share[0] for share in there.shares]
+            assert [share[1] for share in here["shares"]] == pytest.approx(
+                [share[1] for share in there.shares], rel=ROUNDING
+            )
+            assert here["busiest"][0] == there.busiest[0]
+            assert here["busiest"][1] == pytest.approx(there.busiest[1], rel=ROUNDING)
+    assert sentence(page) == expected.message
+    assert page.locator(".chart").get_attribute("aria-label") == expected.figure().sentence
+    assert table_of(page)[1:] == expected_table(settings)
+
+
+def test_numbers_are_written_as_python_writes_them(opened):
+    page = opened("ProfileLab")
+    values = [0, 7, 10313, 2.0, 3 / 33, 1234.56, 0.125, 0.375, 2.5, 62.186, 99.95, 999.5, 1e-7, 0.00123456, 1e6 + 0.5]
+    values += [k / 64 for k in range(1, 400, 7)] + [k / 999 for k in range(1, 4000, 37)]
+    for digits in (2, 3, 4):
+        told = page.evaluate(f"(values) => values.map((value) => memcgLab.charts.number(value, {digits}))", values)
+        assert told == [number(value, digits) for value in values]
+    told = page.evaluate("(values) => values.map((value) => memcgLab.charts.fixed(value, 2))", values)
+    assert told == [f"{value:.2f}" for value in values]
+
+
+def test_the_cursor_is_dragged_and_everything_follows(opened):
+    page = opened("ContentionLab")
+    chart = page.locator(".chart").bounding_box()
+    ticks = {text.text_content(): text.bounding_box() for text in page.locator(".chart text[text-anchor=middle]").all()}
+
+    def middle(cpus):
+        return ticks[str(cpus)]["x"] + ticks[str(cpus)]["width"] / 2
+
+    page.mouse.move(middle(128), chart["y"] + 90)
+    page.mouse.down()
+    page.mouse.move(middle(32), chart["y"] + 90, steps=8)
+    page.mouse.up()
+    assert page.get_by_role("spinbutton", name="CPUs: 1 to 256").input_value() == "32"
+    assert page.locator(".cursor").get_attribute("aria-valuenow") == "32"
+    assert page.evaluate("document.activeElement.shadowRoot.activeElement.getAttribute('class')") == "cursor"
+    lab(page, "await lab.set({})")
+    assert sentence(page) == ContentionLab(cpus=32).message
+    cursor, marks = page.locator(".cursor circle").bounding_box(), page.locator(".chosen").all()
+    assert cursor["x"] + cursor["width"] / 2 == pytest.approx(middle(32), abs=1.5)
+    assert [mark.bounding_box()["x"] + mark.bounding_box()["width"] / 2 for mark in marks] == [
+        pytest.approx(middle(32), abs=1.5)
+    ] * 2
+    page.get_by_label("Traffic").select_option(TRAFFICS[0])
+    page.get_by_label("Layout").select_option(LAYOUTS[0])
+    box = page.get_by_role("spinbutton", name="Think time, ns: 500 to 100,000")
+    box.fill("3333")
+    box.press("Enter")
+    asked = {"cpus": 32, "depth": 3, "traffic": TRAFFICS[0], "counter_layout": LAYOUTS[0], "think_ns": 3333}
+    lab(page, "await lab.set({})")
+    assert sentence(page) == ContentionLab(**asked).message
+    assert table_of(page)[0] == ["with 32 CPUs", "before", "after"]
+    assert table_of(page)[1:] == expected_table(asked)
+    page.get_by_role("button", name="Copy as Python").click()
+    copied = eval(page.get_by_label("Text to copy").input_value(), {"ContentionLab": ContentionLab})
+    assert copied.settings() == asked
+    page.get_by_role("button", name="Reset").click()
+    lab(page, "await lab.set({})")
+    assert sentence(page) == ContentionLab().message
+
+
+def test_the_picture_has_the_numbers(opened):
+    page, result = opened("ContentionLab"), ContentionLab().result
+    lab(page, "await lab.set({})")
+    scale = page.locator(".chart .grid text").all()
+    zero, top = scale[0], scale[-1]
+    per_pixel = float(top.text_content()) / (zero.bounding_box()["y"] - top.bounding_box()["y"])
+    for side, name in enumerate(("before", "after")):
+        path = page.locator(f".chart .line.m{side}").get_attribute("d")
+        drawn = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", path)]
+        axis = float(zero.get_attribute("y")) - 5
+        values = [here.throughput for here in result.curve[name]]
+        assert [(axis - y) * per_pixel for y in drawn] == pytest.approx(values, abs=0.3)
+        label = page.locator(f".chart .label.m{side}").text_content()
+        assert label == f"{name} {number(values[-1])}"
+        bars = page.locator(f".profiles .share.m{side}").all()
+        widest = float(bars[0].get_attribute("width"))
+        shares = dict(getattr(result, name).shares)
+        first = page.locator(".profiles .strong").first.text_content()
+        told = page.locator(f".profiles .label.m{side}").first.text_content()
+        assert told == f"{shares[first]:.2f}"
+        assert widest > 0
+    assert (
+        page.locator(".profiles")
+        .get_attribute("aria-label")
+        .startswith("Bars, percent of all CPU time with 128 CPUs, before and after: page_counter_cancel ")
+    )
+
+
+FOCUSED = """() => {
+  let el = document.activeElement;
+  while (el?.shadowRoot?.activeElement) el = el.shadowRoot.activeElement;
+  return el === document.body ? "body" : el.getAttribute("aria-label") ?? el.labels?.[0]?.textContent ?? el.textContent;
+}"""
+
+
+def tab_to(page, label):
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        assert focused != "body", f"the focus fell to the body on the way to {label}"
+        if focused.startswith(label):
+            return
+    raise AssertionError(f"no Tab leads to {label}")
+
+
+def test_the_keyboard_alone_does_everything(opened):
+    page = opened("ContentionLab")
+    asked = ContentionLab().settings()
+    tab_to(page, "CPUs")  # the slider
+    page.keyboard.press("ArrowLeft")
+    tab_to(page, "Levels below the root")
+    page.keyboard.press("ArrowRight")
+    tab_to(page, "Think time, ns")
+    tab_to(page, "Think time, ns: ")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("4000")
+    page.keyboard.press("Enter")
+    tab_to(page, "Traffic")
+    page.keyboard.press("ArrowUp")
+    tab_to(page, "CPUs")  # the cursor
+    for key in ("PageDown", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    asked |= {"cpus": 127 // 2 - 2, "depth": 4, "think_ns": 4000, "traffic": TRAFFICS[1]}
+    lab(page, "await lab.set({})")
+    assert lab(page, "lab.settings") == asked
+    assert sentence(page) == ContentionLab(**asked).message
+    tab_to(page, "The same as a table")
+    page.keyboard.press("Enter")
+    assert table_of(page)[1:] == expected_table(asked)
+
+
+def test_a_link_restores_the_settings(opened):
+    page = opened("ContentionLab")
+    lab(page, f"await lab.set({json.dumps(SETTINGS[1])})")
+    page.get_by_role("button", name="Copy link").click()
+    link = page.get_by_label("Text to copy").input_value()
+    again = opened("ContentionLab", link.split("#")[1])
+    lab(again, "await lab.set({})")
+    assert lab(again, "lab.settings") == SETTINGS[1]
+    odd = opened("ContentionLab", "cpus=9999&traffic=none&depth=x")
+    assert lab(odd, "lab.settings") == ContentionLab(cpus=256).settings()
+
+
+MOVES = """async (list) => {
+  const { stage: lab } = memcgLab, shown = [], script = [];
+  lab.stats.worst = 0;
+  for (const settings of list) {
+    await new Promise(requestAnimationFrame);
+    const begun = performance.now();
+    lab.set(settings);
+    script.push(performance.now() - begun);
+    const waits = () => Object.keys(settings).some((name) => lab.pointOf[name] !== settings[name]);
+    while (waits()) await new Promise((go) => setTimeout(go));
+    await new Promise(requestAnimationFrame);
+    shown.push(performance.now() - begun);
+  }
+  return { script, shown, slice: lab.stats.worst };
+}"""
+
+
+@pytest.mark.parametrize("traffic", [TRAFFICS[2], TRAFFICS[1]])
+def test_a_move_costs_less_than_a_frame(opened, traffic):
+    page = opened("ContentionLab")
+    lab(page, f"await lab.set({json.dumps({'traffic': traffic})})")
+    moves = [{"cpus": cpus} for cpus in range(8, 257, 4)] + [{"think_ns": ns} for ns in range(1000, 9000, 200)]
+    moves += [{"depth": depth} for depth in (1, 2, 3, 4, 5, 6, 7, 8)]
+    took = page.evaluate(MOVES, moves)
+    for name in ("script", "shown"):
+        ordered = sorted(took[name])
+        print(
+            f"{traffic}: {name} of {len(ordered)} moves: median {statistics.median(ordered):.1f} ms, "
+            f"95 of 100 under {ordered[int(0.95 * len(ordered))]:.1f}, worst {ordered[-1]:.1f}"
+        )
+    print(f"longest slice {took['slice']:.1f} ms")
+    assert statistics.median(took["script"]) < 10
+    assert statistics.median(took["shown"]) < 50
+
+
+def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
+    page, twin = opened("ContentionLab"), ContentionLab()
+    page.expose_function("askPython", twin.answer)
+    page.evaluate(
+        """async ([data, settings]) => {
+          const el = document.createElement("div");
+          el.id = "twin";
+          document.body.append(el);
+          window.changed = [];
+          const change = (now) => window.changed.push(now);
+          window.twin = await memcgLab.charts.labs.ContentionLab({ name: "ContentionLab", el, data, settings, lab: null,
+            ask: (question) => window.askPython(question), place: null, change });
+          await window.twin.set({ cpus: 16, depth: 2 });
+        }""",
+        [twin.data(), twin.settings()],
+    )
+    assert page.locator("#twin .status").inner_text() == ContentionLab(cpus=16, depth=2).message
+    box = page.locator("#twin").get_by_role("spinbutton", name="CPUs: 1 to 256")
+    box.fill("8")
+    box.press("Enter")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.changed") == [twin.settings() | {"cpus": 8, "depth": 2}]
+    assert page.locator("#twin .status").inner_text() == ContentionLab(cpus=8, depth=2).message
+
+
+def test_the_three_things_are_found(opened):
+    page = opened("ContentionLab")
+    assert lab(page, "lab.board.found") == []
+    gains = {"cpus": 256, "traffic": TRAFFICS[0], "think_ns": 1_000}
+    assert ContentionLab(**gains).result.after.throughput > 10 * ContentionLab(**gains).result.before.throughput
+    commit = {**gains, "cpus": 16, "counter_layout": LAYOUTS[0]}
+
+    def listed(think_ns):
+        here = contention.point(contention.V4_13, 16, 3, TRAFFICS[0], LAYOUTS[0], think_ns)
+        return dict(here.shares)[contention.FITTED]
+
+    commit["think_ns"] = next(ns for ns in range(12_000, 15_000, 100) if abs(listed(ns) - contention.PUBLISHED) < 0.04)
+    for settings in (gains, {**gains, "counter_layout": LAYOUTS[0]}, commit):
+        lab(page, f"await lab.set({json.dumps(settings)})")
+    found = lab(page, "lab.board.found")
+    assert re.fullmatch(r"[\d.]+ times as many with 256 CPUs\.", found[0])
+    assert found[1].startswith("251 CPUs at memory_allocated")
+    assert re.match(r"2\.1\d % with 16 CPUs and 1\d,\d00 ns", found[2])
+    assert page.locator(".quests .found").count() == 3
+    page = opened("ProfileLab")
+    for marked in ([0], [2, 3], [*range(16)]):
+        lab(page, f"lab.set({{ marked: {marked} }})")
+    assert lab(page, "lab.board.found") == [
+        "page_counter_cancel alone: a factor of 1.022 at most.",
+        "2.01 %. The listing does not say whose locks they are.",
+        "It takes 16 rows: a factor of 1.156 at most.",
+    ]
+    page = opened("CostLab")
+    for settings in (
+        {"packages": "one package", "same_ns": 20, "levels": 5, "local_ns": 4},
+        {"levels": 2, "walks": CostLab.paths[0]},
+        {"packages": "two packages", "same_ns": 20, "cross_ns": 60, "local_ns": 8, "meeting": "mixed"},
+    ):
+        lab(page, f"await lab.set({json.dumps(settings)})")
+    assert [one.split(":")[0] for one in lab(page, "lab.board.found")] == [
+        "5 counters on 28 CPUs, in turn",
+        "2 counters on 28 CPUs, in turn",
+        "None",
+    ]
+
+
+# --- the profile lab -------------------------------------------------------------------------------------------------
+def test_rows_are_marked_by_mouse_and_by_keyboard(opened):
+    page, expected = opened("ProfileLab"), ProfileLab()
+    assert sentence(page) == expected.message
+    names = ["page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"]
+    for name in names:
+        page.get_by_role("checkbox", name=name).click()
+    expected.set(marked=names)
+    assert sentence(page) == expected.message
+    marked = page.locator(".line.on .symbol").all_inner_texts()
+    assert marked == names
+    assert [row[4] for row in table_of(page)[1:]] == expected.table()["percent without the marked"].tolist()
+    page.get_by_role("checkbox", name=names[0]).focus()
+    for key in ("Space", "ArrowDown", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    expected.set(marked=[1, 2, 9])
+    assert sentence(page) == expected.message
+    page.get_by_role("button", name="Copy as Python").click()
+    text = page.get_by_label("Text to copy").input_value()
+    assert eval(text, {"ProfileLab": ProfileLab}).settings() == expected.settings()
+    assert opened("ProfileLab", "marked=1.2.9").locator(".status").inner_text() == expected.message
+    page.get_by_role("button", name="Mark all").click()
+    assert sentence(page) == ProfileLab(marked=range(16)).message
+    page.get_by_role("button", name="Mark none").click()
+    assert sentence(page) == ProfileLab().message
+
+
+def test_every_pair_of_rows_is_told_as_python_tells_it(opened):
+    page, expected = opened("ProfileLab"), ProfileLab()
+    for first in range(0, 16, 3):
+        for second in range(first, 16, 2):
+            marked = sorted({first, second})
+            lab(page, f"lab.set({{ marked: {marked} }})")
+            expected.set(marked=marked)
+            assert sentence(page) == expected.message
+            shares = [float(part) for part in re.findall(r"([\d.]+) %", page.locator(".told").inner_text())]
+            assert shares[0] == pytest.approx(expected.result.share, abs=0.005)
+            assert sum(shares) == pytest.approx(100, abs=0.02)
+
+
+# --- the cost lab ----------------------------------------------------------------------------------------------------
+def test_the_grid_answers_as_python_does(opened):
+    page = opened("CostLab")
+    assert sentence(page) == CostLab().message
+    asked = CostLab().settings() | {"levels": 6, "walks": CostLab.paths[1], "meeting": CostLab.meetings[1]}
+    page.get_by_label("After giving back").select_option(CostLab.paths[1])
+    page.get_by_label("A CPU charges and gives back").select_option(CostLab.meetings[1])
+    page.get_by_role("slider", name="Counters up to the root").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert lab(page, "lab.settings") == asked
+    assert sentence(page) == CostLab(**asked).message
+    rows = {row[0]: row[1:] for row in table_of(page)[1:]}
+    there = CostLab(**asked).table()
+    for symbol, (_, before, _, after, reading) in rows.items():
+        assert (float(before), float(after)) == (there.loc[symbol, "model_before"], there.loc[symbol, "model_after"])
+        assert reading == there.loc[symbol, "reading"]
+    bars = page.locator(".profiles .label.m0").all_text_contents()
+    assert bars == [f"{before} model" for _, before, _, _, _ in rows.values()]
+    page.get_by_role("combobox", name="Machine").select_option("one package")
+    one = asked | {"packages": "one package", "cross_ns": asked["same_ns"]}
+    assert sentence(page) == CostLab(**one).message
+
+
+def test_only_values_that_were_computed_are_offered(opened):
+    page = opened("CostLab", "same_ns=57&levels=9&local_ns=1")
+    assert {name: lab(page, "lab.settings")[name] for name in ("same_ns", "levels", "local_ns")} == {
+        "same_ns": 45,
+        "levels": 8,
+        "local_ns": 4,
+    }
+    for name, values in cost.GRID.items():
+        assert {"same_ns": 45, "cross_ns": 128, "local_ns": 8, "levels": 4}[name] in values
+    box = page.get_by_role("spinbutton", name="To the other package, ns: 60, 128, 260")
+    box.fill("200")
+    box.press("Enter")
+    assert box.input_value() == "260"
+
+
+# --- the measuring lab -----------------------------------------------------------------------------------------------
+def test_a_page_shows_the_bundled_measurement_and_says_what_it_takes(opened):
+    page, bundled = opened("MeasureLab"), MeasureLab()
+    assert sentence(page) == bundled.message
+    assert page.get_by_text("takes Python").is_visible()
+    assert page.get_by_role("button", name="Start").count() == 0
+    assert [row[0] for row in table_of(page)[1:]] == bundled.table().index.tolist()
+    assert page.locator(".profiles").get_attribute("aria-label") == bundled.figure().sentence
+
+
+def test_start_keeps_the_focus_and_stopping_early_is_no_failure(opened, monkeypatch):
+    def measure(*, seconds, progress, stop):
+        progress(1, 4)
+        assert stop.wait(20)
+        raise ValueError("stopped within the first round; there is nothing to report.")
+
+    monkeypatch.setattr("memcg_lab.labs.measure.measure", measure)
+    page, twin = opened("MeasureLab"), MeasureLab()
+    page.expose_function("askPython", twin.answer)
+    page.evaluate(
+        """async ([data, settings]) => {
+          const el = document.createElement("div");
+          document.body.replaceChildren(el);
+          el.append(document.createElement("p"));
+          await memcgLab.charts.labs.MeasureLab({ name: "MeasureLab", el, data, settings, lab: null, change() {},
+            ask: (question) => window.askPython(question), place: null });
+        }""",
+        [twin.data(), twin.settings()],
+    )
+    page.get_by_role("button", name="Start").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Stop").wait_for()
+    assert page.evaluate(FOCUSED) == "Stop"
+    assert page.locator(".status").inner_text().startswith("Measuring.")
+    page.wait_for_timeout(800)
+    assert page.locator("progress").evaluate("(bar) => [bar.value, bar.max]") == [1, 4]
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Start").wait_for()
+    assert page.evaluate(FOCUSED) == "Start"
+    assert page.locator(".status").inner_text().startswith("Stopped before the first round was over")
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
+SMALL = """() => [...document.querySelector("figure > div").shadowRoot.querySelectorAll(".stage *:not(title)")]
+  .filter((el) => [...el.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .filter((el) => parseFloat(getComputedStyle(el).fontSize) < 14).map((el) => el.outerHTML.slice(0, 80))"""
+WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def violations(page):
+    axe = pytest.importorskip("axe_playwright_python.base", reason="the extra `browser` is not installed")
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [(rule["id"], node["target"][-1]) for rule in found["violations"] for node in rule["nodes"]]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1150, 560), (1280, 720), (816, 600), (400, 800)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("name", CHARTS)
+def test_it_fits_is_readable_and_accessible(opened, shots, name, size, scheme):
+    page = opened(name, width=size[0], height=size[1], color_scheme=scheme)
+    if name == "ContentionLab":
+        lab(page, "await lab.set({})")
+    if name == "ProfileLab":
+        lab(page, "lab.set({ marked: [0, 1, 9] })")
+    page.screenshot(path=shots / f"{name}_{size[0]}_{scheme}.png", full_page=True)
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate(WIDE) <= 0
+    if size[0] > 1000:  # 816 is what JupyterLab leaves of 1280 beside its list of files
+        assert page.locator(".charts").evaluate("(el) => el.getBoundingClientRect().bottom") <= 560
+    # A page of one lab has no heading and no more landmarks: it is not made to be read alone.
+    assert [one for one in violations(page) if one[0] not in ("page-has-heading-one", "region")] == []
+
+
+def test_the_one_file_has_all_labs_alive(opened, files, shots):
+    assert files[None].stat().st_size <= BYTES_MAX
+    page = opened()
+    page.locator(".stage").first.wait_for()
+    ready = page.evaluate("memcgLab.ready")
+    print(f"{files[None].stat().st_size:,} bytes; first living picture after {ready:.0f} ms")
+    assert ready < 1000
+    links = page.locator("#contents a")
+    assert [link.get_attribute("href") for link in links.all()] == [f"#{each.lab}" for each in SECTIONS]
+    for picture in page.locator("#contents img").all():
+        assert picture.evaluate("(img) => img.complete && img.naturalWidth > 100")
+    for each in SECTIONS:
+        links.filter(has_text=each.title).click()
+        figure = page.locator(f"#{each.lab} figure")
+        figure.locator(".stage").wait_for()
+        assert page.locator(f"#{each.lab} h2").inner_text() == each.title
+        assert figure.locator("> img").is_hidden()
+        page.locator(f"#{each.lab}").screenshot(path=shots / f"one_file_{each.lab}.png")
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=shots / "one_file.png")
+    assert page.evaluate(WIDE) <= 0
+
+
+def test_a_link_leads_to_its_lab_in_the_one_file(opened):
+    page = opened(None, "ContentionLab:cpus=32&depth=2")
+    page.locator("#ContentionLab .stage").wait_for()
+    lab(page, "await lab.set({})", "ContentionLab")
+    assert page.locator("#ContentionLab .status").inner_text() == ContentionLab(cpus=32, depth=2).message
+    assert page.locator("#ContentionLab figure").bounding_box()["y"] < 100
+    box = page.locator("#ContentionLab").get_by_role("spinbutton", name="CPUs: 1 to 256")
+    box.fill("16")
+    box.press("Enter")
+    page.wait_for_timeout(500)
+    assert "#ContentionLab:cpus=16&depth=2&" in page.url
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_one_file_fits_and_is_accessible(opened, shots, width, scheme):
+    page = opened(width=width, height=800, color_scheme=scheme)
+    page.screenshot(path=shots / f"one_file_{width}_{scheme}.png", full_page=True)
+    assert page.evaluate(WIDE) <= 0
+    assert violations(page) == []
+
+
+def test_the_one_file_checks_itself(opened):
+    page = opened()
+    page.locator("#check button").click()
+    line = page.locator("#check [role=status]")
+    line.filter(has_text=re.compile(r"fields: \d+ mismatch(es)?\.")).wait_for(timeout=240_000)
+    ops = sum(len(scenario.ops) for path in GOLDEN.glob("*.jsonl.gz") for scenario in read_golden(path))
+    print(line.inner_text())
+    assert line.inner_text().startswith(f"{ops:,} operations of the golden files, ")
+    assert line.inner_text().endswith(" fields: 0 mismatches.")
+
+
+def test_where_a_lab_cannot_live_its_still_picture_stays(opened, files, tmp_path, chromium):
+    broken = tmp_path / "broken.html"
+    text = files["ContentionLab"].read_text(encoding="utf-8")
+    broken.write_text(text.replace('"kernels.json":"', '"kernels.json":"AAAA', 1), encoding="utf-8")
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(broken.as_uri())
+    page.wait_for_timeout(500)
+    assert page.locator("figure > img").is_visible()
+    assert ContentionLab().message in page.locator("figcaption").inner_text()
+    assert page.locator(".stage").count() == 0
+    context.close()

@@ -1,0 +1,340 @@
+"""The labs with Python answering, as in a notebook: what the front end shows is what Python computes.
+
+The page has the front end and no kernel; what it asks goes to the lab in this process. How a real JupyterLab carries
+questions and answers is in ``test_notebooks.py``.
+"""
+
+import base64
+import json
+import statistics
+import time
+
+import pytest
+
+from memcg_lab import CounterLab, DriftLab, PatchLab, StockLab, System
+from memcg_lab.history import History
+from memcg_lab.labs import TraceLab
+from memcg_lab.labs.base import front_end
+from memcg_lab.labs.stage import data as stage_data
+from stage_helpers import assert_states_are_those_of, listed, random_traffic
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PAGE = "<!doctype html><style>body{margin:0}</style><main><figure style='margin:0'><img alt='still'></figure></main>"
+MOUNT = """async ([name, data, settings]) => {
+  const ask = async (question) => {
+    const told = JSON.parse(await askPython(JSON.stringify(question)));
+    if (told.error) throw new Error(told.error);
+    const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+    return { ...told, blobs: (told.blobs ?? []).map(bytes) };
+  };
+  window.told = {};
+  const change = (settings) => Object.assign(told, settings), figure = document.querySelector("figure");
+  window.s = await mountLab(figure, { name, data, settings, lab: null, ask, place: null, change });
+  s.root.focus();
+}"""
+
+
+@pytest.fixture
+def mounted(watched):
+    """Opens a lab in an empty page; its questions go to the lab itself."""
+
+    def at(lab, **options):
+        page = watched("about:blank", allowed="about:", **options)
+
+        def answer(question):
+            try:
+                told = lab.answer(json.loads(question))
+            except Exception as error:
+                told = {"error": str(error)}
+            return json.dumps(told | {"blobs": [base64.b64encode(blob).decode() for blob in told.get("blobs", [])]})
+
+        page.expose_function("askPython", answer)
+        page.set_content(PAGE)
+        page.add_script_tag(content=front_end())
+        page.evaluate(MOUNT, [type(lab).__name__, json.loads(json.dumps(lab.data())), lab.settings()])
+        return page
+
+    return at
+
+
+MACHINES = [(make, i) for make in (PatchLab, CounterLab, StockLab, DriftLab) for i in range(len(make.machines))]
+STATES = """async ([i, ops]) => {
+  for (const op of ops) {
+    await s.perform(op);
+    s.go(s.nodes.length - 1);
+  }
+  if (s.walks.disagreements) throw new Error("the log and Python's memory do not agree");
+  return [s.walks.ran, s.nodes.map((node) => node.m[i].state)];
+}"""
+
+
+@pytest.mark.parametrize(("make", "i"), MACHINES, ids=lambda x: getattr(x, "__name__", x))
+def test_states_followed_along_pythons_log_are_those_of_history(mounted, make, i):
+    """Random traffic, one operation at a time, from an empty walk."""
+    lab = make(**({"limit": 1000} if make is CounterLab else {}))
+    depth, cgroups, cpus = lab._sizes(lab.settings())
+    page = mounted(lab, reduced_motion="reduce")
+    page.get_by_role("combobox", name="Traffic").select_option(label="nothing yet: make your own")
+    page.wait_for_function("s.nodes.length === 1")
+    ops = random_traffic(7 + i, depth, cgroups, cpus)[:90]
+    ran, states = page.evaluate(STATES, [i, listed(ops)])
+    limits = lab._limits(lab.settings(), depth + cgroups)
+    system = System(stage_data.parents(depth, cgroups), cpus=cpus, policy=lab.machines[i].policy, limits=limits)
+    assert assert_states_are_those_of(History(system, ops), states) > 1000
+    assert ran == len(lab.machines) * (len(ops) + 1)  # compared with Python's memory: each, and the traffic before
+
+
+TOLD = """() => {
+  const { data, sentence, chart } = s.inner, { nodes, tree } = s, shown = s.pictures.map(({ i }) => i);
+  return {
+    sentences: nodes.map((node) => sentence(data, tree, node, nodes.length - 1, shown)),
+    charted: shown.map((i) => nodes.map((node) => chart.value(node, i))),
+  };
+}"""
+LABS = [
+    (make, name, more)
+    for make, mores in (
+        (PatchLab, [{"depth": 1}, {"depth": 3, "machine": "Hunk 2 alone"}]),
+        (CounterLab, [{"depth": 4, "limit": 77, "limit_level": 3}]),
+        (StockLab, [{"policy": "v4.13"}, {"policy": "v4.14"}]),
+        (DriftLab, [{"cpus": 1, "depth": 1}, {"cpus": 8, "cap": False}]),
+    )
+    for more in mores
+    for name in make.traffics
+]
+
+
+@pytest.mark.parametrize(("make", "traffic", "more"), LABS, ids=str)
+def test_sentences_and_chart_of_given_traffic_are_pythons(mounted, make, traffic, more):
+    lab = make(traffic=traffic, **more)
+    page = mounted(lab)
+    found = page.evaluate(TOLD)
+    pasts, names, first = lab.result.pasts, lab.result.names, lab.result.first
+    labels = [lab.machines[i].name for i in lab.shown(lab.settings())]
+    assert found["sentences"] == [stage_data.sentence(pasts, k, names, labels) for k in range(len(pasts[0]) + 1)]
+    values = {
+        "atomics": lambda past: past.total,
+        "leaf": lambda past: past.usage[:, first],
+        "stock": lambda past: past.stock_pages[:, 0, 0],
+        "ahead": lambda past: past.usage[:, first] - past.sock[:, first],
+    }[lab.chart["value"]]
+    assert found["charted"] == [values(past).tolist() for past in pasts]
+
+
+ROWS = """() => Object.fromEntries([...s.root.querySelectorAll("details tbody tr")].map((row) =>
+  [row.children[0].textContent, [...row.children].slice(1).map((cell) => cell.textContent)]))"""
+
+
+def test_the_table_below_the_stage_is_pythons(mounted):
+    lab = PatchLab(traffic="a limit is met", position=33)
+    page = mounted(lab)
+    page.get_by_text("The same as a table").click()
+    expected = {name: [str(value) for value in row] for name, *row in lab.table().itertuples()}
+    assert page.evaluate(ROWS) == expected
+
+
+def test_settings_go_both_ways(mounted):
+    lab = CounterLab()
+    page = mounted(lab, reduced_motion="reduce")
+    page.get_by_label("Limit in pages", exact=True).fill("50")
+    page.get_by_label("Limit in pages", exact=True).press("Enter")
+    page.wait_for_function("told.limit === 50")
+    page.keyboard.press("Tab")
+    assert page.evaluate("told") == {**lab.settings(), "limit": 50, "position": 0}
+    lab.set(**page.evaluate("told"))
+    page.evaluate("s.set({ depth: 5, limit_level: 5, position: 3 })")
+    page.wait_for_function("s.position === 3 && told.depth === 5")
+    lab.set(**page.evaluate("told"))
+    assert page.locator(".status").inner_text() == lab.message
+    page.get_by_label("Levels below the root").fill("2")
+    page.get_by_label("Levels below the root").press("Enter")
+    page.wait_for_function("told.depth === 2")
+    assert page.evaluate("told.limit_level") == 2  # the limit goes down with the leaf
+    page.evaluate("s.say('That did not work.')")
+    assert page.locator(".status").inner_text() == "That did not work."
+
+
+def test_what_python_cannot_answer_is_said_and_the_walk_stays(mounted):
+    lab = PatchLab(position=10)
+    page = mounted(lab, reduced_motion="reduce")
+    lab.answer = lambda question: 1 / 0
+    page.get_by_role("button", name="charge 1").click()
+    page.wait_for_function("s.root.querySelector('.status').textContent === 'division by zero'")
+    del lab.answer
+    page.keyboard.press("q")
+    page.wait_for_function("s.nodes.length === 12")
+
+
+def test_keys_stay_in_the_lab_but_for_those_with_a_modifier(mounted):
+    page = mounted(PatchLab(position=10), reduced_motion="reduce")
+    page.evaluate("window.heard = []; document.addEventListener('keydown', (e) => heard.push(e.key))")
+    for key in ("z", "ArrowRight", "Enter", "m", "Control+s"):
+        page.keyboard.press(key)
+    assert page.evaluate("heard") == ["Control", "s"]
+
+
+def test_the_lab_is_dark_where_the_page_around_it_is(mounted):
+    page = mounted(PatchLab(), color_scheme="light")
+    paper = "getComputedStyle(s.root).getPropertyValue('--paper')"
+    light = page.evaluate(paper)
+    for name, dark, bright in (("jpThemeLight", "false", "true"), ("theme", "dark", "light")):
+        page.evaluate("([name, value]) => (document.body.dataset[name] = value)", [name, dark])
+        page.wait_for_function(f"{paper} !== {light!r}")
+        page.evaluate("([name, value]) => (document.body.dataset[name] = value)", [name, bright])
+        page.wait_for_function(f"{paper} === {light!r}")
+        page.evaluate("(name) => delete document.body.dataset[name]", name)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{paper} !== {light!r}")
+
+
+def press(page, *keys):
+    for key in keys:
+        if key in "qa":
+            before = page.evaluate("s.walks.asked = s.nodes.length + ':' + s.position + s.found.join()")
+            page.keyboard.press(key)
+            page.wait_for_function("(was) => s.nodes.length + ':' + s.position + s.found.join() !== was", arg=before)
+        else:
+            page.keyboard.press(key)
+        assert page.evaluate("document.activeElement !== document.body && !!s.root.getRootNode().activeElement"), key
+
+
+OWN = "nothing yet: make your own"
+QUESTS = {
+    # The limit of level 1 is 100 pages: 40 + 40, then 20, for which a batch of 32 is asked first. One more is refused.
+    CounterLab: (
+        [*["]"] * 39, "q", "q", *["["] * 20, "q", *["["] * 19, "q"],
+        [
+            "Level 1 counts 100 pages: one more would be refused.",
+            "A saw 132 pages for a moment: the watermark stays.",
+            "Refused 1 time by level 1, and yet it fits: it asked for a whole batch first.",
+        ],
+    ),
+    StockLab: (
+        ["q", *["]"] * 30, "q", "g", *["["] * 30, "q", "g", "q", *["]"] * 32, "q"],
+        [
+            "The last page left; A stays the owner until something is drained.",
+            "31 pages of B went back to the counters.",
+            "33 pages are more than a batch: straight to the counters.",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("make", QUESTS, ids=lambda make: make.__name__)
+def test_quests_are_found_by_keyboard(mounted, make):
+    keys, found = QUESTS[make]
+    page = mounted(make(), reduced_motion="reduce")
+    page.get_by_role("combobox", name="Traffic").select_option(label=OWN)
+    page.wait_for_function("s.nodes.length === 1")
+    page.evaluate("s.root.focus()")
+    press(page, *keys)
+    assert [text or None for text in page.evaluate("s.found")] == found
+
+
+def test_the_quests_of_the_drift_lab_are_found(mounted):
+    page = mounted(DriftLab(cpus=1, depth=1), reduced_motion="reduce")
+    page.get_by_role("combobox", name="Traffic").select_option(label=OWN)
+    page.wait_for_function("s.nodes.length === 1")
+    page.evaluate("s.root.focus()")
+    press(page, "q", "a", *["]"] * 32, "q", "a")
+    page.get_by_role("combobox", name="Machine on the right").select_option(label="After, without the cap")
+    assert page.evaluate("s.found") == [
+        "32 pages ahead after the patch: every stock is full.",
+        "65 pages ahead, and nothing stops it.",
+        "After 4 operations the counter says what is in use, on the right machine.",
+    ]
+
+
+SMALL = """() => [...s.root.querySelectorAll("*:not(title)")]
+  .filter((el) => [...el.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim()))
+  .filter((el) => parseFloat(getComputedStyle(el).fontSize) < 14).map((el) => el.outerHTML.slice(0, 80))"""
+UNNAMED = """() => [...s.root.querySelectorAll("button, select, input, textarea, [role=slider], [role=img]")]
+  .filter((el) => !(el.getAttribute("aria-label") || el.textContent.trim() || el.labels?.length))
+  .map((el) => el.outerHTML.slice(0, 80))"""
+FITTED = [
+    (PatchLab(position=66), 65.6),
+    (CounterLab(depth=5, limit_level=4, traffic="a task that may wait, beside the stock of another CPU"), 5.5),
+    (StockLab(position=33), 32.6),
+    (DriftLab(cpus=8, depth=5, cap=False), 300.5),
+    (TraceLab(), 1000),
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1150, 560), (400, 800)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize(("lab", "at"), FITTED, ids=lambda x: type(x).__name__)
+def test_each_lab_fits_is_readable_and_named(mounted, shots, lab, at, size, scheme):
+    page = mounted(lab, width=size[0], height=size[1], color_scheme=scheme)
+    page.evaluate("(at) => (s.seek ?? s.go)(at)", at)
+    page.screenshot(path=shots / f"{type(lab).__name__}_{size[0]}_{scheme}.png", full_page=True)
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    last = "(s.root.querySelector('.foot') ?? s.root).getBoundingClientRect().bottom"
+    assert size[0] < 1000 or page.evaluate(last) <= 560
+    if size[0] < 1000 and not isinstance(lab, TraceLab):  # the picture before the controls
+        top = "(name) => s.root.querySelector(name).getBoundingClientRect().top"
+        assert page.evaluate(top, ".machine") < min(page.evaluate(top, ".bar"), page.evaluate(top, ".spine"))
+
+
+TRACED = """(places) => places.map(([k, name]) => {
+  s.go(k, name);
+  return [s.sentence(), s.root.querySelector("svg").getAttribute("aria-label")];
+})"""
+
+
+def test_the_trace_lab_says_what_python_says(mounted):
+    lab = TraceLab()
+    page = mounted(lab)
+    places = [(k, name) for name in lab.recordings for k in (*range(0, 2001, 97), 2000)]
+    for (k, name), found in zip(places, page.evaluate(TRACED, places), strict=True):
+        lab.set(position=k, recording=name)
+        assert found == [lab.sentence(), lab.figure().sentence]
+    press(page, "Home", "n", "ArrowRight", "ArrowLeft", "End", "PageDown")
+    assert page.evaluate("s.settings.position") == 1900
+
+
+MOVES = """async () => {
+  const taken = [];
+  for (let n = 0; n < 40; n++) {
+    const begun = performance.now();
+    await s.perform([n % 3 === 2 ? 1 : 0, n % 2, 2, 1 + (n % 5 === 0), 1]);
+    taken.push(performance.now() - begun);
+  }
+  return taken;
+}"""
+OPEN = """async (name) => {
+  const { source, branches } = s.walks, ask = source.ask;
+  let waited = 0;
+  source.ask = async (question) => {
+    const begun = performance.now(), answer = await ask(question);
+    waited = performance.now() - begun;
+    return answer;
+  };
+  const begun = performance.now(), nodes = await s.walks.nodes(branches.find((branch) => branch.name === name));
+  return [nodes.length, waited, performance.now() - begun - waited];
+}"""
+
+
+def test_a_move_through_python_takes_less_than_50_ms(mounted):
+    """What carries question and answer here is the test's own, so Python's and the page's work are added up."""
+    lab = PatchLab(position=400)
+    answer, taken = lab.answer, []
+
+    def timed(question):
+        begun = time.process_time()
+        told = answer(question)
+        taken.append((time.process_time() - begun) * 1e3)
+        return told
+
+    lab.answer = timed
+    page = mounted(lab)
+    for name in lab.traffics[1:5]:
+        length, waited, work = page.evaluate(OPEN, name)
+        print(f"400 operations at once: Python {taken[-1]:.1f} ms, page {work:.1f} ms, in between {waited:.0f} ms")
+        assert length == 401
+        assert taken[-1] + work < 50
+    moves = page.evaluate(MOVES)
+    print(f"an operation after 400: median {statistics.median(moves):.1f} ms, worst {max(moves):.1f}")
+    assert statistics.median(moves) < 50

@@ -1,0 +1,124 @@
+"""The site in Chromium, opened from file://: nothing fails, nothing is fetched, it fits a phone, and it is accessible.
+
+python -m pytest tests/browser/test_site.py -m browser
+
+The pages are made of the committed notebooks, as they are. Screenshots are left in ``build/screenshots``.
+"""
+
+import pytest
+
+from browser_helpers import sentences_by_keyboard
+from memcg_lab import labs
+from tools import book, notebooks
+from tools.notebooks import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+NOTEBOOKS = [path.stem for path in notebooks.roster(ROOT)]
+PAGES = ["index.html", "README.html", "data/README.html", "docs/glossary.html", "search.html"]
+PAGES += [f"notebooks/{name}.html" for name in NOTEBOOKS]
+SIZES = {"screen": (1280, 720), "phone": (400, 800)}
+AXE = [("screen", "light"), ("phone", "dark")]  # it takes its time
+
+# What axe finds and is not ours: rule, page -> cause.
+OF_THE_THEME = {
+    ("page-has-heading-one", "search.html"): "Sphinx's page of search results has its headings from level two on",
+}
+
+
+def committed():
+    return {path: notebooks.parse(notebooks.read_raw(path), path) for path in notebooks.roster(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, web_kernels):
+    """The folder of the site, built from the notebooks as they are committed."""
+    out = tmp_path_factory.mktemp("site")
+    assert book.build(ROOT, committed(), out=out) == 0
+    return out / "book"
+
+
+@pytest.fixture
+def opened(site, watched):
+    """Opens a page of the site from its file, with the network off."""
+
+    def at(name, size="screen", **options):
+        width, height = SIZES[size]
+        return watched(f"{site.as_uri()}/{name}", width=width, height=height, offline=True, **options)
+
+    return at
+
+
+OVERFLOWS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What is wider than the page and can be reached only by scrolling the page, or not at all.
+CUT_OFF = """() => [...document.querySelectorAll("article *")].filter((el) => {
+  const { right, width } = el.getBoundingClientRect();
+  if (!width || right <= innerWidth + 1 || getComputedStyle(el).visibility === "hidden") return false;
+  for (let up = el.parentElement; up; up = up.parentElement)
+    if (up.matches("article, .content")) return true;
+    else if (["auto", "scroll"].includes(getComputedStyle(up).overflowX) || up.matches(".unseen, svg")) return false;
+  return true;
+}).map((el) => el.outerHTML.slice(0, 120))"""
+
+
+def violations(page):
+    """What axe finds, as rule and element."""
+    axe = pytest.importorskip("axe_playwright_python.base", reason="the extra `browser` is not installed")
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        (rule["id"], node["target"][-1], node["failureSummary"])
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def enlivened(page):
+    """Go to each lab of the page, and wait until it lives."""
+    for figure in page.locator("figure[data-memcg-lab]").all():
+        name = figure.get_attribute("data-memcg-lab")
+        if name in book.LIVING:
+            figure.scroll_into_view_if_needed()
+            page.wait_for_function("(name) => memcgLab.handles.has(name)", arg=name)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_and_is_accessible(opened, shots, name):
+    page = opened(name)
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        enlivened(page)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=shots / f"site_{name[:-5].replace('/', '_')}_{size}_{scheme}.png")
+            assert page.evaluate(OVERFLOWS) <= 0
+            assert page.evaluate(CUT_OFF) == []
+            if (size, scheme) in AXE:
+                found = [one for one in violations(page) if (one[0], name) not in OF_THE_THEME]
+                assert found == [], (size, scheme)
+
+
+def test_the_contents_page_lists_each_lab_with_its_picture(opened, shots):
+    page = opened("index.html")
+    assert ";;" not in page.locator("article").inner_text()
+    listed = page.locator(".labs li")
+    assert set(listed.locator("strong").all_inner_texts()) == set(labs.__all__) - {"Lab"}
+    for one in listed.all():
+        assert one.locator("img").evaluate("(img) => img.complete && img.naturalWidth > 100 && img.alt.length > 20")
+        target = one.locator("a").get_attribute("href")
+        assert opened(target.split("#")[0]).locator(f"#{target.split('#')[1]}").count() == 1
+    page.locator(".labs").screenshot(path=shots / "site_labs.png")
+
+
+FIXED = {"MeasureLab"}  # shows one measurement in a page: there is nothing to choose
+
+
+@pytest.mark.parametrize("name", sorted(book.LIVING))
+def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(opened, shots, name):
+    path, _ = book.labs_of(committed())[name]
+    page = opened(f"notebooks/{path.stem}.html#{name}", reduced_motion="reduce")
+    enlivened(page)
+    figure = page.locator(f"figure#{name}")
+    assert not figure.get_by_text("Run this cell").is_visible()
+    figure.screenshot(path=shots / f"site_live_{name}.png")
+    said = sentences_by_keyboard(page, figure)
+    assert (len(set(said)) > 2) == (name not in FIXED)
