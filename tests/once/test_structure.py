@@ -101,6 +101,12 @@ def loaded_by(statement):
     return done.stdout.split()
 
 
+def test_no_two_files_of_tests_share_a_name():
+    """They stand in folders that are no packages, so one pytest run could not take both."""
+    names = [path.name for path in ROOT.glob("tests/**/test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_importing_the_library_leaves_the_heavy_packages_out():
     assert loaded_by(f"import {PACKAGE}") == []
 
