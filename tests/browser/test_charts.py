@@ -116,6 +116,17 @@ def test_points_and_curves_of_the_page_are_those_of_python(opened, settings):
     assert table_of(page)[1:] == expected_table(settings)
 
 
+def test_numbers_are_written_as_python_writes_them(opened):
+    page = opened("ProfileLab")
+    values = [0, 7, 10313, 2.0, 3 / 33, 1234.56, 0.125, 0.375, 2.5, 62.186, 99.95, 999.5, 1e-7, 0.00123456, 1e6 + 0.5]
+    values += [k / 64 for k in range(1, 400, 7)] + [k / 999 for k in range(1, 4000, 37)]
+    for digits in (2, 3, 4):
+        told = page.evaluate(f"(values) => values.map((value) => memcgLab.charts.number(value, {digits}))", values)
+        assert told == [number(value, digits) for value in values]
+    told = page.evaluate("(values) => values.map((value) => memcgLab.charts.fixed(value, 2))", values)
+    assert told == [f"{value:.2f}" for value in values]
+
+
 def test_the_cursor_is_dragged_and_everything_follows(opened):
     page = opened("ContentionLab")
     chart = page.locator(".chart").bounding_box()
