@@ -3,7 +3,7 @@
 python -m tools.pictures
 
 It needs the extra ``browser``, a Chromium, and the kernels of ``python -m memcg_lab web build``. The same kernels,
-Chromium and fonts give the same pictures.
+Chromium and fonts give the same pictures, but for a shade at some edges.
 """
 
 import io
@@ -37,17 +37,20 @@ def positions(page):
 
 
 def shot(page, position):
-    """The stage at a position, as a Pillow image."""
+    """The stage at a position, as a Pillow image: what the browser shows once it has come to rest."""
     from PIL import Image
 
     page.evaluate(f"memcgLab.stage.seek({position})")
-    page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
-    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    earlier, now = b"", page.screenshot(animations="disabled")
+    while now != earlier:
+        earlier, now = now, page.screenshot(animations="disabled")
+    return Image.open(io.BytesIO(now)).convert("RGB")
 
 
 def take(browser, url):
     """The still, and the frames of the animation."""
-    page = browser.new_page(viewport=SIZE, color_scheme="light")
+    # What waits in the page is evaluated there, which its policy forbids.
+    page = browser.new_page(viewport=SIZE, color_scheme="light", bypass_csp=True)
     page.goto(f"{url}#{PLACE}")
     page.wait_for_function("window.memcgLab?.stage?.nodes.length > 1")
     page.evaluate("document.activeElement.blur()")
