@@ -1,9 +1,11 @@
-"""Course: what a notebook does with its reader: set up, let predict, reveal, check, show code, find its files."""
+"""Course: what is done with a reader: set up, let predict, reveal, check, ask again, show code, find files."""
 
 from ..files import data_path, golden_path
 from .environment import check_environment, setup
 from .exercises import check
+from .papers import make_paper, mark_papers, save_paper
 from .predictions import predict, reveal
+from .quizzes import quiz
 from .quotes import Quote, show_patch, show_rule
 from .tables import Table, show_table
 
@@ -14,8 +16,12 @@ __all__ = [
     "check_environment",
     "data_path",
     "golden_path",
+    "make_paper",
+    "mark_papers",
     "predict",
+    "quiz",
     "reveal",
+    "save_paper",
     "setup",
     "show_patch",
     "show_rule",
