@@ -1055,8 +1055,13 @@ def full_line(draw):
 
 def _full(think, visit, policy):
     """The smallest number of CPUs whose visits fill their round; before each page a CPU works ``think`` ns."""
-    every = next(n for n in range(1, 99) if _given_back(policy, [1] * n)[1].atomics)  # pages from visit to visit
-    return math.ceil((every * think + visit) / visit)
+    return math.ceil((_pages_to_a_visit(policy) * think + visit) / visit)
+
+
+@functools.cache
+def _pages_to_a_visit(policy):
+    """How many single pages come back from one visit of the counters to the next."""
+    return next(n for n in range(1, 99) if _given_back(policy, [1] * n)[1].atomics)
 
 
 # --- 07 --------------------------------------------------------------------------------------------------------------
