@@ -4,11 +4,12 @@ import collections
 import hashlib
 import json
 
-from .. import __version__
 from ..checks import flag, shown, whole_number
 from ..files import path_of, reason, writing
 from ..words import count, listing, number, printable
-from .quizzes import SEED_MAX, TOPICS, draw_questions, judge, name_of, told
+from .environment import version
+from .quiz_draw import TOPICS
+from .quizzes import SEED_MAX, draw_questions, judge, name_of, told
 
 FORMAT = "memcg-lab paper 1"
 QUESTIONS_MAX = 100
@@ -75,7 +76,7 @@ def _paper(questions, seed, name):
         dict(zip(QUESTION, (place, question.topic, question.text, None), strict=True))
         for place, question in enumerate(questions, start=1)
     ]
-    paper = {"format": FORMAT, "version": __version__, "seed": seed, "name": name, "questions": asked}
+    paper = {"format": FORMAT, "version": version(), "seed": seed, "name": name, "questions": asked}
     return paper | {"digest": digest_of(paper)}
 
 
@@ -223,8 +224,8 @@ def _read(file):
 def _well_formed(paper):
     if not isinstance(paper, dict) or paper.get("format") != FORMAT:
         return None, f'it is no paper: its format is not "{FORMAT}"'
-    if paper.get("version") != __version__:
-        return None, f"it is of library version {shown(paper.get('version'))}; this is {__version__}"
+    if paper.get("version") != version():
+        return None, f"it is of library version {shown(paper.get('version'))}; this is {version()}"
     wrong = sorted(paper.keys() ^ set(FIELDS))
     if wrong:
         return None, f"the field {shown(wrong[0])} {'is missing' if wrong[0] in FIELDS else 'does not belong there'}"

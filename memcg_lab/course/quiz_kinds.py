@@ -13,7 +13,9 @@ from ..system import System, op
 from ..words import count, listing, number
 from ..workload import alternating, pingpong, producer_consumer, skmem, tcp_data_queue, udp_enqueue
 from .answers import amdahl
-from .quizzes import kind
+from .quiz_draw import TOPICS
+
+KINDS = {topic: {} for topic in TOPICS}  # topic -> name -> function
 
 YES_NO = ("yes", "no")
 WHEN = {"before the patch": V4_13, "after the patch": V4_14}
@@ -21,6 +23,20 @@ OTHER = {"before the patch": V4_14, "after the patch": V4_13}
 SHORT = 'Answer "yes" or "no".'
 _CONTEXT = {"softirq": "in softirq, where the kernel may not wait", "task": "as a task, which may wait"}
 PAGE_KIB = 4
+
+
+def kind(topic):
+    """Enter a kind of question: a function that takes a ``Draw`` and returns text, choices or None, and an answer.
+
+    The answer is a function, so that nobody computes it before it is asked for: () -> (what is right, list of (what is
+    wrong, which thought leads there and what it overlooks)).
+    """
+
+    def enter(function):
+        KINDS[topic][function.__name__] = function
+        return function
+
+    return enter
 
 
 def _levels(depth):

@@ -1,97 +1,25 @@
 """Quizzes: endless questions from a seed; each answer comes out of a run, and nobody computes it before it is asked."""
 
 import functools
-import hashlib
-import importlib
-import json
 import numbers
 import unicodedata
 from collections import namedtuple
 
 from ..checks import flag, shown, whole_number
 from ..words import count, listing, number, printable
-from ..workload import splitmix
+from .quiz_draw import TOPICS, Draw
+from .quiz_kinds import KINDS
 
 SEED_MAX = 2**64 - 1
 NAME_MAX = 100  # letters
 QUESTIONS_MAX = 1000
 ANSWER_MAX = 10**15
 CHOICES = 4  # the right answer and three others
-AHEAD = 48  # integers drawn at once; few questions need more
 
 # topic: str. kind: str. text: str. choices: tuple of str, or None for a number. solve: () -> (right, list of (wrong,
 # which thought leads there and what it overlooks)).
 Question = namedtuple("Question", "topic kind text choices solve")
 Solution = namedtuple("Solution", "right wrong")
-
-TOPICS = {
-    "start": "00",
-    "profile": "01",
-    "tree": "02",
-    "stock": "03",
-    "patch": "04",
-    "drift": "05",
-    "lines": "06",
-    "after": "07",
-    "contention": "08",
-    "published": "09",
-    "threads": "10",
-    "traces": "11",
-}
-KINDS = {topic: {} for topic in TOPICS}  # filled by quiz_kinds.py
-
-
-class Draw:
-    """Integers from a text, the same on every machine and with every Python.
-
-    Parameters
-    ----------
-    *what : str or int
-        All that they depend on.
-
-    Notes
-    -----
-    The seed of :func:`memcg_lab.workload.splitmix` is the first eight bytes of the SHA-256 of ``what`` as JSON.
-
-    Examples
-    --------
-    >>> draw = Draw("stock", 7)
-    >>> draw.between(1, 6), draw.pick("abc"), draw.shuffled(range(5))
-    (3, 'c', [0, 3, 2, 1, 4])
-    """
-
-    def __init__(self, *what):
-        self._seed = int.from_bytes(hashlib.sha256(json.dumps(what).encode("ascii")).digest()[:8], "big")
-        self._values, self._at = [], 0
-
-    def between(self, low, high):
-        """A whole number from ``low`` to ``high``, both included."""
-        if self._at == len(self._values):
-            self._values = splitmix(self._seed, len(self._values) + AHEAD).tolist()
-        self._at += 1
-        return low + self._values[self._at - 1] % (high - low + 1)
-
-    def pick(self, several):
-        """One of them."""
-        return several[self.between(0, len(several) - 1)]
-
-    def shuffled(self, several):
-        """All of them, in another order."""
-        several = list(several)
-        for last in range(len(several) - 1, 0, -1):
-            other = self.between(0, last)
-            several[last], several[other] = several[other], several[last]
-        return several
-
-
-def kind(topic):
-    """Enter a kind of question: a function that takes a :class:`Draw` and returns text, choices or None, and solve."""
-
-    def enter(function):
-        KINDS[topic][function.__name__] = function
-        return function
-
-    return enter
 
 
 def topic_of(topic):
@@ -129,7 +57,6 @@ def draw_questions(topics, *, seed, name, scope):
     list of Question
         No kind comes again before all of its topic have come.
     """
-    importlib.import_module(".quiz_kinds", __package__)
     order, questions = {}, []
     for place, topic in enumerate(topics):
         if not order.get(topic):

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 import memcg_lab
 from lab_helpers import said
 from memcg_lab.__main__ import main
-from memcg_lab.course import make_paper, mark_papers, papers, quiz, quiz_kinds, quizzes, save_paper
+from memcg_lab.course import make_paper, mark_papers, papers, quiz, quiz_draw, quiz_kinds, quizzes, save_paper
 from memcg_lab.course.papers import digest_of, print_marks
-from memcg_lab.course.quizzes import KINDS, TOPICS, Draw, Question, choices_of, judge, solve, told
+from memcg_lab.course.quiz_draw import TOPICS, Draw
+from memcg_lab.course.quiz_kinds import KINDS
+from memcg_lab.course.quizzes import Question, choices_of, judge, solve, told
 
 EACH = [(topic, which) for topic, kinds in KINDS.items() for which in kinds]
 DEEP = ("tree", "stock", "patch", "drift", "lines", "contention")
@@ -48,7 +50,7 @@ PERMUTED = {(1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)}
 
 
 def test_no_kind_uses_chance_or_a_clock():
-    source = inspect.getsource(quiz_kinds) + inspect.getsource(quizzes) + inspect.getsource(papers)
+    source = "".join(map(inspect.getsource, (quiz_draw, quiz_kinds, quizzes, papers)))
     assert not re.search(r"import (random|time|secrets|uuid|datetime)|np\.random|hash\(", source)
 
 
@@ -280,9 +282,7 @@ def no_answers(monkeypatch):
     def without(function):
         return lambda draw: (*function(draw)[:2], broken)
 
-    monkeypatch.setattr(
-        quizzes, "KINDS", {t: {k: without(f) for k, f in kinds.items()} for t, kinds in quizzes.KINDS.items()}
-    )
+    monkeypatch.setattr(quizzes, "KINDS", {t: {k: without(f) for k, f in kinds.items()} for t, kinds in KINDS.items()})
 
 
 def test_a_paper_is_the_same_when_no_answer_can_be_computed(no_answers, tmp_path):
