@@ -918,9 +918,9 @@ def drift_in_kib(draw):
 
 
 # --- 06 --------------------------------------------------------------------------------------------------------------
-def _visits(order, topology):
-    """A run in which CPUs execute one atomic each on one counter, one after the other."""
-    from ..machine import V4_13_LAYOUT, simulate
+def _visits(order, topology, version="v4.13"):
+    """A run in which CPUs execute one atomic each on one counter, one after the other; then they read its parent."""
+    from ..machine import LAYOUTS, simulate
 
     apart, last, gaps = 100_000, {}, []  # ns; no two meet
     for k, cpu in enumerate(order, start=1):
@@ -932,7 +932,7 @@ def _visits(order, topology):
         think_ns=gaps,
         think="fixed",
         topology=topology,
-        layout=V4_13_LAYOUT.with_words("the counter alone", memory_allocated=False, pressure_walks=0),
+        layout=LAYOUTS[version].with_words("the counter alone", memory_allocated=False, pressure_walks=0),
         duration_ns=(len(order) + 2) * apart,
         warm_up=0,
         repeat=False,
@@ -985,6 +985,34 @@ def journeys(draw):
             (len(set(order)) - 1, "a CPU that comes back has to fetch the line again."),
             (len(set(order)), "the line comes from memory at first, and a CPU that comes back fetches it again."),
             (0, "an atomic needs the line, and only one CPU owns it."),
+        ]
+
+    return text, None, answer
+
+
+@kind("lines")
+def copies_of_a_line(draw):
+    """Who reads keeps a copy, until somebody writes."""
+    order = _order(draw, draw.between(3, 5), draw.between(5, 9))
+    text = (
+        f"As the page counter was laid out in v6.1, `parent` lies on a line that nobody writes. CPUs {listing(order)} "
+        "each give a page back before the patch, one after the other in this order, and read `parent` once. How often "
+        "does a CPU have to fetch that line?"
+    )
+
+    def answer():
+        from ..machine import Topology
+        from ..machine.coherence import ATOMICS, BY_FAR, BY_SMT, LOADS
+
+        run = _visits(order, Topology.uniform(max(order) + 1, transfer_ns=100), "v6.1")
+        of_count = next(line for line in run.traffic if line[ATOMICS])
+        return int(run.traffic[:, LOADS].sum()), [
+            (len(order), "who has read it has a copy, and that stays valid as long as nobody writes."),
+            (int(of_count[BY_SMT : BY_FAR + 1].sum()), "that is the line of `count`, which each of them writes."),
+            (max(order) + 1, "only CPUs that read it fetch it."),
+            (len(set(order)) - 1, "the first has to fetch it too, from memory."),
+            (1, "a copy is for the CPU that fetched it; each needs its own."),
+            (0, "a load is free only where there is a valid copy."),
         ]
 
     return text, None, answer

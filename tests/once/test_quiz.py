@@ -60,7 +60,7 @@ def test_the_questions_and_answers_of_a_seed_are_pinned():
     assert hashlib.sha256(json.dumps(told_all).encode()).hexdigest()[:16] == PINNED_QUIZ
 
 
-PINNED_QUIZ = "1cb91df5a4f0af64"
+PINNED_QUIZ = "d36897ba5d7b6b2e"
 
 
 # --- the kinds
@@ -188,9 +188,33 @@ def bound(text):
     return cpus * (32 if "after the patch" in text else 31)
 
 
+def common(text):
+    parents = {int(child): int(parent) for child, parent in re.findall(r"memcg (\d+) is below memcg (\d+)", text)}
+    asked, total = after_first(text, r"counter of memcg (\d+)")[0], 0
+    for pages, memcg in re.findall(r"(\d+) pages to memcg (\d+)", text):
+        at = int(memcg)
+        while at != asked and at:
+            at = parents[at]
+        total += int(pages) * (at == asked)
+    return total
+
+
+def first_drain(text):
+    pages, found = after_first(text, r"(\d+) in each call", r"; (\d+) of this cgroup")
+    return next(n for n in range(1, 99) if found + n * pages > 32)
+
+
+def drained(text):
+    first, back = after_first(text, r"charges (\d+) page", r"then (\d+) of that")
+    return 64 - first + back if 64 - first + back > 64 else 0
+
+
 BY_HAND = {
     ("start", "drains_of_full_stocks"): lambda text: after_first(text, r"patch (\d+) pages")[0] // 33,
     ("tree", "atomics_of_a_refusal"): refusal,
+    ("tree", "a_common_counter"): common,
+    ("patch", "first_call_that_drains"): first_drain,
+    ("traces", "drained_in_v6_1"): drained,
     ("stock", "left_after_charges"): lambda text: plain_charges(charges_of(text))[0],
     ("stock", "trips_of_charges"): lambda text: plain_charges(charges_of(text))[1],
     ("stock", "counter_after_charges"): lambda text: plain_charges(charges_of(text))[2],
@@ -202,6 +226,7 @@ BY_HAND = {
     ),
     ("drift", "the_bound"): bound,
     ("lines", "journeys"): lambda text: journeys_of(text)[1],
+    ("lines", "copies_of_a_line"): lambda text: len(set(ints(re.search(r"CPUs ([\d, and]+) each", text)[1]))),
     ("lines", "time_of_visits"): time_of,
     ("lines", "way_between_two_cpus"): way,
     ("lines", "full_line"): lambda text: full(text, 1),
@@ -292,7 +317,7 @@ def test_a_paper_is_the_same_when_no_answer_can_be_computed(no_answers, tmp_path
     assert hashlib.sha256((tmp_path / "a.json").read_bytes()).hexdigest()[:16] == PINNED_PAPER
 
 
-PINNED_PAPER = "a7c176b3987464c7"
+PINNED_PAPER = "6e39129e3d6790c7"
 
 
 def test_a_student_s_file_has_questions_and_empty_places_alone(tmp_path):
