@@ -159,8 +159,8 @@ def quiz(arguments):
     """Ask endless questions on a topic, make somebody's paper, or mark papers."""
     if "numba" not in sys.modules:
         os.environ["NUMBA_DISABLE_JIT"] = "1"  # small systems: compiling would take longer than all the runs
-    from .course import make_paper, mark_papers, quiz, save_paper
-    from .course.papers import print_marks
+    from .course import quiz
+    from .course.papers import make_paper, mark_papers, print_marks, save_paper
 
     given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
 

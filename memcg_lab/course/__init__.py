@@ -3,7 +3,6 @@
 from ..files import data_path, golden_path
 from .environment import check_environment, setup
 from .exercises import check
-from .papers import make_paper, mark_papers, save_paper
 from .predictions import predict, reveal
 from .quizzes import quiz
 from .quotes import Quote, show_patch, show_rule
@@ -16,12 +15,9 @@ __all__ = [
     "check_environment",
     "data_path",
     "golden_path",
-    "make_paper",
-    "mark_papers",
     "predict",
     "quiz",
     "reveal",
-    "save_paper",
     "setup",
     "show_patch",
     "show_rule",

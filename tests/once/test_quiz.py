@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import memcg_lab
 from lab_helpers import said
 from memcg_lab.__main__ import main
-from memcg_lab.course import make_paper, mark_papers, papers, quiz, quiz_draw, quiz_kinds, quizzes, save_paper
-from memcg_lab.course.papers import digest_of, print_marks
+from memcg_lab.course import papers, quiz, quiz_draw, quiz_kinds, quizzes
+from memcg_lab.course.papers import digest_of, make_paper, mark_papers, print_marks, save_paper
 from memcg_lab.course.quiz_draw import TOPICS, Draw
 from memcg_lab.course.quiz_kinds import KINDS
 from memcg_lab.course.quizzes import Question, choices_of, judge, solve, told
@@ -386,13 +386,13 @@ def test_an_answer_may_be_written_as_people_do(tmp_path):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.lists(JSON, min_size=12, max_size=12))
 def test_whatever_is_answered_nothing_is_caught_and_nothing_raises(tmp_path_factory, answers):
     paper = make_paper(12, seed=7, name="Ada")
