@@ -505,7 +505,10 @@ GUESSES = {
                 "249 is one call in 33. Request and answer take each other's pages out of the stock, so it rarely "
                 "fills."
             ),
-            0: "0 forgets who else goes to the counters: processes end, pages are freed. Of the nine hardly any is a socket's.",
+            0: (
+                "0 forgets who else goes to the counters: processes end, pages are freed. Of the nine hardly any is "
+                "a socket's."
+            ),
             4101: "4,101 is every second call. Here the stock serves nearly all.",
         },
         "bulk": {
