@@ -24,6 +24,7 @@ _LATER = {
     "StepLog": "history",
     "read_golden": "golden",
     "predict": "course",
+    "quiz": "course",
     "reveal": "course",
     "check": "course",
     "check_environment": "course",

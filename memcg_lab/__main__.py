@@ -155,6 +155,59 @@ def web_page(arguments):
     return 0
 
 
+def quiz(arguments):
+    """Ask endless questions on a topic, make somebody's paper, or mark papers."""
+    if "numba" not in sys.modules:
+        os.environ["NUMBA_DISABLE_JIT"] = "1"  # small systems: compiling would take longer than all the runs
+    from .course import quiz
+    from .course.papers import make_paper, mark_papers, print_marks, save_paper
+
+    given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
+
+    def only(mode, *allowed):
+        extra = sorted(given.keys() - {"command", "run", *allowed})
+        if extra:
+            raise ValueError(f"{extra[0]} does not go with {mode}.")
+
+    seed = whole("the seed", arguments.seed)
+    if arguments.mark is not None:
+        only("--mark", "mark", "seed", "paper", "answers")
+        marks = mark_papers(arguments.mark, seed=seed, questions=whole("--paper", arguments.paper))
+        return print_marks(marks, answers=arguments.answers)
+    if seed is None:
+        raise ValueError("say which questions: --seed 7, or another whole number.")
+    if arguments.paper is not None:
+        only("--paper", "paper", "seed", "name", "out", "replace")
+        if arguments.name is None or arguments.out is None:
+            raise ValueError('a paper is somebody\'s and goes into a file: --name "..." -o paper.json.')
+        paper = make_paper(whole("--paper", arguments.paper), seed=seed, name=arguments.name)
+        save_paper(arguments.out, paper, replace=arguments.replace)
+        print(f"{len(paper['questions'])} questions; write your answers in place of null.")
+        return 0
+    only("a topic", "topic", "seed", "name", "questions", "answers")
+    number = whole("--questions", arguments.questions)
+    quiz(
+        arguments.topic,
+        seed=seed,
+        questions=5 if number is None else number,
+        name=arguments.name or "",
+        answers=arguments.answers,
+    )
+    return 0
+
+
+def whole(what, text):
+    """A whole number from the command line, or None if it is not given."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        from .checks import shown
+
+        raise ValueError(f"{what} is {shown(text)}; it must be a whole number.") from None
+
+
 def numbers(text):
     """Whole numbers separated by commas."""
     try:
@@ -253,6 +306,20 @@ def main(argv=None):
     kind.add_argument("--kernels", default="build/web", metavar="FOLDER", help=text)
     kind.add_argument("--lab", metavar="NAME", help="only that lab, such as ContentionLab, and nothing around it")
     kind.set_defaults(run=web_page)
+
+    command = commands.add_parser("quiz", help=quiz.__doc__, description=quiz.__doc__)
+    command.add_argument("topic", metavar="TOPIC", nargs="?", help="such as stock; an unknown one lists all")
+    command.add_argument("--seed", metavar="N", help="the course's; the same seed and name give the same questions")
+    command.add_argument("--questions", metavar="N", help="how many (default 5)")
+    command.add_argument("--name", metavar="NAME", help="the reader's; each has questions of their own")
+    text = "print the answers too, and what leads to a usual wrong one"
+    command.add_argument("--answers", action="store_true", help=text)
+    text = "make a paper of N questions on all topics; with --mark, how many each has"
+    command.add_argument("--paper", metavar="N", help=text)
+    command.add_argument("-o", "--out", metavar="FILE", help="the paper, JSON")
+    command.add_argument("--replace", action="store_true", help="replace FILE if it is there")
+    command.add_argument("--mark", metavar="PATH", help="mark a paper, or all of a folder")
+    command.set_defaults(run=quiz)
 
     arguments = parser.parse_args(argv)
     try:

@@ -1,9 +1,10 @@
-"""Course: what a notebook does with its reader: set up, let predict, reveal, check, show code, find its files."""
+"""Course: what is done with a reader: set up, let predict, reveal, check, ask again, show code, find files."""
 
 from ..files import data_path, golden_path
 from .environment import check_environment, setup
 from .exercises import check
 from .predictions import predict, reveal
+from .quizzes import quiz
 from .quotes import Quote, show_patch, show_rule
 from .tables import Table, show_table
 
@@ -15,6 +16,7 @@ __all__ = [
     "data_path",
     "golden_path",
     "predict",
+    "quiz",
     "reveal",
     "setup",
     "show_patch",

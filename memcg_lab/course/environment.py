@@ -38,9 +38,13 @@ def setup(notebook="00"):
         raise ValueError(f'notebook is {shown(notebook)}; it must be two digits, such as "04".')
     for policy in (V4_13, V4_14):
         System.chain(depth=1, cpus=1, policy=policy).replay(pingpong(1))
+    print(f"memcg-lab {version()} is ready.")
+
+
+def version():
+    """The library's version, such as "0.1.0"."""
     # Asked at run time: a room does not import the vocabulary it is part of.
-    version = sys.modules[__name__.partition(".")[0]].__version__
-    print(f"memcg-lab {version} is ready.")
+    return sys.modules[__name__.partition(".")[0]].__version__
 
 
 def check_environment():

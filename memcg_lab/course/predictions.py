@@ -5,22 +5,26 @@ import numbers
 
 from ..checks import shown
 from ..words import kind, listing, number, printable
-from .questions import COUNT, QUESTIONS, YES_NO
+from .guesses import met
+from .questions import COUNT, FACTOR, QUESTIONS, YES_NO
 
 TEXT_MAX = 200  # letters of a prediction in words
 DIGITS_MAX = 300  # what a float still holds
 NUMBER_MAX = 10**DIGITS_MAX
 
-_said = {}
+_said, _sure = {}, {}
 
 
-def predict(question, **values):
+def predict(question, *, sure=None, **values):
     """Write down what you expect. None or ... means that you have not decided yet.
 
     Parameters
     ----------
     question : str
         The notebook's name for it, such as "04.atomics".
+    sure : int or float, optional
+        How sure you are, in percent, 0 to 100, that each of these is right, or near enough where near is enough. Then
+        :func:`reveal` says a score as well.
     **values : number or str
         One for each thing asked. A name that the question does not have, or a text where a number is asked, is not
         noted, and told so.
@@ -36,9 +40,12 @@ def predict(question, **values):
     No prediction yet. Replace None by your numbers and run this cell again.
     >>> predict("04.atomics", before=1200, after=40)
     Noted: before 1,200, after 40.
-    >>> predict("00.atomics", befor=1200, after="few")
+    >>> predict("04.atomics", before=1200, after=40, sure=70)
+    Noted: before 1,200, after 40; 70 % sure.
+    >>> predict("00.atomics", befor=1200, after="few", sure=170)
     Not noted: befor was not asked; asked are before and after.
     Not noted: after is "few", a text; give a number.
+    Not noted: sure is 170; give a percentage from 0 to 100.
     """
     _named(question, values)
     said, missing, refused = {}, [], []
@@ -50,12 +57,17 @@ def predict(question, **values):
             said[name] = _asked(question, name, _plain(value, question, name))
         except ValueError as error:
             refused.append(f"{name} {error}")
-    _said[question] = said
+    try:
+        sure = _percentage(sure)
+    except ValueError as error:
+        sure = None
+        refused.append(f"sure {error}")
+    _said[question], _sure[question] = said, sure
     if not said and not refused:
         print("No prediction yet. Replace None by your numbers and run this cell again.")
         return
     if said:
-        print(f"Noted: {_told(said)}.")
+        print(f"Noted: {_told(said)}{'' if sure is None else f'; {number(sure)} % sure'}.")
     for complaint in refused:
         print(f"Not noted: {complaint}.")
     if missing:
@@ -79,19 +91,29 @@ def reveal(question, **values):
 
     Notes
     -----
-    What is counted is right or not: ``questions.py`` says of each question whether near is enough.
+    What is counted is right or not: ``questions.py`` says of each question whether near is enough. A wrong answer that
+    others have given too gets a sentence: which thought leads there, and what it overlooks.
+
+    With ``sure`` there is a score, the mean over all that was said and can be judged. Say *p* is how sure you were, 0
+    to 1. The score of one answer is Brier's: (1 - p)² if you were right, p² if not. 0 is best and 1 worst; who always
+    says 50 % gets 0.25; and whatever you believe, you do best on average by saying just that. Right means: a choice is
+    the one that came out, and what is counted is the very number. Where near is enough you bet on an interval, from
+    your number / 1.1 to your number × 1.1 (1 to each side of what the run says if that is not above 0; 0.01 to each
+    side for a factor near 1): right means that it holds what the run says.
 
     Examples
     --------
-    >>> predict("04.stock", uncharge_hunk_alone=50, both=2)
-    Noted: uncharge_hunk_alone 50, both 2.
+    >>> predict("04.stock", uncharge_hunk_alone=50, both=2, sure=70)
+    Noted: uncharge_hunk_alone 50, both 2; 70 % sure.
     >>> reveal("04.stock", uncharge_hunk_alone=200, both=2)
     uncharge_hunk_alone: you said 50, the run says 200; you were 4 times too low.
     both: you said 2, the run says 2; exactly right.
+    Score 0.29 (0 is best, 1 worst; 50 % sure gets 0.25): you were 70 % sure, and 1 of 2 is right.
     >>> predict("04.lump", pages_per_call=32)
     Noted: pages_per_call 32.
     >>> reveal("04.lump", pages_per_call=33)
     pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not enough.
+    32 is the batch. 32 pages may stay, so every second call is free; `>` is not `>=`.
     >>> reveal("04.nothing", before=621, after=39)
     You said nothing yet; the run says before 621, after 39.
     """
@@ -106,12 +128,49 @@ def reveal(question, **values):
     if not said.keys() & truth.keys():
         print(f"You said nothing yet; the run says {_told(truth)}.")
         return
+    judged = []
     for name, value in truth.items():
         if name not in said:
             print(f"{name}: you said nothing, the run says {_word(value)}.")
-        else:
-            verdict = _verdict(said[name], value, QUESTIONS.get(question, {}).get(name))
-            print(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{verdict}.")
+            continue
+        asked = QUESTIONS.get(question, {}).get(name)
+        print(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{_verdict(said[name], value, asked)}.")
+        right = _right(said[name], value, asked)
+        judged += [] if right is None else [right]
+        sentence = None if right is not False else met(question, name, said[name], near=_nearness(asked))
+        if sentence:
+            print(sentence)
+    if judged and _sure.get(question) is not None:
+        print(_scored(_sure[question], judged))
+
+
+def _scored(sure, judged):
+    """The score of what was said with this much confidence, in percent."""
+    p, right = sure / 100, sum(judged)
+    score = sum((p - hit) ** 2 for hit in judged) / len(judged)
+    if len(judged) == 1:
+        told = "that is right" if right else "that is not so"
+    else:
+        told = f"{right} of {len(judged)} {'is' if right == 1 else 'are'} right"
+    return f"Score {score:.2f} (0 is best, 1 worst; 50 % sure gets 0.25): you were {number(sure)} % sure, and {told}."
+
+
+def _right(said, truth, asked):
+    """True or False; None for a text of the reader's own, which nobody can judge."""
+    if isinstance(said, str) or isinstance(truth, str):
+        return said == truth if isinstance(asked, tuple) else None
+    return _nearness(asked)(said, truth)
+
+
+def _nearness(asked):
+    """(said, truth) -> whether two numbers count as the same."""
+    if asked == COUNT:
+        return lambda said, truth: said == truth
+    if asked == FACTOR:
+        return lambda said, truth: abs(said - truth) <= 0.01
+    return lambda said, truth: (
+        max(said / truth, truth / said) < 1.1 if said > 0 and truth > 0 else truth <= 0 and abs(said - truth) < 1
+    )
 
 
 def _verdict(said, truth, asked):
@@ -120,6 +179,8 @@ def _verdict(said, truth, asked):
     if said == truth:
         return "; exactly right"
     apart, high = number(abs(said - truth)), "high" if said > truth else "low"
+    if asked == FACTOR:
+        return "; within a hundredth" if _right(said, truth, asked) else f"; you were {apart} too {high}"
     above = said > 0 and truth > 0
     off = max(said / truth, truth / said) if above else math.inf
     if asked == COUNT and off < 1.1:
@@ -128,9 +189,7 @@ def _verdict(said, truth, asked):
         return "; within a tenth"
     if above:
         return f"; you were {number(off, 2)} times too {high}"
-    return (
-        f"; right to within {apart}" if asked != COUNT and abs(said - truth) < 1 else f"; you were {apart} too {high}"
-    )
+    return f"; right to within {apart}" if _right(said, truth, asked) else f"; you were {apart} too {high}"
 
 
 def _asked(question, name, value):
@@ -180,6 +239,16 @@ def _plain(value, question=None, name=None):
     if not math.isfinite(value):
         raise ValueError(f"is {float(value)}; give a finite number")
     return float(value)
+
+
+def _percentage(sure):
+    """A percentage, or None where none was given; a ValueError that says what is wrong."""
+    if sure is None or sure is ...:
+        return None
+    sure = _plain(sure)
+    if isinstance(sure, str) or not 0 <= sure <= 100:
+        raise ValueError(f"is {sure if isinstance(sure, float) else _word(sure)}; give a percentage from 0 to 100")
+    return sure
 
 
 def _word(value):

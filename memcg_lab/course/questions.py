@@ -1,7 +1,8 @@
 """What the notebooks ask before a run shows it: the names of each question, and what may be said."""
 
 COUNT = "count"  # a whole number; only the very number is right
-NUMBER = "number"  # near is enough
+NUMBER = "number"  # near is enough: within a tenth
+FACTOR = "factor"  # a number so close to 1 that a tenth would be too much: within a hundredth
 YES_NO = ("yes", "no")
 
 _BEFORE_AFTER = {"before": COUNT, "after": COUNT}
@@ -34,7 +35,7 @@ QUESTIONS = {
     "06.way": {"already_here": NUMBER, "other_package": NUMBER},
     "06.sharing": {"percent": NUMBER},
     "06.queue": {"cpus_10": NUMBER, "cpus_40": NUMBER},
-    "07.rest": {"factor": NUMBER},
+    "07.rest": {"factor": FACTOR},
     "07.reduce": {"before": NUMBER, "after": NUMBER},
     "07.atomics_only": {"reduce": ("fall", "stay", "rise")},
     "08.gain": {"cpus_16": NUMBER, "cpus_256": NUMBER},

@@ -1,0 +1,573 @@
+"""Guesses: the usual wrong answers are wrong, differ, and are met by a sentence; sureness gets a score."""
+
+import functools
+import json
+import pathlib
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lab_helpers import said
+from memcg_lab import (
+    UNCHARGE_ONLY,
+    V4_13,
+    V4_14,
+    V6_1,
+    System,
+    data_path,
+    mixed,
+    op,
+    pingpong,
+    predict,
+    producer_consumer,
+    reveal,
+)
+from memcg_lab.course import predictions
+from memcg_lab.course.guesses import GUESSES, met
+from memcg_lab.course.questions import COUNT, FACTOR, QUESTIONS
+from memcg_lab.machine import Topology, closed_loop
+from memcg_lab.perf import compare, read_perf
+from memcg_lab.traces.text import read_rows
+from memcg_lab.traces.what_if import what_if
+from memcg_lab.workload import tcp_data_queue, udp_enqueue
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ASKED = [(question, name) for question, names in QUESTIONS.items() for name in names]
+EACH = [(question, name, guess) for question, name in ASKED for guess in GUESSES.get(question, {}).get(name, {})]
+
+
+def truths():
+    """What the committed notebooks say came out: question -> name -> value."""
+    found = {}
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            asked = re.search(r'reveal\(\s*"([^"]+)"', "".join(cell["source"]))
+            for output in cell.get("outputs", []) if asked else []:
+                told = re.search(r"the run says (.*)\.$", "".join(output.get("text", [])), re.MULTILINE)
+                if told:
+                    values = re.findall(r'(\w+) (?:"(\w+)"|(-?[\d,]+(?:\.\d+)?))', told[1])
+                    found[asked[1]] = {n: word or float(number.replace(",", "")) for n, word, number in values}
+    return found
+
+
+TRUTHS = truths()
+
+
+def right(question, name, value):
+    return predictions._right(value, TRUTHS[question][name], QUESTIONS[question][name])
+
+
+# --- the list
+def test_every_reveal_of_the_notebooks_says_what_came_out():
+    assert {question: list(values) for question, values in TRUTHS.items()} == {q: list(n) for q, n in QUESTIONS.items()}
+
+
+def test_only_what_is_asked_has_guesses():
+    assert {(question, name) for question, names in GUESSES.items() for name in names} == set(ASKED)
+
+
+@pytest.mark.parametrize(("question", "name"), ASKED)
+def test_every_prediction_has_two_wrong_answers_that_are_wrong_and_differ(question, name):
+    asked, guesses = QUESTIONS[question][name], list(GUESSES[question][name])
+    choices = len(asked) - 1 if isinstance(asked, tuple) else 2
+    assert len(guesses) >= min(2, choices)  # yes or no has one wrong answer
+    for k, guess in enumerate(guesses):
+        assert right(question, name, guess) is False
+        assert predictions._asked(question, name, guess) == guess  # it may be said at all
+        for other in guesses[:k]:
+            assert guess != other
+            if not isinstance(guess, str):
+                assert f"{guess:.2g}" != f"{other:.2g}" or abs(guess / other - 1) > 0.02
+
+
+def test_each_sentence_is_said_once_in_a_question_and_is_a_sentence():
+    for names in GUESSES.values():
+        for guesses in names.values():
+            assert len(set(guesses.values())) == len(guesses)
+            assert all(re.fullmatch(r"[^\n]{30,200}[.?]", sentence) for sentence in guesses.values())
+
+
+@pytest.mark.parametrize(("question", "name", "guess"), EACH)
+def test_a_sentence_that_opens_with_a_number_opens_with_the_guess(question, name, guess):
+    opening = re.match(r"(-?[\d,]+(?:\.\d+)?)(?= |\.)", GUESSES[question][name][guess])
+    if opening and not isinstance(guess, str):
+        assert float(opening[1].replace(",", "")) == guess
+
+
+@pytest.mark.parametrize(("question", "name", "guess"), EACH)
+def test_a_listed_guess_is_met_with_its_own_sentence(capsys, question, name, guess):
+    predict(question, **{name: guess})
+    lines = said(capsys, reveal, question, **TRUTHS[question]).splitlines()
+    assert GUESSES[question][name][guess] in lines
+
+
+@pytest.mark.parametrize(("question", "name"), ASKED)
+def test_the_right_answer_meets_no_sentence(capsys, question, name):
+    truth = TRUTHS[question][name]
+    predict(question, **{name: truth})
+    sentences = set(GUESSES[question][name].values())
+    assert not sentences & set(said(capsys, reveal, question, **TRUTHS[question]).splitlines())
+
+
+def test_a_guess_near_a_listed_one_is_met_where_near_is_enough_and_only_there(capsys):
+    assert met("06.queue", "cpus_40", 37.5, near=predictions._nearness("number")).startswith("38 is 40 CPUs")
+    assert met("00.atomics", "before", 1201, near=predictions._nearness(COUNT)) is None
+    assert met("07.rest", "factor", 1.005, near=predictions._nearness(FACTOR)).startswith("1 says")
+
+
+def test_of_two_listed_guesses_the_nearer_one_is_met():
+    near = predictions._nearness("number")
+    assert met("09.netperf", "batch_64", 21600, near).startswith("21,695 is the root")
+    assert met("09.netperf", "batch_64", 21000, near).startswith("20,965 is twice")
+
+
+# --- numbers that the library can compute
+def replayed(policy, n, depth=2, cpus=2, **more):
+    system = System.chain(depth, cpus=cpus, policy=policy)
+    return system.replay(producer_consumer(n, memcg=depth, **more))
+
+
+BATCH_1 = V4_13.with_rules("v4.13, batch 1", batch=1)  # as if there were no stock
+
+
+def charged(nr, ctx, limits, depth=3, calls=("try_charge",)):
+    system = System.chain(depth, cpus=1, policy=V4_13, limits=limits)
+    return [system.step_through(op(call, cpu=0, memcg=depth, nr=nr, ctx=ctx)) for call in calls][-1]
+
+
+def refused(kind):
+    """Steps of one kind in the refused charge of 101 pages."""
+    frame = charged(101, "softirq", [-1, 100, -1, -1]).frame()
+    return int((frame["atomic"] & frame["rule"].str.contains(kind)).sum())
+
+
+def ones(policy, n=100, nr=1, depth=2):
+    system = System.chain(depth, cpus=1, policy=policy)
+    return system.replay(np.repeat(op("charge_skmem", cpu=0, memcg=depth, nr=nr), n))
+
+
+def came_back(policy, n=200):
+    system = System.chain(2, cpus=2, policy=policy)
+    system.replay(producer_consumer(n, memcg=2))
+    return system
+
+
+@functools.cache
+def wave():
+    system = System.chain(2, cpus=2, policy=V4_14)
+    system.replay(np.repeat(op("charge_skmem", cpu=0, memcg=2, nr=1), 64))
+    system.replay(np.repeat(op("uncharge_skmem", cpu=1, memcg=2, nr=1), 64))
+    return system
+
+
+def pairs_of_two(policy):
+    system = System.siblings(2, cpus=2, policy=policy)
+    system.charge_skmem(cpu=1, memcg=2, nr_pages=100)
+    pair = [op("charge_skmem", cpu=0, memcg=1, nr=1), op("uncharge_skmem", cpu=0, memcg=2, nr=1)]
+    return system.replay(np.tile(np.concatenate(pair), 100))
+
+
+def filled(policy, cpus=16, depth=1, back=True):
+    system = System.chain(depth, cpus=cpus, policy=policy)
+    for cpu in range(cpus):
+        system.charge_skmem(cpu=cpu, memcg=depth, nr_pages=1)
+        if back:
+            system.uncharge_skmem(cpu=cpu, memcg=depth, nr_pages=1)
+    return int(system.usage[depth] - system.sock[depth])
+
+
+def packets(policy, receive=None, each=40):
+    """(dropped, usage) of packets of 3 pages on a limit of 10 that is used up."""
+    system = System.chain(1, cpus=1, policy=policy, limits=[-1, 10], sockets=[1])
+    if receive is None:
+        system.charge_skmem(cpu=0, memcg=1, nr_pages=10)
+        dropped = 0
+        for _ in range(each):
+            dropped += not system.charge_skmem(cpu=0, memcg=1, nr_pages=3)
+            system.uncharge_skmem(cpu=0, memcg=1, nr_pages=3)
+        return dropped, int(system.usage[1])
+    receive(system, cpu=0, sk=0, nr_bytes=10 * 4096)
+    kept = [receive(system, cpu=0, sk=0, nr_bytes=3 * 4096) for _ in range(each)]
+    return kept.count(False), int(system.usage[1])
+
+
+def drift(policy, n=10_000):
+    system = System.chain(1, cpus=2, policy=policy)
+    system.replay(producer_consumer(n, memcg=1))
+    return system
+
+
+def every_second_call_drains():
+    for size in range(1, 64):
+        system = System.chain(1, cpus=2, policy=V4_14)
+        system.charge_skmem(cpu=0, memcg=1, nr_pages=4 * size)
+        work = system.replay(np.repeat(op("uncharge_skmem", cpu=1, memcg=1, nr=size), 4))
+        if work.drains == 2:
+            return size
+
+
+def lumps_of_two():
+    """Calls of 2 pages until the stock is drained."""
+    system, calls = System.chain(1, cpus=2, policy=V4_14), 0
+    system.charge_skmem(cpu=0, memcg=1, nr_pages=100)
+    while not system.work().drains:
+        system.uncharge_skmem(cpu=1, memcg=1, nr_pages=2)
+        calls += 1
+    return calls
+
+
+def small_calls():
+    system = System.chain(1, cpus=8)
+    return max(
+        (system.replay(one), int(system.usage[1] - system.sock[1]))[1]
+        for one in mixed(1800, cpus=8, memcgs=[1], mix="web", seed=5).reshape(-1, 1)
+    )
+
+
+@functools.cache
+def profile(name):
+    return read_perf(data_path(f"perf/{name}.txt"))
+
+
+@functools.cache
+def gone():
+    return compare(profile("before"), profile("after")).gone["before"].sum()
+
+
+def symbols(*answers):
+    table = pd.read_csv(data_path("perf/symbols.csv"))
+    return int(table["on_the_path"].isin(answers).sum())
+
+
+@functools.cache
+def server():
+    return Topology.named("2x E5-2680 v4")
+
+
+def queue(clients, method="additive", think_ns=1000):
+    one = closed_loop(clients=clients, think_ns=think_ns, visit_ns=50, policy=V4_13, traffic="uncharge", method=method)
+    return clients * one.throughput
+
+
+@functools.cache
+def published(case):
+    return pd.read_csv(data_path("published/netperf_2022.csv")).set_index("case").loc[case, "mbps"]
+
+
+def given_back(workload):
+    counts = pd.read_csv(data_path("kernel_traces/ab_counts.csv"))
+    one = counts[(counts["workload"] == workload) & (counts["function"] == "mem_cgroup_uncharge_skmem")]
+    return one["calls"].median()
+
+
+@functools.cache
+def recorded(policy):
+    """Atomics that a recording of bulk traffic takes under other rules."""
+    answers, _ = what_if(read_rows(data_path("kernel_traces/t61b.csv.xz")), [policy], levels=3)
+    return int(answers["atomics"].iloc[0])
+
+
+def ratio_of_atomics():
+    return replayed(V4_13, 200).atomics / replayed(V4_14, 200).atomics
+
+
+def conserved(policy, pairs=100):
+    system = System.chain(2, cpus=2, policy=policy)
+    for cpu in range(2):
+        system.replay(pingpong(pairs, memcg=2, cpu=cpu))
+    return system
+
+
+COMPUTED = {
+    ("00.atomics", "before"): {
+        1200: lambda: replayed(BATCH_1, 200).atomics,
+        800: lambda: replayed(BATCH_1, 200, depth=1).atomics,
+        600: lambda: replayed(V4_13, 200).sub,
+        414: lambda: replayed(V4_13, 200, depth=1).atomics,
+        39: lambda: replayed(V4_14, 200).atomics,
+    },
+    ("00.atomics", "after"): {
+        21: lambda: replayed(V4_14, 200).add,
+        18: lambda: replayed(V4_14, 200).sub,
+        42: lambda: 2 * replayed(V4_14, 200).add,
+        26: lambda: replayed(V4_14, 200, depth=1).atomics,
+        621: lambda: replayed(V4_13, 200).atomics,
+    },
+    ("01.listed", "percent"): {
+        3.95: lambda: gone(),
+        2.13: lambda: profile("before")["percent"].max(),
+    },
+    ("01.rows", "rows"): {
+        1: lambda: int(profile("before")["symbol"].str.contains("page_counter").sum()),
+        6: lambda: symbols("yes", "cannot tell"),
+        16: lambda: len(profile("before")),
+    },
+    ("01.ratio", "giving_back_per_charging"): {1: lambda: replayed(BATCH_1, 50).sub / replayed(BATCH_1, 50).add},
+    ("02.charge", "atomics"): {
+        3: lambda: charged(40, "task", None, depth=2).atomics(),
+        1: lambda: (
+            System([-1], cpus=1, policy=V4_13, root=None)
+            .step_through(op("try_charge", cpu=0, memcg=0, nr=40))
+            .atomics()
+        ),
+        8: lambda: ones(V4_13, n=2, nr=33, depth=3).atomics,  # two trips
+    },
+    ("02.depth", "atomics"): {
+        828: lambda: replayed(V4_13, 200, depth=3).atomics,
+        414: lambda: replayed(V4_13, 200, depth=1).atomics,
+        1656: lambda: 4 * replayed(V4_13, 200, depth=1).atomics,
+        2000: lambda: replayed(BATCH_1, 200, depth=4).atomics,
+    },
+    ("02.refused", "atomics"): {
+        3: lambda: refused("add to this level"),
+        4: lambda: charged(101, "softirq", None).atomics(),
+        8: lambda: charged(101, "softirq", [100, -1, -1, -1]).atomics(),
+    },
+    ("02.tries", "softirq"): {
+        6: lambda: charged(101, "softirq", [-1, 2, -1, -1]).atomics(),  # above the batch there is one try
+        48: lambda: charged(3, "task", [-1, 2, -1, -1]).atomics(),
+    },
+    ("02.tries", "task"): {
+        12: lambda: charged(3, "softirq", [-1, 2, -1, -1]).atomics(),
+        42: lambda: charged(101, "task", [-1, 2, -1, -1]).atomics(),  # without the try of the batch
+    },
+    ("03.trips", "trips"): {
+        100: lambda: ones(BATCH_1).stock_misses,
+        96: lambda: ones(V4_13).stock_hits,
+        12: lambda: ones(V4_13).atomics,
+    },
+    ("03.batch", "misses_become"): {
+        313: lambda: replayed(V4_13, 10_000, depth=1).stock_misses,
+        10000: lambda: 100 * replayed(BATCH_1, 100, depth=1).stock_misses,
+    },
+    ("03.batch", "most_in_stock"): {
+        64: lambda: V4_14.with_rules("v4.14, batch 64", batch=64).stock_bound,
+        31: lambda: V4_13.stock_bound,
+        32: lambda: V4_14.stock_bound,
+    },
+    ("04.one_page", "before"): {
+        2: lambda: replayed(V4_13, 1, depth=1).sub,
+        6: lambda: replayed(V4_13, 1).atomics,
+        0: lambda: replayed(V4_14, 1).sub,
+    },
+    ("04.one_page", "after"): {3: lambda: replayed(V4_13, 1).sub},
+    ("04.stock", "uncharge_hunk_alone"): {
+        2: lambda: came_back(V4_14).stock[1].nr_pages,
+        0: lambda: came_back(V4_13).stock[1].nr_pages,
+        224: lambda: sum(stock.nr_pages for stock in came_back(UNCHARGE_ONLY).stock),
+        31: lambda: V4_13.stock_bound,
+    },
+    ("04.stock", "both"): {
+        32: lambda: V4_14.stock_bound,
+        200: lambda: came_back(UNCHARGE_ONLY).stock[1].nr_pages,
+    },
+    ("04.outside", "sock"): {
+        64: lambda: wave().snapshot()["sock_cpu"][2][0],
+        -64: lambda: wave().snapshot()["sock_cpu"][2][1],
+        31: lambda: int(wave().usage[2]),
+    },
+    ("04.outside", "current"): {0: lambda: int(wave().sock[2]), 32: lambda: V4_14.stock_bound},
+    ("04.lump", "pages_per_call"): {17: every_second_call_drains},
+    ("04.two_cgroups", "before"): {
+        400: lambda: pairs_of_two(BATCH_1).atomics,
+        200: lambda: pairs_of_two(V4_13).sub,
+        8: lambda: pairs_of_two(V4_13).add,
+    },
+    ("04.two_cgroups", "after"): {
+        208: lambda: pairs_of_two(V4_13).atomics,
+        8: lambda: pairs_of_two(V4_13).add,
+        200: lambda: pairs_of_two(V4_14).add,
+    },
+    ("05.bound", "depth_1"): {
+        496: lambda: filled(V4_13),
+        32: lambda: filled(V4_14, cpus=1),
+        1024: lambda: filled(V4_14) * 2,
+    },
+    ("05.bound", "depth_4"): {
+        496: lambda: filled(V4_13, depth=4),
+        2560: lambda: filled(V4_14, depth=4) * 5,
+        2048: lambda: filled(V4_14, depth=4) * 4,
+        128: lambda: filled(V4_14, cpus=4),
+    },
+    ("05.ordinary", "small"): {256: lambda: filled(V4_14, cpus=8), 32: lambda: V4_14.stock_bound},
+    ("05.ordinary", "bulk"): {256: lambda: filled(V4_14, cpus=8), 217: small_calls, 32: lambda: V4_14.stock_bound},
+    ("05.no_cap", "drift"): {
+        32: lambda: V4_14.stock_bound,
+        64: lambda: filled(V4_14, cpus=2),
+        16: lambda: drift(UNCHARGE_ONLY).stock[0].nr_pages,
+    },
+    ("05.refused", "before"): {1: lambda: packets(V4_14, each=6)[0]},
+    ("05.refused", "after"): {
+        6: lambda: packets(V4_13, each=6)[0],
+        3: lambda: packets(V4_14, udp_enqueue, each=6)[0],
+    },
+    ("05.kept", "udp_dropped"): {
+        40: lambda: packets(V4_13, udp_enqueue)[0],
+        1: lambda: packets(V4_14)[0],
+        0: lambda: packets(V4_14, tcp_data_queue)[0],
+    },
+    ("05.kept", "tcp_dropped"): {
+        40: lambda: packets(V4_13, tcp_data_queue)[0],
+        20: lambda: packets(V4_14, udp_enqueue)[0],
+    },
+    ("05.kept", "tcp_usage"): {
+        10: lambda: packets(V4_13, tcp_data_queue)[1],
+        70: lambda: packets(V4_14, udp_enqueue)[1],
+        250: lambda: packets(V4_14, tcp_data_queue, each=80)[1],
+    },
+    ("06.way", "already_here"): {1.5: lambda: server().own_ns, 45: lambda: server().same_ns},
+    ("06.way", "other_package"): {
+        8: lambda: server().local_ns,
+        45: lambda: server().same_ns,
+        255: lambda: 2 * server().cross_ns,
+    },
+    ("06.queue", "cpus_10"): {
+        20: lambda: queue(400, "mva"),
+        0.952: lambda: queue(1),
+        200: lambda: queue(10, think_ns=0),
+    },
+    ("06.queue", "cpus_40"): {
+        38: lambda: queue(40),
+        0.952: lambda: queue(1),
+        9.33: lambda: queue(10, "simulation"),
+        800: lambda: queue(40, think_ns=0),
+    },
+    ("07.rest", "factor"): {0.96: lambda: 1 - gone() / 100, 3.95: lambda: gone()},
+    ("07.reduce", "before"): {
+        1.14: lambda: profile("before").set_index("symbol").loc["__sk_mem_reduce_allocated", "percent"],
+        2.13: lambda: profile("before")["percent"].max(),
+    },
+    ("08.gain", "cpus_16"): {15.9: ratio_of_atomics},
+    ("08.gain", "cpus_256"): {15.9: ratio_of_atomics},
+    ("08.behind", "cpus_256"): {16: ratio_of_atomics},
+    ("09.netperf", "batch_64"): {
+        10483: lambda: published("6.0-rc1"),
+        20965: lambda: 2 * published("6.0-rc1"),
+        21695: lambda: published("root memcg"),
+        12414: lambda: published("B: struct layout"),
+        14543: lambda: published("A: fewer atomics"),
+    },
+    ("10.conserved", "each_stock"): {
+        0: lambda: int(conserved(V4_14).sock[2]),
+        31: lambda: conserved(V4_13, pairs=1).stock[0].nr_pages,
+    },
+    ("10.conserved", "off_by"): {
+        64: lambda: int(conserved(V4_14).usage[2]),
+        32: lambda: conserved(V4_14).stock[0].nr_pages,
+    },
+    ("11.left", "request_response"): {8202: lambda: given_back("rr 4K"), 249: lambda: given_back("rr 4K") / 33},
+    ("11.what_if", "after"): {10620: lambda: recorded(V4_13), 3400: lambda: recorded(V6_1)},
+    ("11.what_if", "before"): {3400: lambda: recorded(V6_1)},
+    ("11.left", "bulk"): {2200: lambda: given_back("one 64K"), 67: lambda: given_back("one 64K") / 33},
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "guess"), [(*key, guess) for key, computed in COMPUTED.items() for guess in computed]
+)
+def test_a_guess_that_the_library_can_compute_is_computed(question, name, guess):
+    assert guess in GUESSES[question][name]
+    got = COMPUTED[question, name][guess]()
+    counted = QUESTIONS[question][name] == COUNT
+    assert got == guess if counted else got == pytest.approx(guess, rel=0.02)
+
+
+def test_lumps_of_two_drain_at_every_17th_call():
+    assert lumps_of_two() == 17
+    assert "every 17th call" in GUESSES["04.lump"]["pages_per_call"][2]
+
+
+# --- how sure
+@pytest.mark.parametrize("sure", [0, 50, 70, 100, 99.5])
+def test_sureness_is_noted(capsys, sure):
+    assert said(capsys, predict, "03.trips", trips=4, sure=sure).endswith(f"; {sure} % sure.")
+
+
+@pytest.mark.parametrize("nothing", [None, ...])
+def test_without_sureness_all_is_said_as_before(capsys, nothing):
+    assert said(capsys, predict, "03.trips", trips=3, sure=nothing) == "Noted: trips 3."
+    told = said(capsys, reveal, "03.trips", trips=4).splitlines()
+    assert told == [
+        "trips: you said 3, the run says 4; you were 1.3 times too low.",
+        GUESSES["03.trips"]["trips"][3],
+    ]
+    assert said(capsys, predict, "03.trips", trips=None, sure=70) == (
+        "No prediction yet. Replace None by your numbers and run this cell again."
+    )
+    assert said(capsys, reveal, "03.trips", trips=4) == "You said nothing yet; the run says trips 4."
+
+
+@pytest.mark.parametrize(
+    ("sure", "why"),
+    [
+        (-1, "is -1; give a percentage from 0 to 100"),
+        (100.5, "is 100.5; give a percentage from 0 to 100"),
+        ("70", 'is "70"; give a percentage from 0 to 100'),
+        (True, "is a bool; give a number or a short text"),
+        (float("nan"), "is nan; give a finite number"),
+        ([70], "is a list; give a number or a short text"),
+    ],
+)
+def test_what_is_no_sureness_is_told_so_and_the_rest_is_noted(capsys, sure, why):
+    assert said(capsys, predict, "03.trips", trips=4, sure=sure) == f"Noted: trips 4.\nNot noted: sure {why}."
+    assert "Score" not in said(capsys, reveal, "03.trips", trips=4)
+
+
+def test_sureness_alone_asks_nothing():
+    with pytest.raises(ValueError, match="nothing is asked"):
+        predict("03.trips", sure=70)
+
+
+def test_no_question_is_called_sure():
+    assert all("sure" not in names for names in QUESTIONS.values())
+
+
+def score_of(capsys, question, truth, sure, **values):
+    predict(question, sure=sure, **values)
+    line = said(capsys, reveal, question, **truth).splitlines()[-1]
+    return float(re.match(r"Score (\d\.\d\d) ", line)[1]), line
+
+
+def test_the_score_is_brier_s(capsys):
+    for sure in (0, 30, 70, 100):
+        p = sure / 100
+        assert score_of(capsys, "03.trips", {"trips": 4}, sure, trips=4)[0] == pytest.approx((1 - p) ** 2, abs=0.006)
+        assert score_of(capsys, "03.trips", {"trips": 4}, sure, trips=3)[0] == pytest.approx(p**2, abs=0.006)
+        partly = {"takes_the_five": "no"}
+        assert score_of(capsys, "03.partly", partly, sure, takes_the_five="no")[0] == pytest.approx(
+            (1 - p) ** 2, abs=0.006
+        )
+
+
+def test_where_near_is_enough_the_bet_is_on_an_interval(capsys):
+    truth = {"misses_become": 157, "most_in_stock": 63}
+    assert "and that is right" in score_of(capsys, "03.batch", truth, 80, misses_become=145)[1]
+    assert "and that is not so" in score_of(capsys, "03.batch", truth, 80, misses_become=140)[1]
+    assert "and that is not so" in score_of(capsys, "03.batch", truth, 80, most_in_stock=64)[1]
+    line = score_of(capsys, "03.batch", truth, 80, misses_become=145, most_in_stock=64)[1]
+    assert line == "Score 0.34 (0 is best, 1 worst; 50 % sure gets 0.25): you were 80 % sure, and 1 of 2 is right."
+
+
+def test_saying_what_one_believes_is_best_on_average(capsys):
+    for belief in (20, 60, 90):
+        expected = {
+            sure: belief * score_of(capsys, "03.trips", {"trips": 4}, sure, trips=4)[0]
+            + (100 - belief) * score_of(capsys, "03.trips", {"trips": 4}, sure, trips=3)[0]
+            for sure in range(0, 101, 10)
+        }
+        assert min(expected, key=expected.get) == belief
+
+
+def test_a_text_of_ones_own_has_no_score(capsys):
+    predict("t.words", why="the root", sure=70)
+    assert said(capsys, reveal, "t.words", why="the leaf") == 'why: you said "the root", the run says "the leaf".'
+
+
+def test_a_factor_near_one_is_judged_to_a_hundredth(capsys):
+    predict("07.rest", factor=1.05)
+    assert said(capsys, reveal, "07.rest", factor=1.041).endswith("; within a hundredth.")
+    predict("07.rest", factor=1.0)
+    told = said(capsys, reveal, "07.rest", factor=1.041).splitlines()
+    assert told == ["factor: you said 1, the run says 1.04; you were 0.041 too low.", GUESSES["07.rest"]["factor"][1]]
