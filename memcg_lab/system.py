@@ -39,7 +39,7 @@ Invariant = namedtuple("Invariant", "name holds detail")
 
 
 class Refusal(ValueError):
-    """An operation of a stream is not allowed: its number, the code of the reason, and what would be allowed."""
+    """An operation is not allowed: ``number`` says which, ``reason`` why, as a code, and ``allowed`` what would be."""
 
     def __init__(self, sentence, number, reason, allowed):
         super().__init__(sentence)
@@ -336,7 +336,8 @@ class System:
         >>> s = System.chain(depth=1, cpus=1)
         >>> s.uncharge_skmem(cpu=0, memcg=1, nr_pages=1)
         Traceback (most recent call last):
-        ValueError: uncharge_skmem: gives back 1, but memcg 1 holds 0 pages; charge first, or use underflow="record".
+        memcg_lab.system.Refusal: uncharge_skmem: gives back 1, but memcg 1 holds 0 pages; charge first, or use \
+underflow="record".
         """
         self._one("uncharge_skmem", cpu, memcg, nr_pages, ctx)
 

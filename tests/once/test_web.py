@@ -31,6 +31,7 @@ from tests.reference.wasm import Engine
 
 HERE = pathlib.Path(__file__).parent
 KERNEL_JS = pathlib.Path(build.__file__).with_name("kernel.js")
+KERNELS = HERE.parents[1] / "build" / "web"
 STAGE_JS = KERNEL_JS.parents[1] / "labs" / "stage" / "stage.js"
 FIRST = [(kind, "v4.14") for kind in kernels.KINDS]  # what is compiled without --all
 OTHERS = [name for name in kernels.names() if name not in FIRST]
@@ -54,7 +55,8 @@ def folder(tmp_path_factory, request):
     need_linker()
     here = [item for item in request.session.items if item.path == pathlib.Path(__file__)]
     everything = any(item.get_closest_marker("slow") for item in here)
-    out = tmp_path_factory.mktemp("web")
+    # All of them take minutes, so they go where the tests in a browser look for them; what has changed is built anew.
+    out = KERNELS if everything else tmp_path_factory.mktemp("web")
     build.build(out, chosen=kernels.names() if everything else FIRST)
     return out
 

@@ -150,7 +150,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     HEIGHT = 280,
     BASE = HEIGHT - 24;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
-    right = () => (width < 600 ? 12 : 300);
+    right = () => (width < 600 ? 12 : 345);
   function show() {
     const [first, last] = stretch(),
       r = recording();
