@@ -9,6 +9,7 @@ import pytest
 from memcg_lab.web import build
 from memcg_lab.web.page import make_page
 
+MEASURED = []  # lines; what takes how long is told, never asserted
 ROOT = pathlib.Path(__file__).parents[2]
 KERNELS, SHOTS = ROOT / "build" / "web", ROOT / "build" / "screenshots"
 # In a container root has no sandbox; the rest keeps Chromium from talking to anybody by itself.
@@ -41,6 +42,12 @@ def web_kernels(tmp_path_factory):
         pytest.skip(f"no kernels of this version in build/web, and {none}")
     build.build(KERNELS)
     return KERNELS
+
+
+@pytest.fixture
+def measured():
+    """Takes a line about what was measured, which the end of the run prints."""
+    return MEASURED.append
 
 
 @pytest.fixture(scope="session")
@@ -81,5 +88,7 @@ def watched(chromium):
 
 
 def pytest_terminal_summary(terminalreporter):
+    for line in MEASURED:
+        terminalreporter.line(f"measured: {line}")
     if SHOTS.is_dir():
         terminalreporter.line(f"screenshots: {SHOTS}")

@@ -62,11 +62,10 @@ def stage(page, call):
     return page.evaluate(f"(() => {{ const s = memcgLab.stage; return {call}; }})()")
 
 
-def test_the_file_opens_by_itself_and_soon(opened, one_file):
+def test_the_file_opens_by_itself(opened, one_file, measured):
     assert one_file.stat().st_size <= BYTES_MAX
     ready = min(opened("t=0").evaluate("memcgLab.stage.ready") for _ in range(3))
-    print(f"{one_file.stat().st_size:,} bytes; first picture after {ready:.0f} ms")
-    assert ready < 1000
+    measured(f"the stage alone, {one_file.stat().st_size:,} bytes: first picture after {ready:.0f} ms")
     page = opened("t=0")
     assert stage(page, "[s.walks.ran, s.walks.disagreements]") == [4 * 180, 0]
 
@@ -343,7 +342,7 @@ ACT = """async () => {
 }"""
 
 
-def test_a_move_costs_less_than_a_frame(opened):
+def test_every_move_is_made_and_what_it_took_is_told(opened, measured):
     page = opened("d=5&l=2&c=8&t=6")
     scrub, acts = page.evaluate(SCRUB), page.evaluate(ACT)
     page.get_by_label("Speed").select_option("16")
@@ -351,9 +350,9 @@ def test_a_move_costs_less_than_a_frame(opened):
     stage(page, "s.toggle()")
     page.wait_for_timeout(1500)
     stats = stage(page, "({ frames: s.stats.frames, worst: s.stats.worst, work: s.stats.work })")
-    print(
+    measured(
         f"scrub: median {statistics.median(scrub):.2f} ms, worst {max(scrub):.1f}; an operation: "
         f"median {statistics.median(acts):.2f}, worst {max(acts):.1f}; played: {stats}"
     )
-    assert statistics.median(scrub) < 10
-    assert statistics.median(acts) < 10
+    assert (len(scrub), len(acts)) == (400, 50)
+    assert stats["frames"] > 1
