@@ -99,7 +99,9 @@ window.memcgLab = {
   }
   addEventListener("hashchange", () => {
     const now = asked();
-    if (now) handles.get(now.name)?.come?.(now.text);
+    if (!now) return;
+    figures.find(({ dataset }) => dataset.memcgLab === now.name)?.scrollIntoView(); // one that is still a picture comes to life there
+    handles.get(now.name)?.come?.(now.text);
   });
   for (const place of document.querySelectorAll("[data-memcg-check]")) {
     const line = place.querySelector("[role=status]"),

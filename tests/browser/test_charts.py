@@ -13,7 +13,7 @@ import pytest
 
 from lab_helpers import GOLDEN
 from memcg_lab import ContentionLab, CostLab, MeasureLab, ProfileLab, read_golden
-from memcg_lab.labs import contention, cost
+from memcg_lab.labs import TraceLab, contention, cost
 from memcg_lab.web.page import BYTES_MAX, make_page
 from memcg_lab.web.sections import SECTIONS
 from memcg_lab.words import number
@@ -536,6 +536,24 @@ def test_a_link_leads_to_its_lab_in_the_one_file(opened):
     box.press("Enter")
     page.wait_for_timeout(500)
     assert "#ContentionLab:cpus=16&depth=2&" in page.url
+
+
+def test_a_link_followed_in_the_open_file_wakes_its_lab(opened):
+    page = opened()
+    page.locator(".stage").first.wait_for()
+    page.evaluate("location.hash = '#TraceLab:p=7'")
+    page.locator("#TraceLab .stage").wait_for()
+    status = page.locator("#TraceLab .status")
+    assert status.inner_text() == TraceLab(position=7).message
+    page.wait_for_timeout(300)
+    assert abs(page.locator("#TraceLab figure").bounding_box()["y"]) < 100
+    box = page.locator("#TraceLab").get_by_role("spinbutton", name="Event")
+    for typed, kept in (("", "7"), ("999999", "2000"), ("-7", "0")):
+        box.fill(typed)
+        box.press("Enter")
+        assert box.input_value() == kept
+    page.evaluate("location.hash = '#TraceLab:p=9'")
+    status.filter(has_text="Event 9 of").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -216,6 +216,9 @@ def test_the_mouse_plays_drags_points_and_chooses(opened):
     assert "76 of 180: CPU 1 gives back 1 page of A." in page.locator(".status").inner_text()
     page.locator(".m1 .code").filter(has_text="drain_stock").hover()
     assert page.locator(".status").inner_text() == "After: drain_stock(stock); ran in 1 of 76 operations."
+    page.locator(".unseen", has_text="ran in 1 of 76 operations.").wait_for(
+        state="attached"
+    )  # who listens hears it too
     assert page.locator(".m1 .chip.hot").count() == 6
     page.locator(".m1 .chip.bar").first.click()
     assert "drain_stock" in page.locator(".m1 .code.now").inner_text()
@@ -237,7 +240,11 @@ def test_refusals_are_told_and_drawn(opened):
     page = opened(f"d=2&l=2&c=2&t={EMPTY}", reduced_motion="reduce")
     page.get_by_role("button", name="CPU 0: give back 1 page of A").click()
     assert page.locator(".status").inner_text() == "Refused: A has 0 pages in use."
-    page.get_by_label("Limit in pages; empty for none").fill("2")
+    limit = page.get_by_label("Limit in pages; empty for none")
+    limit.press_sequentially("ee")
+    page.get_by_role("button", name="Set limit").click()
+    assert page.locator(".status").inner_text() == "What stands in the box is no number; the limit is as it was."
+    limit.fill("2")
     page.get_by_role("button", name="Set limit").click()
     assert "CPU 0 sets the limit of A to 2 pages" in page.locator(".status").inner_text()
     for _ in range(3):

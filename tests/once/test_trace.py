@@ -762,7 +762,7 @@ def test_sentence_picture_and_axis_of_the_trace_lab_agree():
 
 def test_the_lab_says_where_the_rules_were_wrong():
     lab = TraceLab(recording="6.1: sender and receiver on one CPU", position=67)
-    assert "holds 37 pages of cgroup 1; predicted were 36 pages of cgroup 1" in lab.message
+    assert "held 37 pages of cgroup 1; predicted were 36 pages of cgroup 1" in lab.message
     with pytest.raises(ValueError, match="nothing to draw"):
         figures.trace_window({}, 0, 0)
 

@@ -64,6 +64,7 @@ WORDS = {
     "long link": "Too long for a link; copy it as Python.",
     "bad link": "The link is not one of this page beyond {operations}.",
     # what is not there
+    "no number": "What stands in the box is no number; the limit is as it was.",
     "no drain": "No stock of this machine is drained any more in this traffic.",
     "no refusal": "Nobody refuses any more in this traffic.",
     "no trip": "No operation goes to the counters any more in this traffic.",

@@ -2020,6 +2020,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     });
   const act = (name) => perform([data.forms.ops.indexOf(name), hand, tree.first + leaf, size, data.hand.ctx]);
   function limit() {
+    if (limitBox.validity.badInput) {
+      limitBox.value = "";
+      return say(data.words["no number"]);
+    }
     const pages = limitBox.value === "" ? -1 : Math.max(0, Math.min(99999, Math.round(Number(limitBox.value))));
     perform([c.SET_MAX, hand, +limitOf.value, pages, c.TASK]);
   }
@@ -2055,6 +2059,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     hot = n;
     chart.mark(nodes, hotTest(), jumps);
     show();
+    if (hot >= 0) speak(often());
   }
 
   // --- to take along, and to check

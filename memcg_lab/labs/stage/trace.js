@@ -55,7 +55,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
   const button = (label, title, key, act, name) =>
     make("button", { type: "button", title: `${title} (key: ${key})`, "aria-keyshortcuts": key, class: name, onclick: act }, label);
   const choice = make("select", { onchange: () => go(settings.position, choice.value) }, ...names.map((name) => make("option", {}, name))),
-    box = make("input", { type: "number", min: 0, max: data.events, onchange: () => go(Math.round(Number(box.value) || 0)) }),
+    box = make("input", { type: "number", min: 0, max: data.events, onchange: () => typed() }),
     playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const status = make("p", { class: "status", "aria-hidden": "true" }),
     live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
@@ -98,6 +98,12 @@ async function renderTrace({ data, settings: given, place, change, el }) {
   el.replaceChildren(root);
 
   // --- moving
+  /** A number in the box: what is none, or beyond the ends, does not stay there. */
+  function typed() {
+    const asked = Math.round(Number(box.value));
+    go(box.value === "" || !Number.isFinite(asked) ? settings.position : asked);
+    box.value = settings.position;
+  }
   function halt() {
     clearTimeout(playing);
     playing = 0;
@@ -240,6 +246,10 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     if (over.dragged === undefined) return;
     over.dragged = undefined;
     go(over.at);
+  });
+  over.addEventListener("pointercancel", () => {
+    over.dragged = undefined;
+    show();
   });
   const keys = {
     " ": toggle,
