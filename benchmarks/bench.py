@@ -26,7 +26,7 @@ import machine_bench  # noqa: E402
 import numpy as np  # noqa: E402
 import web_bench  # noqa: E402
 
-from memcg_lab import V4_13, V4_14, System, mixed, op, workload  # noqa: E402
+from memcg_lab import V4_13, V4_14, System, _jit, mixed, op, workload  # noqa: E402
 from memcg_lab.mechanism import policy, records  # noqa: E402
 from tests.reference import plain_python  # noqa: E402
 
@@ -76,7 +76,8 @@ class Compiled:
 
     def prepare(self, system, ops, arrays):
         self.arrays = arrays
-        self.state = records.State(**self.arrays, log=None, root=system.root, legacy=0, memsw=0)
+        compared = {name: _jit.records(array) if array.dtype.names else array for name, array in arrays.items()}
+        self.state = system.mechanism_state()._replace(**compared)
         self.ops = ops
 
     def reset(self, system):
