@@ -44,9 +44,9 @@ class Machine(plain_machine.Machine):
             self.begun += 1
             pause = None
             for number, (line, kind, function) in enumerate(cpu.visits, 1):
-                taken, free_at = line.traffic[plain_machine.OCCUPIED], line.free_at
+                before, free_at = len(line.taken), line.free_at
                 end = self.touch(cpu, env.now, line, kind, function)
-                taken = line.traffic[plain_machine.OCCUPIED] - taken
+                taken = sum(until - since for since, until in line.taken[before:])
                 if number == len(cpu.visits):  # counted when the last visit begins, as the others do it
                     pause = self.finish(cpu)
                 if line.free_at != free_at or taken:  # it queued
