@@ -6,6 +6,7 @@ from .exercises import check
 from .predictions import predict, reveal
 from .quizzes import quiz
 from .quotes import Quote, show_patch, show_rule
+from .room import room_code
 from .tables import Table, show_table
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "predict",
     "quiz",
     "reveal",
+    "room_code",
     "setup",
     "show_patch",
     "show_rule",

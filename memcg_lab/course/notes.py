@@ -131,6 +131,29 @@ def recall(kind, name=None):
     return found if name is None else found.get(name)
 
 
+def read(path):
+    """The notes in a reader's file, wherever it lies.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+
+    Returns
+    -------
+    dict
+        By kind, then by name.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or is no such file; the message says why.
+    """
+    try:
+        return _understood(path)
+    except (OSError, _Foreign) as error:
+        raise ValueError(f"{reason(error)}.") from None
+
+
 # --- the file --------------------------------------------------------------------------------------------------------
 def _taken(path):
     """The notes in a file, by kind. One that cannot be understood is put aside, and there are none."""

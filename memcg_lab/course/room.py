@@ -6,31 +6,33 @@ import json
 import pathlib
 import re
 import secrets
-import statistics
 from collections import Counter, namedtuple
 from decimal import Decimal
 
 from ..checks import shown, whole_number
-from ..files import path_of, reason
-from ..words import count, listing, number, printable
-from . import predictions
+from ..files import path_of
+from ..words import count, listing, printable
+from . import notes, predictions
 from .guesses import GUESSES
-from .questions import QUESTIONS
+from .questions import COUNT, QUESTIONS
 
-# 31 letters, a prime: none that looks like another (0 and O, 1 and I and L). So every wrong letter and every swap shows.
+# None that looks like another (0 and O, 1 and I and L). 31 is a prime: so every wrong letter and every swap shows.
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 BASE = len(ALPHABET)
 SIGNS = "0123456789.-,"  # what a prediction is written in before it becomes letters
 FORMAT = "memcg-lab room 1"
 TAG, MARK, CHECK = 3, 3, 2  # letters for the question, for who says it, and for the check
 BODY_MAX = 30 - TAG - MARK - CHECK  # 3 has the powers of 30 places modulo 31: with more, two places weigh the same
-DIGITS = 9  # significant digits of a number that is not whole
+DIGITS = 5  # significant digits of a number that is not whole
 MARKS = BASE**MARK
+_RIGHT, _OTHER = ("right",), ("other",)  # no guess is a tuple
 SURE = 75  # percent: from here on somebody counts as sure
 CODES_MAX = 200_000  # letters of a text with codes
 FILES_MAX = 5_000
-FILE_MAX = 1 << 24  # bytes
 
+# How a value is written; the front end has the same two.
+_WHOLE = re.compile("0|-?[1-9][0-9]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9]")
 _FOUND = re.compile(r"[0-9A-Za-z]{3,5}(?:[-\u2010-\u2015\u2212][0-9A-Za-z]{1,5}){2,}")
 
 # question: str. values: name -> number or str, what was said. sure: int or None, in percent. mark: int, whose it is.
@@ -38,8 +40,9 @@ Said = namedtuple("Said", "question values sure mark")
 # codes: list of str, each once. said: list of Said, in that order. again: codes that came again. refused: list of
 # (line, what is wrong).
 Reading = namedtuple("Reading", "codes said again refused")
-# kind: "right", "guess" or "other". said: Counter of what was said. sure: list of int. sentence: str.
-Group = namedtuple("Group", "kind said sure sentence")
+# guess: the listed one, else None. said: Counter of what was said. sure: list of int or None, one for each reader.
+# sentence: str.
+Group = namedtuple("Group", "guess said sure sentence")
 
 
 @functools.cache
@@ -73,7 +76,7 @@ def code(question, *, sure=None, mark=0, **values):
     mark : int
         Tells two readers apart who say the same, 0 to 29,790.
     **values : number or str
-        What is said, as for :func:`memcg_lab.predict`. Numbers that are not whole are kept to nine digits.
+        What is said, as for :func:`memcg_lab.predict`. Numbers that are not whole are kept to five digits.
 
     Returns
     -------
@@ -94,8 +97,8 @@ def code(question, *, sure=None, mark=0, **values):
     Examples
     --------
     >>> code("03.trips", trips=3, sure=90)
-    'N26C-2222-72E8-5'
-    >>> decode("n26c-2222-72e8-5")
+    'KC42-2239-U62W'
+    >>> decode("kc42-2239-u62w")
     Said(question='03.trips', values={'trips': 3}, sure=90, mark=0)
     """
     names = _names(question)
@@ -140,10 +143,10 @@ def decode(text):
 
     Examples
     --------
-    >>> decode("N26C-2222-72F8-5")
+    >>> decode("KC42-2239-U62X")
     Traceback (most recent call last):
     ...
-    ValueError: letter 11 is F; with E it would be a code.
+    ValueError: letter 12 is X; with W it would be a code.
     """
     letters = re.sub(r"[\s\u2010-\u2015\u2212-]", "", text.upper()) if isinstance(text, str) else ""
     if not letters:
@@ -164,18 +167,16 @@ def _read(letters):
     question = tags().get(letters[:TAG])
     if question is None:
         raise ValueError("its first three letters name no question of this version.")
-    body = letters[TAG + MARK : -CHECK]
-    *words, sure = _unbody(body).split(",")
+    said = None
+    words = (_unbody(letters[TAG + MARK : -CHECK]) or "").split(",")
     names = QUESTIONS[question]
-    try:
-        values = {
-            name: _meant(word, asked) for word, (name, asked) in zip(words, names.items(), strict=True) if word != ""
-        }
-        said = Said(question, values, int(sure) if sure else None, _value(letters[TAG : TAG + MARK]))
-        again = code(question, sure=said.sure, mark=said.mark, **values)
-    except (ValueError, IndexError, ArithmeticError):
-        again = None
-    if again != _grouped(letters):
+    if len(words) == len(names) + 1:
+        *words, sure = words
+        values = {name: _meant(word, asked) for word, (name, asked) in zip(words, names.items(), strict=True) if word}
+        sure = _percent(sure)
+        if values and None not in values.values() and sure is not False:
+            said = Said(question, values, sure, _value(letters[TAG : TAG + MARK]))
+    if said is None:
         raise ValueError(f"it names {question}, but says nothing that can be said there.")
     return said
 
@@ -250,11 +251,12 @@ def _body(text):
 
 
 def _unbody(letters):
+    """The text of SIGNS, or None if these letters are none that :func:`_body` makes."""
     value, text = _value(letters), ""
     while value >= len(SIGNS):
         value, sign = divmod(value, len(SIGNS))
         text = SIGNS[sign] + text
-    return text
+    return text if value == 1 and letters[0] != ALPHABET[0] else None
 
 
 def _written(value, asked):
@@ -269,9 +271,19 @@ def _written(value, asked):
 
 
 def _meant(word, asked):
+    """A value from its signs, or None if they are not how one is written."""
     if isinstance(asked, tuple):
-        return asked[int(word)]
-    return float(word) if "." in word else int(word)
+        return asked[int(word)] if _WHOLE.fullmatch(word) and 0 <= int(word) < len(asked) else None
+    if _WHOLE.fullmatch(word):
+        return int(word)
+    return float(word) if asked != COUNT and _NUMBER.fullmatch(word) else None
+
+
+def _percent(word):
+    """A percentage, None if none was said, False if it is none."""
+    if not word:
+        return None
+    return int(word) if _WHOLE.fullmatch(word) and 0 <= int(word) <= 100 else False
 
 
 def _names(question):
@@ -319,7 +331,7 @@ def room_code(question):
 
 # --- many codes ------------------------------------------------------------------------------------------------------
 def read_codes(text):
-    """Find the codes in a text, whatever stands around them.
+    r"""Find the codes in a text, whatever stands around them.
 
     Parameters
     ----------
@@ -342,9 +354,9 @@ def read_codes(text):
 
     Examples
     --------
-    >>> reading = read_codes("Ada: N26C-2222-72E8-5, sure!\\n\\nN26C-2222-72E8-5\\nN26C-2222-7E28-5")
+    >>> reading = read_codes("Ada: KC42-2239-U62W, sure!\n\nKC42-2239-U62W\nKC42-2239-6U2W")
     >>> len(reading.said), reading.again, reading.refused
-    (1, 1, [(4, 'letters 10 and 11, E2, have changed places.')])
+    (1, 1, [(4, 'letters 9 and 10, 6U, have changed places.')])
     """
     if not isinstance(text, str) or len(text) > CODES_MAX:
         what = f"{len(text):,} letters" if isinstance(text, str) else shown(text)
@@ -354,15 +366,69 @@ def read_codes(text):
         for match in _FOUND.finditer(words):
             letters = re.sub("[^0-9A-Z]", "", match[0].upper())
             if len(letters) < TAG + MARK + 1 + CHECK:
-                continue  # a date, a telephone number
+                continue  # such as a date
             try:
                 said = decode(letters)
             except ValueError as error:
-                refused.append((line, str(error)))
+                if not letters.isdigit():  # a telephone number
+                    refused.append((line, str(error)))
                 continue
             again += _grouped(letters) in found
             found[_grouped(letters)] = said
     return Reading(list(found), list(found.values()), again, refused)
+
+
+def codes_of(path):
+    """The predictions in readers' own files as codes, one a line.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file ``notes.json`` of a reader, or a folder with such files (``*.json``, whatever their names).
+
+    Returns
+    -------
+    str
+        What :func:`read_codes` and ``RoomLab(codes=...)`` take: file name and code. A file that is none of a reader's,
+        or a prediction that no code can hold, has a line that says so.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, no JSON file in the folder, or more than 5,000.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     kept = {"format": "memcg-lab notes", "version": 1}
+    ...     kept["predictions"] = {"03.trips": {"said": {"trips": 3}, "sure": 90}}
+    ...     _ = pathlib.Path(folder, "ada.json").write_text(json.dumps(kept))
+    ...     print(codes_of(folder))
+    ada.json: KC42-2239-U62W
+    """
+    path = path_of(path)
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise ValueError(
+            f"{printable(path)}: no {'*.json in this folder' if path.is_dir() else 'such file or folder'}."
+        )
+    if len(files) > FILES_MAX:
+        raise ValueError(f"{printable(path)} has {len(files):,} JSON files; at most {FILES_MAX:,} are read.")
+    lines = []
+    for mark, file in enumerate(files):
+        name = printable(file.name)
+        try:
+            noted = notes.read(file)["predictions"]
+        except ValueError as error:
+            lines.append(f"{name} is not read: {error}")
+            continue
+        for question, said in noted.items():
+            try:
+                lines.append(f"{name}: {code(question, sure=said['sure'], mark=mark, **said['said'])}")
+            except (ValueError, TypeError, KeyError):
+                lines.append(f"{name}: what it says to {printable(question)} is nothing that a code can hold.")
+    return "\n".join(lines)
 
 
 def groups(question, name, said):
@@ -377,32 +443,26 @@ def groups(question, name, said):
     Returns
     -------
     list of Group
-        What is right; each known wrong guess, those that nobody made too; all else.
+        What is right first; each known wrong guess, those that nobody made too; all else last.
     """
     asked, truth = _names(question)[name], truths()[question][name]
     guesses = GUESSES.get(question, {}).get(name, {})
     near = predictions._nearness(asked)
-    made = {
-        key: Group(kind, Counter(), [], sentence)
-        for key, kind, sentence in [
-            ("right", "right", ""),
-            *((guess, "guess", sentence) for guess, sentence in guesses.items()),
-            ("other", "other", ""),
-        ]
-    }
+    made = {key: Group(None, Counter(), [], "") for key in (_RIGHT, *guesses, _OTHER)}
+    made |= {guess: Group(guess, Counter(), [], sentence) for guess, sentence in guesses.items()}
     for one in said:
         if one.question != question or name not in one.values:
             continue
         value = one.values[name]
         if predictions._right(value, truth, asked):
-            key = "right"
+            key = _RIGHT
         elif isinstance(value, str):
-            key = value if value in guesses else "other"
+            key = value if value in guesses else _OTHER
         else:
             same = [guess for guess in guesses if not isinstance(guess, str) and near(value, guess)]
-            key = min(same, key=lambda guess: abs(guess - value)) if same else "other"
+            key = min(same, key=lambda guess: abs(guess - value)) if same else _OTHER
         made[key].said[value] += 1
-        made[key].sure.extend([] if one.sure is None else [one.sure])
+        made[key].sure.append(one.sure)
     return list(made.values())
 
 
@@ -410,8 +470,3 @@ def told(said):
     """Values with how often each was said, the most frequent first: ``1,200 (3), 1,201``."""
     order = sorted(said.items(), key=lambda item: (-item[1], str(item[0]) if isinstance(item[0], str) else "", item[0]))
     return ", ".join(f"{predictions._word(value)}" + (f" ({n})" if n > 1 else "") for value, n in order)
-
-
-def mean_sure(group):
-    """How sure they were on average, in whole percent, or None where nobody said."""
-    return round(statistics.fmean(group.sure)) if group.sure else None

@@ -1,6 +1,7 @@
 """Figures: one function a figure, one look for all; each returns picture, caption, sentence and data table."""
 
 from ..history import record
+from .answers import answers_by_guess
 from .atomics import atomics_by_depth, atomics_by_level, atomics_over_ops, atomics_per_page
 from .base import Figure
 from .cache_lines import cache_lines
@@ -15,6 +16,7 @@ from .traces import trace_window, what_if
 
 __all__ = [
     "Figure",
+    "answers_by_guess",
     "atomics_by_depth",
     "atomics_by_level",
     "atomics_over_ops",

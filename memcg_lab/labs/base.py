@@ -27,6 +27,7 @@ SCRIPTS = (
     STAGE / "stage.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
+    STAGE / "room.js",
     STAGE / "labs.js",
     STAGE / "notebook.js",
 )

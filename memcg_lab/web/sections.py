@@ -117,4 +117,17 @@ SECTIONS = (
             "Take the tight limit. What do the stocks do when memory is short?",
         ),
     ),
+    Section(
+        "RoomLab",
+        "The room's answers on the wall",
+        "What a class has predicted, by misconception.",
+        "For a teacher, or for two friends. Each reader writes a prediction down and says its code; paste the codes "
+        "here. They hold no name, and nothing is sent anywhere. First the answers stand there without a word. Once the "
+        "run has been shown, each one is put to the thought that leads there.",
+        (
+            "Write a prediction down in a notebook, say `room_code` of it, and paste the code.",
+            "Type a letter of it wrong. What does the lab say?",
+            "Say what came out. Which of the wrong answers had you thought of?",
+        ),
+    ),
 )

@@ -1355,5 +1355,5 @@ const charts = (() => {
     return narrow;
   }
 
-  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed };
+  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, list, sized };
 })();
