@@ -196,6 +196,21 @@ def quiz(arguments):
     return 0
 
 
+def test_form(arguments):
+    """Print a form of the test for before and after the course, or mark a class."""
+    if "numba" not in sys.modules:
+        os.environ["NUMBA_DISABLE_JIT"] = "1"  # as for the quiz
+    from .course.before_after import form_text, mark_form, print_form_marks
+
+    if arguments.mark is None:
+        print(form_text(arguments.form, answers=arguments.answers))
+        return 0
+    if arguments.answers:
+        raise ValueError("--answers does not go with --mark.")
+    print_form_marks(arguments.form, mark_form(arguments.form, arguments.mark))
+    return 0
+
+
 def whole(what, text):
     """A whole number from the command line, or None if it is not given."""
     if text is None:
@@ -320,6 +335,13 @@ def main(argv=None):
     command.add_argument("--replace", action="store_true", help="replace FILE if it is there")
     command.add_argument("--mark", metavar="PATH", help="mark a paper, or all of a folder")
     command.set_defaults(run=quiz)
+
+    command = commands.add_parser("test-form", help=test_form.__doc__, description=test_form.__doc__)
+    command.add_argument("form", metavar="FORM", help="A or B: one before the course, the other after it")
+    command.add_argument("--answers", action="store_true", help="print what is right too, and what leads to the rest")
+    text = "mark a text with a line for each reader: name, colon, 20 letters"
+    command.add_argument("--mark", metavar="FILE", help=text)
+    command.set_defaults(run=test_form)
 
     arguments = parser.parse_args(argv)
     try:
