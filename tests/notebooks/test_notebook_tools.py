@@ -163,7 +163,7 @@ def test_minutes_out_of_date_are_written_where_they_are_stated_and_nothing_else_
 def test_practice_is_what_a_lab_an_exercise_and_their_sections_take(good):
     story, practice = minutes.minutes(good)
     good.cells.append(sample.code("DriftLab(cpus=2)\ncheck('01.2', None)", sample.printed("8 pages\n")))
-    good.cells.insert(-1, sample.markdown("## The lab\n\n" + "word " * 158))
+    good.cells.insert(-2, sample.markdown("## The lab\n\n" + "word " * 158))
     assert minutes.minutes(good) == pytest.approx((story, practice + 5 + 3 + 0.2 + 0.05 + 2))
 
 
