@@ -10,11 +10,14 @@ More commands:
     python3 lab.py book         execute every notebook and write the HTML book into build/book/
     python3 lab.py refresh      execute and normalise the committed notebooks (--timings: timings too)
     python3 lab.py bench        compare the speed with C and with plain Python
+    python3 lab.py teach        slides, run-sheets and two editions of each notebook, into build/teach/
+    python3 lab.py wheelhouse   fetch all packages into build/wheelhouse/, for a room without network
 
 More ways to say it:
 
     python3 lab.py --originals                      open notebooks/ itself, to write the course
     python3 lab.py lab --port 9999 --no-browser     options for JupyterLab, or another notebook
+    python3 lab.py --wheelhouse FOLDER              set up from such a folder; it may stand before any command
     python3 lab.py test --all                       the slow tests too, and those in a browser
     python3 lab.py test --timings                   also list the slowest tests
     python3 lab.py test tests/once -k name          any other argument: one plain pytest run with it
@@ -72,6 +75,8 @@ def main(argv):
             file=sys.stderr,
         )
         return 1
+    if argv[:1] == ["--wheelhouse"]:
+        argv = without_network(argv[1:])
     command, rest = "lab", argv
     if argv and not argv[0].startswith("-"):
         command, rest = argv[0], argv[1:]
@@ -82,6 +87,8 @@ def main(argv):
         "book": lambda rest: run([PY, "-m", "tools.book"] + rest, child_env()),
         "refresh": lambda rest: run([PY, "-m", "tools.refresh"] + rest, child_env()),
         "bench": lambda rest: run([PY, "benchmarks/bench.py"] + rest, clean_env()),
+        "teach": lambda rest: run([PY, "-m", "tools.teach"] + rest, child_env()),
+        "wheelhouse": lambda rest: run([PY, "-m", "tools.wheelhouse"] + rest, child_env()),
     }
     if argv[:1] in (["-h"], ["--help"], ["help"]) or (command == "test" and rest in (["-h"], ["--help"])):
         print(__doc__.strip())
@@ -95,7 +102,8 @@ def main(argv):
     set_up()
     if command == "test" and "--all" in rest:
         add_browser()
-    if command not in ("lab", "test"):  # these two see to the kernels themselves: beside JupyterLab, and step by step
+    # Two see to the kernels themselves: beside JupyterLab, and step by step. One needs none.
+    if command not in ("lab", "test", "wheelhouse"):
         warm_up()
     return commands[command](rest)
 
@@ -150,6 +158,17 @@ def set_up():
         raise
     remove(OLD, force=True)
     say("Set up.")
+
+
+def without_network(rest):
+    """Let pip and uv take every package from a folder, and ask no index. Return what follows its name."""
+    if not rest or not os.path.isdir(rest[0]):
+        fail("--wheelhouse needs the folder that `lab.py wheelhouse` made; %s." % (rest[:1] or "none is named"))
+    folder = os.path.abspath(rest[0])
+    for name in ("PIP", "UV"):
+        os.environ[name + "_NO_INDEX"] = "1"
+        os.environ[name + "_FIND_LINKS"] = folder
+    return rest[1:]
 
 
 def add_browser():

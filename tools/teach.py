@@ -38,8 +38,8 @@ AFTER = re.compile(r"### Look\b")
 ASIDE = "hide-input", "remove-cell"
 
 
-def teach(root, names=(), committed=False):
-    """Write everything. Returns an exit status."""
+def teach(root, names=(), committed=False, out=None):
+    """Write everything to ``out``, by default build/teach. Returns an exit status."""
     paths = sorted(notebooks.chosen(root, names))
     if committed:
         runs = execution.prepared(root, paths)
@@ -48,7 +48,7 @@ def teach(root, names=(), committed=False):
         stopped = [f"{run.path.name}: {run.error}" for run in runs if run.error]
         if stopped:
             raise notebooks.NotebookFault("\n".join(stopped))
-    target = root / FOLDER
+    target = out or root / FOLDER
     shutil.rmtree(target, ignore_errors=True)
     script, still = book.living(root / "build" / "web") if any(labs_of(run.notebook) for run in runs) else ("", "")
     made, unset = [], []
@@ -63,13 +63,13 @@ def teach(root, names=(), committed=False):
             book.put(file, notebooks.text_of(nb))
         made.append((stem, parts))
     book.put(target / "index.html", index(made, still))
-    tell(target.relative_to(root), made, still, unset)
+    tell(target, made, still, unset)
     return 0
 
 
-def tell(where, made, still, unset):
+def tell(target, made, still, unset):
     """The list at the end."""
-    print(f"{where}/index.html leads to all of it:")
+    print(f"{target / 'index.html'} leads to all of it:")
     for stem, parts in made:
         print(f"  slides/{stem}.html, run-sheets/{stem}.html: {minutes(parts)} min in class")
         print(f"  student/{stem}.ipynb without answers, teacher/{stem}.ipynb with them")

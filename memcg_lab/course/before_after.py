@@ -16,8 +16,8 @@ LETTERS = "ABCD"
 TRIES = 2000  # draws that are looked at for a pair of questions which offer the same three wrong thoughts
 BYTES_MAX = 1 << 20
 
-# topic, kind: str, as in quiz_kinds. notebook, goal: what that notebook says you will be able to do. thoughts: the three
-# wrong thoughts that are offered, as quiz_kinds words them; the first is the misconception that the item is there for.
+# topic, kind: str, as in quiz_kinds. notebook, goal: what that notebook says you will be able to do. thoughts: the
+# three wrong thoughts that are offered, as quiz_kinds words them; the first is the one that the item is there for.
 Item = namedtuple("Item", "notebook topic kind goal thoughts")
 # item: Item. text: str. choices: answers by letter. right: a letter. says: letter -> the sentence of a wrong thought.
 Asked = namedtuple("Asked", "item text choices right says")
