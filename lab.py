@@ -165,9 +165,8 @@ def without_network(rest):
     if not rest or not os.path.isdir(rest[0]):
         fail("--wheelhouse needs the folder that `lab.py wheelhouse` made; %s." % (rest[:1] or "none is named"))
     folder = os.path.abspath(rest[0])
-    for name in ("PIP", "UV"):
-        os.environ[name + "_NO_INDEX"] = "1"
-        os.environ[name + "_FIND_LINKS"] = folder
+    os.environ["PIP_NO_INDEX"] = "1"  # uv has no such variable
+    os.environ["PIP_FIND_LINKS"] = os.environ["UV_FIND_LINKS"] = folder
     return rest[1:]
 
 
@@ -213,7 +212,9 @@ def install(project):
                 return network_trouble("uv, which fetches the other packages", output)
     if uv:
         say("Installing the packages with uv.")
-        status, output = quiet(uv + ["pip", "install", "-q", "--python", PY, "--compile-bytecode", "pip"] + wanted)
+        alone = ["--no-index"] if os.environ.get("PIP_NO_INDEX") else []
+        command = ["pip", "install", "-q", "--python", PY, "--compile-bytecode", "pip"]
+        status, output = quiet(uv + command + alone + wanted)
         if status == 0:
             return ""
         say("uv could not do it (%s). Trying pip." % last_line(output))
