@@ -4,8 +4,12 @@ No conda was at hand: that conda can solve environment.yml is not proved here.
 """
 
 import itertools
+import os
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 
@@ -107,6 +111,17 @@ def test_environment_yml_is_what_conda_and_repo2docker_understand():
     assert "3.12" in SpecifierSet(project()["requires-python"])
 
 
+def test_what_binder_runs_when_it_builds_is_a_script_that_bash_reads_and_a_command_that_is_there():
+    script = ROOT / "postBuild"  # repo2docker looks for it beside environment.yml
+    assert script.read_bytes().startswith(b"#!/bin/bash\n")
+    assert os.name == "nt" or os.access(script, os.X_OK)
+    if bash := shutil.which("bash"):
+        subprocess.run([bash, "-n", script], check=True)
+    (command,) = [line for line in text("postBuild").splitlines() if line.startswith("python")]
+    words = [sys.executable, *command.split()[1:], "--help"]
+    assert "Compile what the notebooks use" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def test_environment_yml_and_pyproject_name_the_same_packages_and_bounds():
     _, packages, _ = conda()
     assert {n: s for n, s in packages.items() if n not in ("python", "pip")} == requirements("test")
@@ -155,6 +170,7 @@ def test_installed_packages_are_within_the_bounds():
     [
         "constraints.txt",
         "environment.yml",
+        "postBuild",
         "pyproject.toml",
         "lab.py",
         ".ci/run",

@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from tools import wheelhouse
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
 
@@ -124,7 +126,7 @@ def test_the_file_is_plain_enough_for_an_old_python():
 def test_help_names_every_command(copy, args):
     status, output = lab(copy, *args)
     assert status == 0
-    for command in ("setup", "test", "book", "refresh", "bench", "lab --port"):
+    for command in ("setup", "test", "book", "refresh", "bench", "teach", "wheelhouse", "lab --port"):
         assert f"lab.py {command}" in output
     assert not (copy / ".venv").exists()
 
@@ -146,6 +148,37 @@ def test_nothing_is_done_when_nothing_changed_but_to_ask_the_library(copy, monke
     assert module.main(["setup"]) == 0
     assert started == [[module.PY, "-m", "memcg_lab", "warmup"]]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("args", [["--wheelhouse"], ["--wheelhouse", "nowhere", "test"]])
+def test_a_wheelhouse_that_is_not_there_is_told(copy, args):
+    status, output = lab(copy, *args)
+    assert status == 1
+    assert "--wheelhouse needs the folder that `lab.py wheelhouse` made" in output
+    assert not (copy / ".venv").exists()
+
+
+def test_from_a_wheelhouse_neither_uv_nor_pip_asks_an_index(copy, monkeypatch):
+    module, ran = load(copy), []
+    (copy / "wheels").mkdir()
+    for name in ("PIP_NO_INDEX", "PIP_FIND_LINKS", "UV_FIND_LINKS"):
+        monkeypatch.setenv(name, "")  # and put back what was there
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(module, "ensure_pip", lambda: None)
+    monkeypatch.setattr(module, "quiet", lambda command: ran.append((command, dict(os.environ))) or (1, "no"))
+    assert module.without_network([str(copy / "wheels"), "test", "-k", "x"]) == ["test", "-k", "x"]
+    assert module.install(".[test]")
+    (uv, uv_env), (pip, pip_env) = ran
+    assert uv[:3] == ["uv", "pip", "install"]
+    assert "--no-index" in uv
+    assert pip[1:4] == ["-m", "pip", "install"]
+    assert uv_env["UV_FIND_LINKS"] == pip_env["PIP_FIND_LINKS"] == str(copy / "wheels")
+    assert pip_env["PIP_NO_INDEX"] == "1"
+
+
+def test_a_wheelhouse_has_what_a_set_up_installs_and_what_it_installs_with():
+    wanted = [re.match(r"[\w-]+", line)[0] for line in wheelhouse.wanted(ROOT)]
+    assert {"numba", "jupyterlab", "sphinx", "pytest", "setuptools", "pip", "uv"} <= set(wanted)
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
