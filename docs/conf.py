@@ -3,13 +3,15 @@
 import docutils.nodes
 from docutils.utils.math import latex2mathml
 from myst_nb.sphinx_ import HideCodeCellNode
+from sphinx.addnodes import pending_xref
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 project = "memcg-lab"
 author = "the memcg-lab authors"
 project_copyright = "code: MIT; text and figures: CC-BY-4.0; quotations of the Linux kernel: GPL-2.0"
 language = "en"
 
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "memcg-lab"
 html_static_path = ["_static"]
@@ -17,6 +19,15 @@ html_css_files = ["book.css"]
 html_js_files = [("book.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sourcelink = False
+
+# The reference; tools/reference.py says which names there are.
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True  # an attribute that is a property as well has one entry
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 4
@@ -61,10 +72,28 @@ def level_captions(app, pagename, templatename, context, doctree):
         context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
+class OneMeaning(SphinxPostTransform):
+    """A type of a docstring becomes a link where one object of the library has that name, and else stays a word."""
+
+    default_priority = 5  # before the references are resolved
+
+    def run(self, **options):
+        """Look at every reference by a short name."""
+        objects = self.env.domains["py"].objects
+        for node in self.document.findall(pending_xref):
+            ending = f".{node.get('reftarget')}"
+            if (
+                node.hasattr("refspecific")
+                and sum(n.endswith(ending) and not o.aliased for n, o in objects.items()) > 1
+            ):
+                del node["refspecific"]
+
+
 def setup(app):
     """Register the renderer for formulas, and what mends the sidebar once the theme has made it."""
     app.add_html_math_renderer("mathml", (write_mathml, None), (write_mathml, None))
     app.setup_extension("myst_nb")
     app.add_node(HideCodeCellNode, override=True, html=(open_folded, close_folded))
     app.connect("html-page-context", level_captions, priority=900)
+    app.add_post_transform(OneMeaning)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,7 +23,7 @@ from memcg_lab import labs
 from memcg_lab.web import build as kernels
 from memcg_lab.web import page as one_file
 from memcg_lab.web.sections import SECTIONS
-from tools import execution, folding, links, notebooks
+from tools import execution, folding, links, notebooks, reference
 
 SETTINGS = notebooks.ROOT / "docs"
 PICTURES = "docs/pictures"
@@ -60,7 +60,10 @@ def build(root, executed, builder="html", out=None):
     shown = labs_of(executed)
     script, still = living(root / "build" / "web") if shown else ("", "")
     pages = gather(root, source, executed)
-    put(source / "index.md", index_page(root, executed, pages, shown, still))
+    named = reference.pages() if root == notebooks.ROOT else {}  # of this library, not of a collection for a test
+    for name, text in named.items():
+        put(source / f"{name}.rst", text)
+    put(source / "index.md", index_page(root, executed, pages, shown, still, next(iter(named), "")))
     command = [
         sys.executable,
         "-m",
@@ -77,7 +80,8 @@ def build(root, executed, builder="html", out=None):
         str(source),
         str(target),
     ]
-    status = subprocess.run(command, check=False).returncode
+    # Without the compiler a kernel is a function with a docstring, as any other.
+    status = subprocess.run(command, check=False, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}).returncode
     if (root / PICTURES).is_dir():  # shown by HTML in the README, which Sphinx does not look into
         shutil.copytree(root / PICTURES, target / PICTURES)
     if script and not status:
@@ -237,8 +241,8 @@ def for_the_book(text, page, root):
     return LINK_OR_CODE.sub(link, text), wanted
 
 
-def index_page(root, executed, pages, shown, still):
-    """The first page: what this is, the course as a table made from the notebooks themselves, the labs."""
+def index_page(root, executed, pages, shown, still, named=""):
+    """The first page: what this is, the course as a table made from the notebooks, the labs, the reference."""
     rows = []
     for path, nb in executed.items():
         prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
@@ -260,7 +264,9 @@ def index_page(root, executed, pages, shown, still):
         *rows,
         "",
         *(["## The labs", "", *lab_list(root, shown, still), ""] if shown else []),
+        *(["## The library", "", f"[Every name of it]({named}), room by room.", ""] if named else []),
         *toctree("The course", [page_name(path, root) for path in executed]),
+        *(["", *toctree("The library", [named])] if named else []),
     ]
     if pages:
         names = [
