@@ -288,7 +288,10 @@ GUESSES = {
                 "1 is after the patch. Before it what is given back goes to the counters, and the next packet finds "
                 "none."
             ),
-            0: "The limit is used up, and it stays so: 10 of 10 are in use. In softirq no stock is drained to make room.",
+            0: (
+                "The limit is used up, and it stays so: 10 of 10 are in use. In softirq no stock is drained to make "
+                "room."
+            ),
             2: "Each packet fares like the one before it: its pages leave the cgroup, and 10 of 10 are in use again.",
         },
         "after": {
@@ -413,7 +416,10 @@ GUESSES = {
         "fewer_levels": {
             50: "50 says: half the counters, half the wait. But all 64 CPUs meet at the root, whatever lies below it.",
             100: "100 says: half the atomics, twice as much done. The root stays, and the root is the wall.",
-            25: "25 takes the lines below the root for a part of the wall. All CPUs come to the root, with or without them.",
+            25: (
+                "25 takes the lines below the root for a part of the wall. All CPUs come to the root, with or "
+                "without them."
+            ),
         },
         "larger_batch": {
             100: (
