@@ -47,7 +47,9 @@ def test_the_book_is_readable_and_stands_alone(shelf):
     assert "<summary>Answer</summary>" in page
     button, fold = "<summary>Show what the run says</summary>", page.index('<details class="tells">')
     assert page[fold:].startswith(f'<details class="tells">{button}')
-    assert fold < page.index('alt="Bar chart: the root takes 621."') < page.index("</details>", page.index("<table", fold))
+    assert (
+        fold < page.index('alt="Bar chart: the root takes 621."') < page.index("</details>", page.index("<table", fold))
+    )
     assert page.count('<details class="tells">') == 3  # the cell that reveals, and what follows at once
     assert "Toggle hidden content" not in page
     assert "<mfrac>" in page  # formulas without a script
