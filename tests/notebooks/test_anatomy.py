@@ -13,13 +13,12 @@ from memcg_lab.course import exercises
 from memcg_lab.course.questions import QUESTIONS
 from memcg_lab.words import number
 from tools import folding, links, navigation, notebooks
+from tools import minutes as clock
 from tools.faults import faults
 from tools.notebooks import ROOT
 
 MAX_FUNCTION_LINES = 12
-# What a reader takes; a question is a prediction or an exercise. Four notebooks of an earlier version were timed: 60,
-# 60 and more, 55, 80 to 90 minutes. The rule gave 59, 40, 39 and 75, so the README says that it is low from 06 on.
-WORDS_A_MINUTE, MINUTES_A_CELL, MINUTES_A_QUESTION = 100, 0.75, 1.5
+SITTING = 20, 45  # minutes of the story; the practice may wait for another day
 RETIRED = re.compile(r"\b(slack|lags?|lagging|parks|parked|hidden)\b", re.IGNORECASE)
 TO_GLOSSARY = re.compile(r"\[(?P<word>[^\]]+)\]\(\.\./docs/glossary\.md(?:#(?P<term>[\w-]+))?\)")
 PARTS = (
@@ -87,30 +86,17 @@ def parts_in_order(nb, path, line):
         yield "parts are not in order: " + ", ".join(PARTS)
 
 
-def words_of(text):
-    """Words of prose that a reader reads: no references, no addresses of links, no marks."""
-    told = label("References").split(text, maxsplit=1)[0]
-    return len(
-        re.findall(r"\w[\w'’.,-]*", re.sub(r"\]\([^)]*\)", "]", re.sub(r"<!--.*?-->", "", told, flags=re.DOTALL)))
-    )
-
-
-def minutes_needed(nb):
-    """Minutes that a student takes who runs every cell and answers every question."""
-    sources = [cell.source for _, cell in code_cells(nb)]
-    asked = sum(calls_a(name, source) for name in ("predict", "check") for source in sources)
-    return words_of(prose_of(nb)) / WORDS_A_MINUTE + MINUTES_A_CELL * len(sources) + MINUTES_A_QUESTION * asked
-
-
 def minutes(nb, path, line):
-    match = re.search(r"^(?:#+ |\*\*)Time\W+(\d+) min", prose_of(nb), re.MULTILINE)
-    needed = 5 * round(minutes_needed(nb) / 5)
-    if not 20 <= needed <= 45:
-        yield f"takes about {needed} min; a notebook takes 20 to 45"
-    if not match:
-        yield "no time, written 'Time: 25 min'"
-    elif int(match[1]) != needed:
-        yield f"says {match[1]} min, but its words, cells and questions take {needed}"
+    story, practice = clock.rounded(nb)
+    if not SITTING[0] <= story <= SITTING[1]:
+        yield f"takes about {story} min; a notebook takes {SITTING[0]} to {SITTING[1]}"
+    if practice > SITTING[1]:
+        yield f"its practice takes about {practice} min; more than {SITTING[1]} are another notebook"
+    stated = clock.STATED.search(prose_of(nb))
+    if not stated:
+        yield "no time, written '**Time:** 25 minutes, and 10 for practice.'"
+    elif (int(stated[1]), int(stated[2])) != (story, practice):
+        yield f"says {stated[1]} and {stated[2]} min, but its words, cells and questions take {story} and {practice}"
 
 
 def three_things(nb, path, line):
@@ -336,13 +322,13 @@ def test_every_question_is_asked():
 
 
 def test_the_readme_states_the_minutes_that_the_notebooks_state():
-    rows = re.findall(
-        r"\| \[\d\d [^\]]*\]\(notebooks/(\w+\.ipynb)\) \|.*\| (\d+) \|", (ROOT / "README.md").read_text("utf-8")
-    )
+    readme = (ROOT / "README.md").read_text("utf-8")
+    rows = re.findall(r"\| \[\d\d [^\]]*\]\(notebooks/(\w+\.ipynb)\) \|.*\| (\d+) \+ (\d+) \|", readme)
     stated = [
-        re.search(r"Time\W+(\d+) min", prose_of(nbformat.v4.reads_json(notebooks.read_raw(p))))[1] for p in course()
+        (path.name, *clock.STATED.search(prose_of(nbformat.v4.reads_json(notebooks.read_raw(path)))).groups())
+        for path in course()
     ]
-    assert dict(rows) == dict(zip([path.name for path in course()], stated, strict=True))
+    assert rows == stated
 
 
 @pytest.mark.parametrize("path", course(), ids=lambda path: path.stem)
@@ -435,11 +421,15 @@ DEFECTS = [
     (replace("**Before you start:** nothing.", ""), "no part 'Before you start'"),
     (replace("## References", "## Books"), "no part 'References'"),
     (replace("## Next\n\nThe rest.\n\n## References", "## References\n\n## Next"), "not in order"),
-    (replace("25 min", "30 min"), "says 30 min, but its words, cells and questions take 25"),
-    (replace("25 min", "a while"), "no time, written"),
-    (with_prose("word " * 1000), "says 25 min, but its words, cells and questions take 35"),
-    (with_prose("word " * 2500), "takes about 50 min; a notebook takes 20 to 45"),
-    (replace("word " * 1500, ""), "takes about 10 min; a notebook takes 20 to 45"),
+    (replace("25 min", "30 min"), "says 30 and 10 min, but its words, cells and questions take 25 and 10"),
+    (replace("and 10 for", "and 5 for"), "says 25 and 5 min, but its words, cells and questions take 25 and 10"),
+    (replace("25 min", "some min"), "no time, written"),
+    (with_prose("word " * 800), "says 25 and 10 min, but its words, cells and questions take 35 and 10"),
+    (with_prose("## The lab\n\n" + "word " * 800 + "\n\n## On"), "its words, cells and questions take 25 and 20"),
+    (with_prose("## Exercises\n\n" + "word " * 4000 + "\n\n## On"), "its practice takes about 60 min"),
+    (with_prose("word " * 2500), "takes about 55 min; a notebook takes 20 to 45"),
+    (replace("word " * 1700, ""), "takes about 5 min; a notebook takes 20 to 45"),
+    (with_code("f()", sample.printed("7 " * 200)), "take 35 and 10"),
     (replace("- three\n", ""), "2 bullets"),
     (replace("- three\n", "- three\n- four\n"), "4 bullets"),
     (replace("Checkpoint", "Pause"), "no checkpoint"),

@@ -12,7 +12,7 @@ import pytest
 
 import notebook_samples as sample
 from notebook_samples import notebook
-from tools import check, comparison, coverage, execution, navigation, notebooks
+from tools import check, comparison, coverage, execution, minutes, navigation, notebooks
 
 PATH = pathlib.Path("01_a_start.ipynb")
 
@@ -177,6 +177,33 @@ def test_a_notebook_without_a_title_is_named(tmp_path, capsys):
     (folder / "05_bare.ipynb").write_text(notebooks.text_of(nb), encoding="utf-8")
     assert navigation.main(["--root", str(tmp_path)]) == 1
     assert "05_bare.ipynb: the first cell must be Markdown" in capsys.readouterr().err
+
+
+# --- minutes
+
+
+def test_minutes_out_of_date_are_written_where_they_are_stated_and_nothing_else_changes(tmp_path, good):
+    (tmp_path / "notebooks").mkdir()
+    path, readme = tmp_path / "notebooks" / PATH.name, tmp_path / "README.md"
+    row = "| [01 · A start](notebooks/01_a_start.ipynb) | count | 25 + 10 |\n"
+    right = notebooks.text_of(good)
+    wrong = right.replace("25 minutes, and 10", "5 minutes, and 40")
+    assert wrong != right
+    path.write_text(wrong, encoding="utf-8", newline="\n")
+    readme.write_text(row.replace("25 + 10", "0 + 0"), encoding="utf-8")
+    assert minutes.main(["--root", str(tmp_path)]) == 0
+    assert path.read_text(encoding="utf-8") == right
+    assert readme.read_text(encoding="utf-8") == row
+
+
+def test_practice_is_what_a_lab_an_exercise_and_their_sections_take(good):
+    story, practice = minutes.minutes(good)
+    good.cells.append(sample.code("DriftLab(cpus=2)\ncheck('01.2', None)", sample.printed("8 pages\n")))
+    good.cells.insert(-2, sample.markdown("## The lab\n\n" + "word " * 158))
+    assert minutes.minutes(good) == pytest.approx((story, practice + 5 + 3 + 0.2 + 0.05 + 2))
+
+
+# --- the command line
 
 
 def test_an_unknown_notebook_is_refused(tmp_path, capsys):
