@@ -23,7 +23,7 @@ from memcg_lab import labs
 from memcg_lab.web import build as kernels
 from memcg_lab.web import page as one_file
 from memcg_lab.web.sections import SECTIONS
-from tools import execution, links, notebooks
+from tools import execution, folding, links, notebooks
 
 SETTINGS = notebooks.ROOT / "docs"
 PICTURES = "docs/pictures"
@@ -185,6 +185,8 @@ def gather(root, source, executed):
     for path, nb in executed.items():
         nb.metadata.language_info["pygments_lexer"] = "ipython3"
         for cell in nb.cells:
+            if cell.metadata.get("jupyter", {}).get(folding.FLAG):
+                cell.metadata["tags"] = [*notebooks.tags_of(cell), "hide-output"]
             if cell.cell_type == "markdown":
                 cell.source, wanted = for_the_book(cell.source, path, root)
                 waiting += wanted

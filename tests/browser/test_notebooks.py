@@ -19,7 +19,7 @@ import time
 import pytest
 
 from browser_helpers import sentences_by_keyboard
-from tools import execution, notebooks
+from tools import execution, notebooks, study
 from tools.comparison import keep_committed_timings, stale
 from tools.notebooks import ROOT
 
@@ -52,6 +52,7 @@ def server(tmp_path_factory):
     (root / "notebooks").mkdir(parents=True)
     for path in COMMITTED:
         shutil.copy(path, root / "notebooks")
+    assert study.update(root) == []
     settings = {
         "docmanager-extension/plugin": {"autosaveInterval": AUTOSAVE},
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # as the set-up does
@@ -136,7 +137,7 @@ def test_the_address_that_is_printed_opens_the_first_notebook(server, watched, s
     address, _ = server
     page = watched(address, allowed=address.split("lab/tree")[0])
     ready(page)
-    assert inside(page, "return context.path;") == "notebooks/00_start_here.ipynb"
+    assert inside(page, "return context.path;") == "study/00_start_here.ipynb"
     page.screenshot(path=shots / "jupyterlab_first_contact.png")
     close(page)
 

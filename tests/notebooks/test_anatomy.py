@@ -9,8 +9,10 @@ import nbformat
 import pytest
 
 import notebook_samples as sample
+from memcg_lab.course import exercises
 from memcg_lab.course.questions import QUESTIONS
-from tools import links, navigation, notebooks
+from memcg_lab.words import number
+from tools import folding, links, navigation, notebooks
 from tools import minutes as clock
 from tools.faults import faults
 from tools.notebooks import ROOT
@@ -168,6 +170,12 @@ def questions_known(nb, path, line):
             yield f"cell {i}: {question} is never revealed"
 
 
+def answers_folded(nb, path, line):
+    for i in folding.telling(nb):
+        if not nb.cells[i].metadata.get("jupyter", {}).get(folding.FLAG):
+            yield f"cell {i}: its output tells what is asked, and is not folded"
+
+
 def exercise_with_check(nb, path, line):
     exercises = [cell for _, cell in code_cells(nb) if "exercise" in notebooks.tags_of(cell)]
     if not any(calls_a("check", cell.source) for cell in exercises):
@@ -273,6 +281,7 @@ RULES = (
     glossary,
     prediction_before_run,
     questions_known,
+    answers_folded,
     exercise_with_check,
     no_algorithms,
     nothing_nbval_cannot_follow,
@@ -330,6 +339,22 @@ def test_a_notebook_has_the_anatomy(path):
     assert faults_of(loaded[path], path, line) == []
 
 
+@pytest.mark.parametrize("path", course(), ids=lambda path: path.stem)
+def test_no_open_output_shows_the_answer_of_an_exercise(path):
+    """A number of three figures or more; a shorter one stands in many places by chance."""
+    nb = nbformat.v4.reads_json(notebooks.read_raw(path))
+    answers = {number(one.right()): name for name, one in exercises._NUMBERS.items() if name[:2] == path.name[:2]}
+    answers = {said: name for said, name in answers.items() if len(said.replace(",", "")) >= folding.SHORT}
+    shown = [
+        (i, answers[value])
+        for i, cell in code_cells(nb)
+        if not cell.metadata.get("jupyter", {}).get(folding.FLAG)
+        for value in re.findall(folding.NUMBER, folding.said(cell))
+        if value in answers
+    ]
+    assert shown == [], f"tag these cells '{folding.TAG}'"
+
+
 # --- the rules can fail
 
 PATH = pathlib.Path("01_a_start.ipynb")
@@ -374,6 +399,10 @@ def prediction_last(nb):
 
 def widgets_kept(nb):
     nb.metadata["widgets"] = {}
+
+
+def unfolded(nb):
+    del nb.cells[6].metadata["jupyter"]
 
 
 def twin_ids(nb):
@@ -433,6 +462,7 @@ DEFECTS = [
     (with_prose("#### Deep"), "level 4 follows"),
     (with_prose("# Second title"), "one heading of level 1"),
     (unrun, "not executed"),
+    (unfolded, "its output tells what is asked, and is not folded"),
     (out_of_order, "execution counts"),
     (widgets_kept, "metadata"),
     (twin_ids, "id of their own"),

@@ -104,6 +104,42 @@ def test_a_file_that_is_no_notebook_is_refused_by_name(raw):
         notebooks.parse(raw, PATH)
 
 
+# --- outputs that tell
+
+
+def flagged(nb):
+    return [i for i, cell in enumerate(nb.cells) if cell.metadata.get("jupyter") == {"outputs_hidden": True}]
+
+
+def test_what_answers_a_prediction_is_folded_up_to_the_next_text():
+    run = sample.printed("You said nothing yet; the run says before 1,621, after 39.\n")
+    nb = notebook(
+        sample.code("show(1621)", sample.printed("1,621.\n")),  # before anybody asks
+        sample.code("predict('00.atomics', before=None)", sample.printed("No prediction yet.\n")),
+        sample.code("run()", sample.printed("39\n")),
+        sample.code("reveal('00.atomics', before=1621)", run),
+        sample.code("figure()", sample.printed("a bar\n")),
+        sample.markdown("## Look"),
+        sample.code("other()", sample.printed("39 and 21,621 and 1,6210\n")),  # 39 may stand anywhere
+        sample.code("table()", sample.printed("atomics\n1,621\n")),
+        sample.code("measure()", sample.printed("1,621 s\n"), tags=sample.TIMING, reason="a time"),
+        sample.code("exercise()", sample.printed("x\n"), tags=["tells"]),
+    )
+    nb.cells[6].metadata["jupyter"] = {"outputs_hidden": True}  # an editor's
+    assert flagged(notebooks.normalise(nb)) == [0, 2, 3, 4, 7, 9]
+
+
+def test_a_prediction_that_follows_at_once_stays_open():
+    nb = notebook(
+        sample.code("predict('00.a', a=None)"),
+        sample.code("reveal('00.a', a=1)"),
+        sample.code("predict('00.b', b=None)"),
+        sample.code("show()"),
+        sample.code("reveal('00.b', b=1)"),
+    )
+    assert flagged(notebooks.normalise(nb)) == [1, 3, 4]
+
+
 # --- navigation
 
 

@@ -1,0 +1,80 @@
+"""Which outputs of a notebook tell what the notebook asks before: JupyterLab and the site show them folded.
+
+JupyterLab unfolds an output when its cell is run; the site does when the reader asks for it.
+"""
+
+import ast
+import re
+
+FLAG = "outputs_hidden"  # in a cell's metadata.jupyter; JupyterLab's own
+TAG = "tells"  # an author's mark for an output that gives an exercise away; predictions are found
+SHORT = 3  # a number of fewer figures stands anywhere by chance
+
+NUMBER = r"(?<![\d.,])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\d)"
+
+
+def calls(source):
+    """(function, first argument or None) of every call in a piece of code whose first argument is a constant."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return []
+    return [
+        (ast.unparse(node.func).split(".")[-1], node.args[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+    ]
+
+
+def telling(nb):
+    """Positions of the cells whose output answers a question of the notebook.
+
+    Of a prediction: every cell from the one that asks to the one that reveals, the figures and tables that follow at
+    once, up to the next text; and each cell that shows a number which is revealed. Of an exercise: the cells that the
+    author tagged.
+    """
+    asks, reveals = {}, {}
+    for position, cell in enumerate(nb.cells):
+        for function, question in calls(cell.source) if cell.cell_type == "code" else ():
+            if function == "predict":
+                asks.setdefault(question, position)
+            elif function == "reveal":
+                reveals[question] = position
+    found = {position for position, cell in enumerate(nb.cells) if TAG in cell.metadata.get("tags", [])}
+    for question, last in reveals.items():
+        first = asks.get(question, last) + 1
+        while last + 1 < len(nb.cells) and nb.cells[last + 1].cell_type == "code" and last + 1 not in asks.values():
+            last += 1
+        found |= set(range(min(first, reveals[question]), last + 1)) - set(asks.values())
+    values = {value for position in reveals.values() for value in revealed(nb.cells[position])}
+    for position, cell in enumerate(nb.cells):
+        if cell.cell_type == "code" and "timing" not in cell.metadata.get("tags", []) and shows(cell, values):
+            found.add(position)
+    return sorted(position for position in found if nb.cells[position].cell_type == "code")
+
+
+def said(cell):
+    """All that a cell's outputs say in words."""
+    return "\n".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])
+    )
+
+
+def revealed(cell):
+    """The numbers that a reveal says, as it writes them."""
+    lines = re.findall(r"the run says ([^;\n]*)", said(cell))
+    return {value for line in lines for value in re.findall(NUMBER, line) if sum(map(str.isdigit, value)) >= SHORT}
+
+
+def shows(cell, values):
+    """Whether one of some numbers stands in what a cell says."""
+    return not values.isdisjoint(re.findall(NUMBER, said(cell)))
+
+
+def fold(nb):
+    """Set JupyterLab's flag on the cells that tell, and on no other."""
+    tells = telling(nb)
+    for position, cell in enumerate(nb.cells):
+        cell.metadata.pop("jupyter", None)
+        if position in tells:
+            cell.metadata["jupyter"] = {FLAG: True}
