@@ -17,6 +17,7 @@ from .course import (
     data_path,
     golden_path,
     predict,
+    quiz,
     reveal,
     setup,
     show_patch,

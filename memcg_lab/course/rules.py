@@ -155,7 +155,13 @@ def _held(stock):
 
 # --- 03.5: consume_stock, before it is read --------------------------------------------------------------------------
 # Golden runs in which it decides: the edge of a batch, cgroups that take turns, an owner that stays, a refusal, drains.
-RUNS = ("boundary_consume", "boundary_32_33", "stale_cached_pointer", "refused_then_admitted", "drain_frees_remote_stock")
+RUNS = (
+    "boundary_consume",
+    "boundary_32_33",
+    "stale_cached_pointer",
+    "refused_then_admitted",
+    "drain_frees_remote_stock",
+)
 RANDOM_RUN, RANDOM_OPS = "random_switch_4768", 200
 
 
