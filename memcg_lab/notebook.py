@@ -127,6 +127,7 @@ __all__ = [
     "predict_rows",
     "predict_threads",
     "producer_consumer",
+    "quiz",
     "read_golden",
     "read_measurement",
     "read_perf",

@@ -45,7 +45,7 @@ def numbers_printed(cell):
 
 
 def minutes(nb):
-    """What the story takes, predictions included, and what lab, exercises and the questions at both ends take besides."""
+    """What the story takes, predictions included, and besides it lab, exercises and the questions at both ends."""
     prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     sections = re.split(r"^(?=## )", REFERENCES.sub("", prose), flags=re.MULTILINE)
     spent = [0.0, 0.0]
