@@ -150,6 +150,34 @@ def checked(dispatcher, twins):
     return twins[dispatcher]
 
 
+def as_python(value, twins=None):
+    """The same function, and all that it calls of ours and of the reader's, as Python runs it: nothing is compiled.
+
+    Such a twin takes ``recarray`` views of the arrays. It answers at once, a line of a reader's rule can be counted, and
+    what goes wrong in it is Python's own error. ``twins`` has those made so far.
+    """
+    twins = {} if twins is None else twins
+    python = getattr(value, "py_func", value)
+    if isinstance(value, types.ModuleType) and is_packaged(value):
+        module = types.ModuleType(value.__name__)
+        module.__dict__.update({name: as_python(member, twins) for name, member in vars(value).items()})
+        return module
+    if not isinstance(python, types.FunctionType) or (python.__module__ or "").split(".")[0] in _LIBRARIES:
+        return value
+    if python not in twins:
+        cells = tuple(types.CellType() for _ in python.__closure__ or ())
+        known = {**python.__globals__, "CHECKED": True}
+        twin = types.FunctionType(python.__code__, known, python.__name__, python.__defaults__, cells)
+        twin.__kwdefaults__, twin.__module__ = python.__kwdefaults__, python.__module__
+        twins[python] = twin
+        for name in _names(python.__code__):
+            if name in known:
+                known[name] = as_python(known[name], twins)
+        for cell, old in zip(cells, python.__closure__ or (), strict=True):
+            cell.cell_contents = as_python(old.cell_contents, twins)
+    return twins[python]
+
+
 def run_checked(dispatcher, arguments, halt):
     """Call what a reader's rule is bound into, in a thread of its own, so that the reader can interrupt it.
 

@@ -13,17 +13,21 @@ SHORT = 3  # a number of fewer figures stands anywhere by chance
 NUMBER = r"(?<![\d.,])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\d)"
 
 
-def calls(source):
-    """(function, first argument or None) of every call in a piece of code whose first argument is a constant."""
+def calls(source, bare=False):
+    """(function, first argument) of every call in a piece of code whose first argument is a constant; with ``bare``
+    the others too, as (function, None).
+    """
     try:
         tree = ast.parse(source)
     except SyntaxError:
         return []
-    return [
-        (ast.unparse(node.func).split(".")[-1], node.args[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
-    ]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            constant = node.args and isinstance(node.args[0], ast.Constant)
+            if constant or bare:
+                found.append((ast.unparse(node.func).split(".")[-1], node.args[0].value if constant else None))
+    return found
 
 
 def telling(nb):

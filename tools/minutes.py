@@ -15,8 +15,9 @@ WORDS_A_MINUTE = 80
 A_CELL = 0.2  # run and look
 A_NUMBER = 0.05  # printed by a cell: tables and figures are read number by number
 A_PREDICTION, AN_EXERCISE, A_LAB = 1, 3, 5
+A_QUIZ = 3  # three questions at one end of a notebook
 
-PRACTICE = re.compile(r"## (Exercises?\b|The lab\b)")
+PRACTICE = re.compile(r"## (Exercises?\b|The lab\b|Three questions\b)")
 NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*")
 REFERENCES = re.compile(r"^## References\b.*", re.MULTILINE | re.DOTALL)
 STATED = re.compile(r"^\*\*Time:\*\* (\d+) minutes, and (\d+) for practice\.", re.MULTILINE)
@@ -44,7 +45,7 @@ def numbers_printed(cell):
 
 
 def minutes(nb):
-    """What the story takes, predictions included, and what the lab and the exercises take besides; not rounded."""
+    """What the story takes, predictions included, and besides it lab, exercises and the questions at both ends."""
     prose = "\n\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
     sections = re.split(r"^(?=## )", REFERENCES.sub("", prose), flags=re.MULTILINE)
     spent = [0.0, 0.0]
@@ -53,10 +54,13 @@ def minutes(nb):
     for cell in nb.cells:
         if cell.cell_type == "code":
             called = calls(cell.source)
+            quizzes = called.count("quiz")
             exercises, labs = called.count("check"), sum(name.endswith("Lab") for name in called)
             looked_at = A_CELL + A_NUMBER * numbers_printed(cell)
             spent[0] += A_PREDICTION * called.count("predict")
-            spent[bool(exercises or labs)] += looked_at + AN_EXERCISE * exercises + A_LAB * labs
+            spent[bool(exercises or labs or quizzes)] += (
+                looked_at + AN_EXERCISE * exercises + A_LAB * labs + A_QUIZ * quizzes
+            )
     return tuple(spent)
 
 

@@ -15,6 +15,7 @@ from ..mechanism.steps import STEP_CONSUME_HIT
 from ..system import System, op
 from ..words import count, kind, listing, number
 from ..workload import pingpong, skmem
+from .trial import patiently
 
 TREE_MAX = 1000  # cgroups of an answer
 MORE_THAN_A_BATCH = CHARGE_BATCH + 8  # pages; so that no stock takes part
@@ -195,10 +196,7 @@ def judge_undo(answer):
         below = path[: path.index(refused)]
         counts = [10 + (5 if memcg in below else 0) for memcg in range(len(_TREE))]
         got = list(counts)
-        try:
-            answer(got, list(_TREE), leaf, refused, 5)
-        except Exception as error:
-            return False, f"Your function stopped with {type(error).__name__}: {str(error)[:120].rstrip('.')}."
+        patiently(functools.partial(answer, got, list(_TREE), leaf, refused, 5))
         wrong = [memcg for memcg in range(len(_TREE)) if got[memcg] != 10]
         if wrong:
             return False, _undone(leaf, refused, path, below, got, wrong[0])
@@ -289,6 +287,31 @@ def _full(cpus, policy, every):
         warm_up=0.5,
     )
     return bool(run.utilisation.max() > 1 - 1e-4)
+
+
+# --- 06.3: how long to think -----------------------------------------------------------------------------------------
+CROWD = 101
+
+
+def judge_think(answer):
+    """(is it right, what to say) for 06.3, a think time with which 101 CPUs are the fewest that fill the line."""
+    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
+        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
+        return False, f"Your answer {what}; give a number of nanoseconds."
+    if answer <= 0:
+        return False, f"{_plain(answer)} ns is no time to work. Asked is how long a CPU works between two visits."
+    needed = math.ceil((answer + VISIT_NS) / VISIT_NS)
+    if needed == CROWD:
+        return True, (
+            f"A round takes {_plain(answer + VISIT_NS)} ns, and {CROWD} visits of {VISIT_NS} ns fill it. The more a CPU "
+            "does in between, the more CPUs a line bears."
+        )
+    if answer == CROWD * VISIT_NS:
+        return False, f"The visit belongs to the round as well: {CROWD * VISIT_NS} and {VISIT_NS} ns, {needed} visits."
+    side = "fewer would do" if needed < CROWD else f"{CROWD} do not fill it"
+    return False, f"A round takes {_plain(answer + VISIT_NS)} ns then, and {needed:,} CPUs fill it: {side}."
 
 
 # --- 07.3: a layout ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import base64
 import functools
 import html
 import io
+import os
 import pathlib
 from collections import namedtuple
 
@@ -136,6 +137,15 @@ def figure_html(picture, sentence, caption, table):
 def folded(table, summary="The numbers", caption=""):
     """A data table that the reader unfolds."""
     return f"<details><summary>{html.escape(summary)}</summary>{table_html(table, caption)}</details>"
+
+
+def mounted():
+    """True in a notebook of a Jupyter server: there a front end takes the place of a still picture or text in the page.
+
+    A saved notebook then has no widget in it, only what is still; opened anew it shows that, not "model not found".
+    Everywhere else (VS Code, Voila) the output names the widget too.
+    """
+    return "JPY_SESSION_NAME" in os.environ
 
 
 def table_html(table, caption=""):
