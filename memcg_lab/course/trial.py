@@ -12,7 +12,9 @@ from ..mechanism.records import State
 from ..system import System
 from ..words import capital
 
-STEPS = 1_000_000  # of the interpreter in the reader's own code, for one call; an honest rule takes some fifty an operation
+STEPS = (
+    1_000_000  # of the interpreter in the reader's own code, for one call; an honest rule takes some fifty an operation
+)
 
 
 class TooLong(Exception):
