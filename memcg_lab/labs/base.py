@@ -24,6 +24,7 @@ STAGE = pathlib.Path(__file__).parent / "stage"
 KERNEL = STAGE.parents[1] / "web" / "kernel.js"
 SCRIPTS = (
     KERNEL,
+    STAGE / "parts.js",
     STAGE / "stage.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
