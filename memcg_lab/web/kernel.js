@@ -128,6 +128,30 @@ export class Table {
   }
 }
 
+/** A table of zeros that costs nothing until someone reads it: what a kernel needs to work in, and few ask for. */
+class Blank {
+  constructor(form, shape) {
+    Object.assign(this, { form, shape, room: product(shape) * form.size, ...words(form, shape) });
+  }
+
+  get table() {
+    return (this.made ??= new Table(this.form, this.shape));
+  }
+
+  get bytes() {
+    return this.table.bytes;
+  }
+
+  copyIn(memory, at) {
+    if (this.made) this.made.copyIn(memory, at);
+    else memory.fill(0, at, at + this.room);
+  }
+
+  copyOut(memory, at) {
+    this.table.copyOut(memory, at);
+  }
+}
+
 /** Room for the log of one call: it begins with nothing in it, and only what was written is copied out, as `table`. */
 class Log {
   constructor(form, rows) {
@@ -167,12 +191,12 @@ class Kernel {
       const value = given[name];
       if (kind === "array") {
         const { size } = this.records[record];
-        if (!(value instanceof Table || value instanceof Log) || value.form.size !== size || value.shape.length !== ndim) {
+        if (!(value instanceof Table || value instanceof Log || value instanceof Blank) || value.form.size !== size || value.shape.length !== ndim) {
           throw new TypeError(`${name} must be a Table of ${record} records in ${ndim} dimensions.`);
         }
         args.push(0, 0, value.head[0], value.head[1], end, ...value.tail);
         placed.push([value, end]);
-        end = (end + value.bytes.length + 15) & ~15;
+        end = (end + (value.room ?? value.bytes.length) + 15) & ~15;
       } else if (kind === "none") {
         args.push(0);
       } else {
@@ -526,26 +550,21 @@ export class Machine {
     booked.set(c.FN_OTHER, "local", started);
     const steps = lab.table("touched", lab.words.steps.length);
     steps.bytes.set(Uint8Array.from(atob(lines.steps), (letter) => letter.charCodeAt(0)));
-    const table = (values) => {
-      const made = lab.table("int64", values.length);
-      values.forEach((value, i) => made.set(i, "", value));
-      return made;
-    };
     let power = 1;
     while (power < cpus) power *= 2;
     const word = Object.fromEntries(lab.words.line_words.map((name, i) => [name, lines.words[i]]));
     this.tables = {
       cpu, line, groups, booked, steps, gaps, ops: sorted,
-      pending: lab.table("int64", [cpus, Math.min(c.PENDING_ROWS * (counters + 1), c.PENDING_MAX) + c.TOUCHES_MAX]),
+      pending: new Blank(lab.records.int64, [cpus, Math.min(c.PENDING_ROWS * (counters + 1), c.PENDING_MAX) + c.TOUCHES_MAX]),
       copies: lab.table("int64", [nrLines, words]),
-      spread: table(spread),
-      cost: table(place.cost),
+      spread: tableOf(lab, spread),
+      cost: tableOf(lab, place.cost),
       tree: lab.table("int64", 4 * power),
       events: record ? lab.table("event", whole("record", record, 0, 1 << 24) + 1) : null,
     };
     this.numbers = { lines: lines.lines, count: word.count, parent: word.parent, allocated: lines.allocated, walks: lines.walks,
       lock: lab.words.locks.indexOf(lock), repeat: Number(repeat) };
-    this.log = lab.table("log", c.LOG_ROWS);
+    this.log = new Blank(lab.records.log, [c.LOG_ROWS]);
     const own = Array.from({ length: lines.lines }, (_, l) => lab.words.line_words.filter((name) => word[name] === l).join(" "));
     this.lines = ["memory_allocated", ...parents.flatMap((_, m) => own.map((names) => `memcg ${m}: ${names}`))];
   }
@@ -610,6 +629,16 @@ export class Machine {
   }
 }
 
+const numbers = new WeakMap(); // lists of the description as tables; the kernel reads them only
+function tableOf(lab, values) {
+  if (!numbers.has(values)) {
+    const made = lab.table("int64", values.length);
+    values.forEach((value, i) => made.set(i, "", value));
+    numbers.set(values, made);
+  }
+  return numbers.get(values);
+}
+
 const streams = new WeakMap(); // what was arranged of a stream; who changes one afterwards has to copy it first
 
 /** A stream that was checked, sorted by CPU, each CPU's operations in their order. */
@@ -618,19 +647,29 @@ function arranged(lab, { cpus, parents, root }, ops, c) {
   if (streams.get(ops)?.for_ === for_) return streams.get(ops);
   const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map((field) => ops.column(field));
   const checked = [["memcg", memcg, 0, n - 1], ["operation", code, 0, c.CANCEL_CHARGE], ["cpu", at, 0, cpus - 1], ["nr", nr, 1, c.NR_PAGES_MAX]];
-  const used = new Set(), bySockets = new Set(), byOthers = new Set(), count = new Array(cpus).fill(0), first = [0];
+  const isWrong = ([, values, low, high]) => values.some((value) => value < low || value > high);
+  const inRoot = (k) => code[k] <= c.UNCHARGE_SKMEM && memcg[k] === root;
+  if (checked.some(isWrong) || memcg.some((_, k) => inRoot(k))) {
+    for (let k = 0; k < ops.length; k++) { // the first that is wrong
+      for (const [what, values, low, high] of checked) whole(`op ${k}: ${what}`, values[k], low, high);
+      if (inRoot(k)) throw new RangeError(`op ${k}: memcg ${memcg[k]} is the root.`);
+    }
+  }
+  const given = new Uint8Array(n), socks = new Uint8Array(n), others = new Uint8Array(n), count = new Array(cpus).fill(0), first = [0];
   for (let k = 0; k < ops.length; k++) {
-    for (const [what, values, low, high] of checked)
-      if (values[k] < low || values[k] > high) whole(`op ${k}: ${what}`, values[k], low, high);
-    if (code[k] <= c.UNCHARGE_SKMEM && memcg[k] === root) throw new RangeError(`op ${k}: memcg ${memcg[k]} is the root.`);
-    if (code[k] !== c.CHARGE_SKMEM && memcg[k] !== root) used.add(memcg[k]);
-    (code[k] <= c.UNCHARGE_SKMEM ? bySockets : byOthers).add(memcg[k]);
+    const m = memcg[k];
+    if (code[k] !== c.CHARGE_SKMEM && m !== root) given[m] = 1;
+    (code[k] <= c.UNCHARGE_SKMEM ? socks : others)[m] = 1;
     count[at[k]]++;
   }
+  const [used, bySockets, byOthers] = [given, socks, others].map((marks) => new Set([...marks.keys()].filter((m) => marks[m])));
   for (let cpu = 1; cpu < cpus; cpu++) first.push(first[cpu - 1] + count[cpu - 1]);
   const next = first.slice(), order = Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
-  const sorted = lab.table("op", ops.length);
-  order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
+  let sorted = ops;
+  if (order.some((row, k) => row !== k)) {
+    sorted = lab.table("op", ops.length);
+    order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
+  }
   const made = { for_, sorted, count, first, order, charges: { used, bySockets, byOthers } };
   streams.set(ops, made);
   return made;
