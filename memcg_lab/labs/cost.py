@@ -68,7 +68,9 @@ def _published():
 @functools.lru_cache(maxsize=256)
 def answer(packages, same_ns, cross_ns, local_ns, levels, meeting, walks):
     """Fit one host and explain the listing with it."""
-    topology = Topology("The chosen machine", packages, 14, 2, DEFAULT.smt_ns, same_ns, max(cross_ns, same_ns), local_ns)
+    topology = Topology(
+        "The chosen machine", packages, 14, 2, DEFAULT.smt_ns, same_ns, max(cross_ns, same_ns), local_ns
+    )
     host = Host(
         topology=topology,
         depth=levels - 1,

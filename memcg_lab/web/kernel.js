@@ -25,6 +25,7 @@
  *                              layout: "v4.13", lock: "atomic", seed: 1, repeat: true, record: 0})
  *                                                  as memcg_lab.machine.simulate, on a copy of the system, cgroup v2;
  *                                                  topology and layout by name, or as lab.machines describes one
+ *   for (const _ of lab.arranging(system, ops)) ...; before it does a part of its work in steps of about a millisecond
  *   machine.run(untilNs)      -> {reason, cpu}; goes on until that simulated time; reason named by lab.stop(code)
  *   machine.run(untilNs, {stay: true})             the arrays stay in the kernel; machine.fetch() brings them, leave()
  *                                                  gives them up
@@ -128,14 +129,18 @@ export class Table {
   }
 }
 
-/** A table of zeros that costs nothing until someone reads it: what a kernel needs to work in, and few ask for. */
+/** A table with one number in it everywhere, 0 or int64, that costs nothing until someone reads it. */
 class Blank {
-  constructor(form, shape) {
-    Object.assign(this, { form, shape, room: product(shape) * form.size, ...words(form, shape) });
+  constructor(form, shape, value = 0n) {
+    Object.assign(this, { form, shape, value, room: product(shape) * form.size, ...words(form, shape) });
   }
 
   get table() {
-    return (this.made ??= new Table(this.form, this.shape));
+    if (!this.made) {
+      this.made = new Table(this.form, this.shape);
+      this.made.words.fill(this.value);
+    }
+    return this.made;
   }
 
   get bytes() {
@@ -144,7 +149,7 @@ class Blank {
 
   copyIn(memory, at) {
     if (this.made) this.made.copyIn(memory, at);
-    else memory.fill(0, at, at + this.room);
+    else new BigInt64Array(memory.buffer, at, this.room / 8).fill(this.value);
   }
 
   copyOut(memory, at) {
@@ -281,6 +286,11 @@ class Lab {
 
   machine(system, ops, options) {
     return new Machine(this, system, ops, options);
+  }
+
+  /** What a machine does first with a long stream, in parts, for whoever has to stop in between. */
+  arranging(system, ops) {
+    return arranging(this, system, ops, { ...this.constants.mechanism, ...this.constants.machine });
   }
 
   /** A stream: one record for each {op, cpu, memcg, nr, ctx}. */
@@ -521,9 +531,9 @@ export class Machine {
     const unlimited = this.system.tables.counter.column("limit").every((pages) => pages === c.PAGE_COUNTER_MAX);
     if (unlimited) this.putInFlight(charges);
     const counters = unlimited ? levels(parents) * system.traits.slots : n;
-    const gaps = lab.table("int64", ops.length);
-    if (Array.isArray(thinkNs)) thinkNs.forEach((ns, k) => gaps.set(order[k], "", Math.round(ns * PS)));
-    else gaps.words.fill(BigInt(Math.round(thinkNs * PS)));
+    const ownGaps = Array.isArray(thinkNs), gap = ownGaps ? 0 : Math.round(thinkNs * PS);
+    const gaps = ownGaps ? lab.table("int64", ops.length) : new Blank(lab.records.int64, [ops.length], BigInt(gap));
+    if (ownGaps) thinkNs.forEach((ns, k) => gaps.set(order ? order[k] : k, "", Math.round(ns * PS)));
 
     const sockets = Math.max(place.sockets, Math.ceil(cpus / (place.cores * place.threads)));
     const seats = seated(cpus, sockets, place, 2 ** c.CPU_BITS);
@@ -535,7 +545,7 @@ export class Machine {
       const entry = { ops: count[i], first: first[i], rng, queue: -1, ...seats[i] };
       if (count[i] > 0) {
         const drawn = spread[Number((rng >> 20n) & BigInt(c.SPREAD_ROWS - 1))];
-        entry.clock = Number((BigInt(gaps.get(first[i])) * BigInt(drawn)) >> BigInt(c.SPREAD_BITS));
+        entry.clock = Number((BigInt(ownGaps ? gaps.get(first[i]) : gap) * BigInt(drawn)) >> BigInt(c.SPREAD_BITS));
         started += entry.clock;
       }
       for (const [field, value] of Object.entries(entry)) cpu.set(i, field, value);
@@ -639,37 +649,51 @@ function tableOf(lab, values) {
   return numbers.get(values);
 }
 
+const ARRANGED = 4096; // operations
 const streams = new WeakMap(); // what was arranged of a stream; who changes one afterwards has to copy it first
 
 /** A stream that was checked, sorted by CPU, each CPU's operations in their order. */
-function arranged(lab, { cpus, parents, root }, ops, c) {
+function arranged(lab, system, ops, c) {
+  const parts = arranging(lab, system, ops, c);
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done) return value;
+  }
+}
+
+/** The same in parts of about a millisecond; it says after each that there is more. */
+function* arranging(lab, { cpus, parents, root }, ops, c) {
   const n = parents.length, for_ = `${cpus} ${n} ${root}`;
   if (streams.get(ops)?.for_ === for_) return streams.get(ops);
-  const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map((field) => ops.column(field));
+  const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map(() => new Float64Array(ops.length));
   const checked = [["memcg", memcg, 0, n - 1], ["operation", code, 0, c.CANCEL_CHARGE], ["cpu", at, 0, cpus - 1], ["nr", nr, 1, c.NR_PAGES_MAX]];
-  const isWrong = ([, values, low, high]) => values.some((value) => value < low || value > high);
-  const inRoot = (k) => code[k] <= c.UNCHARGE_SKMEM && memcg[k] === root;
-  if (checked.some(isWrong) || memcg.some((_, k) => inRoot(k))) {
-    for (let k = 0; k < ops.length; k++) { // the first that is wrong
-      for (const [what, values, low, high] of checked) whole(`op ${k}: ${what}`, values[k], low, high);
-      if (inRoot(k)) throw new RangeError(`op ${k}: memcg ${memcg[k]} is the root.`);
-    }
-  }
   const given = new Uint8Array(n), socks = new Uint8Array(n), others = new Uint8Array(n), count = new Array(cpus).fill(0), first = [0];
-  for (let k = 0; k < ops.length; k++) {
-    const m = memcg[k];
-    if (code[k] !== c.CHARGE_SKMEM && m !== root) given[m] = 1;
-    (code[k] <= c.UNCHARGE_SKMEM ? socks : others)[m] = 1;
-    count[at[k]]++;
+  let inOrder = true;
+  for (let begin = 0; begin < ops.length; begin += ARRANGED) {
+    const end = Math.min(begin + ARRANGED, ops.length);
+    for (const [values, field] of [[code, "op"], [memcg, "memcg"], [at, "cpu"], [nr, "nr"]]) values.set(ops.column(field, begin, end), begin);
+    for (let k = begin; k < end; k++) {
+      const m = memcg[k], socket = code[k] <= c.UNCHARGE_SKMEM;
+      for (let i = 0; i < 4; i++) {
+        const [what, values, low, high] = checked[i];
+        if (values[k] < low || values[k] > high) whole(`op ${k}: ${what}`, values[k], low, high);
+      }
+      if (socket && m === root) throw new RangeError(`op ${k}: memcg ${m} is the root.`);
+      if (code[k] !== c.CHARGE_SKMEM && m !== root) given[m] = 1;
+      (socket ? socks : others)[m] = 1;
+      count[at[k]]++;
+      if (k && at[k] < at[k - 1]) inOrder = false;
+    }
+    yield;
   }
-  const [used, bySockets, byOthers] = [given, socks, others].map((marks) => new Set([...marks.keys()].filter((m) => marks[m])));
   for (let cpu = 1; cpu < cpus; cpu++) first.push(first[cpu - 1] + count[cpu - 1]);
-  const next = first.slice(), order = Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
+  const next = first.slice(), order = inOrder ? null : Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
   let sorted = ops;
-  if (order.some((row, k) => row !== k)) {
+  if (order) {
     sorted = lab.table("op", ops.length);
     order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
   }
+  const [used, bySockets, byOthers] = [given, socks, others].map((marks) => new Set([...marks.keys()].filter((m) => marks[m])));
   const made = { for_, sorted, count, first, order, charges: { used, bySockets, byOthers } };
   streams.set(ops, made);
   return made;

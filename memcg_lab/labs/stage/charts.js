@@ -256,7 +256,7 @@ const charts = (() => {
   const even = (x) => (x % 1 === 0.5 && Math.floor(x) % 2 === 0 ? Math.floor(x) : Math.round(x)); // as Python rounds
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
-  const MOVE = 5; // ms of work in the move itself
+  const MOVE = 4; // ms of work in the move itself
   const CHUNK = 1024; // operations replayed in a row
   const PART = 3; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
   const SOFAR = 10; // ms after which a simulation that is not over shows what it has
@@ -324,7 +324,7 @@ const charts = (() => {
         };
         for (let turn = 0; turn < every; turn++) copy(ops.low, cpu * every + turn, at(cpu, turn));
         for (let turn = 0; turn < ages[cpu]; turn++) copy(past.low, done++, at(cpu, turn % every));
-        if (cpu % 32 === 31) yield;
+        if (cpu % 8 === 7) yield;
       }
       return keep(this.streams, key, { ops, past }, 40);
     }
@@ -362,6 +362,7 @@ const charts = (() => {
         duration = Math.max(data.rounds, data.ops_wanted / cpus) * (settings.think_ns + crowded),
         begin = even(duration * data.warm_up * PS),
         end = even(duration * PS);
+      for (const _ of lab.arranging(system, ops)) yield;
       const machine = lab.machine(system, ops, {
         thinkNs: settings.think_ns,
         topology: data.machine,
@@ -1351,7 +1352,7 @@ const charts = (() => {
           });
           parts.push(make("text", { class: "soft", x: middle.toFixed(1), y: (y(low, down) + 18).toFixed(1), "text-anchor": "middle" }, String(depth)));
         });
-        parts.push(make("text", { class: "soft", x: (narrow ? this.width / 2 : x0 + wide / 2).toFixed(1), y: (y(low, down) + 35).toFixed(1), "text-anchor": "middle" }, "levels below the root; striped before, plain after"));
+        parts.push(make("text", { class: "soft", x: (narrow ? this.width / 2 : x0 + wide / 2).toFixed(1), y: (y(low, down) + 35).toFixed(1), "text-anchor": "middle" }, narrow && this.width < 300 ? "levels; striped before, plain after" : "levels below the root; striped before, plain after"));
       });
       this.svg.replaceChildren(hatch(this.id), ...parts);
     }

@@ -93,7 +93,7 @@ function wholeRule(low, high) {
   };
 }
 function oneOfRule(values) {
-  const told = values.map((value) => value.toLocaleString("en")).join(", ");
+  const told = values.map((value) => value.toLocaleString("en")).join("; "); // as checks.one_of joins them
   return {
     low: Math.min(...values),
     high: Math.max(...values),

@@ -60,7 +60,8 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
   const choice = make("select", { onchange: () => go(settings.position, choice.value) }, ...names.map((name) => make("option", {}, name))),
     box = numberBox({ label: "Event", rule: rules.position, act: (position) => go(position), refuse: (text) => say(text) }),
     playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
-  const voice = voiceOf(),
+  const called = make("span", {}, "Recording"),
+    voice = voiceOf(),
     rows = make("tbody"),
     table = make("table", { class: "events" }, make("thead", {}, make("tr", {}, ...data.columns.map((name) => make("th", { scope: "col" }, name)))), rows);
   const looks = ["m0", "m1", "m2", "m3", "drift", "above"],
@@ -98,7 +99,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     make(
       "div",
       { class: "bar wide", role: "toolbar", "aria-label": "Moving through the recording" },
-      make("label", { class: "first" }, make("span", {}, "Recording"), choice),
+      make("label", { class: "first" }, called, choice),
       button("Back", "One event back", "ArrowLeft", () => go(settings.position - 1)),
       playButton,
       button("Step", "One event on", "ArrowRight", () => go(settings.position + 1)),
@@ -196,6 +197,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     const [first, last] = stretch(),
       r = recording();
     choice.value = settings.recording;
+    put(called, "text", root.classList.contains("slim") ? `Recording ${settings.recording}` : "Recording"); // the list would cut its name
     box.show(settings.position);
     tell();
     const begin = Math.max(0, settings.position - tall);
@@ -239,7 +241,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
       let d = `M${x(0).toFixed(1)} ${y(values[0]).toFixed(1)}`;
       for (let at = 1; at < values.length; at++) d += `H${x(at).toFixed(1)}V${y(values[at]).toFixed(1)}`;
       puts(paths[n], { hidden: false, d });
-      return { n, at: y(values.at(-1)) + 5, text: `${name}: up to ${told(Math.max(...values))}` };
+      return { n, at: y(values.at(-1)) + 5, text: `${name}${width < 300 ? "" : ": up to"} ${told(Math.max(...values))}` };
     });
     ends.sort((a, b) => a.at - b.at);
     ends.forEach((end, n) => (end.at = Math.max(end.at, n ? ends[n - 1].at + 18 : 14)));
@@ -313,6 +315,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     if (now === width) return;
     width = now;
     root.classList.toggle("narrow", root.clientWidth < WIDE);
+    root.classList.toggle("slim", root.clientWidth < 480);
     show();
   }
   const observer = new ResizeObserver(fit);
