@@ -24,7 +24,9 @@ def texts(nb):
         if match:
             text = re.search(rf"(?:^|\n\n)(\*\*(?:Exercise )?{re.escape(match[1])}\*\*.*)", before.source, re.DOTALL)
             if not text:
-                raise notebooks.NotebookFault(f"exercise {match[1]}: no text like '**{match[1]}** …' in the cell above it")
+                raise notebooks.NotebookFault(
+                    f"exercise {match[1]}: no text like '**{match[1]}** …' in the cell above it"
+                )
             found.append((match[1], text[1]))
     return found
 
