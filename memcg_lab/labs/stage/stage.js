@@ -986,16 +986,7 @@ class Chart {
       this.cursor,
     );
     const move = (e) => onMove(Math.max(0, Math.min(this.n, Math.round(this.unx(e.clientX - this.svg.getBoundingClientRect().left)))));
-    this.svg.addEventListener("pointerdown", (e) => {
-      if (e.target.closest(".other")) return;
-      this.svg.setPointerCapture(e.pointerId);
-      this.dragging = true;
-      move(e);
-      e.preventDefault();
-      this.cursor.focus({ preventScroll: true });
-    });
-    this.svg.addEventListener("pointermove", (e) => this.dragging && move(e));
-    for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => (this.dragging = false));
+    draggable(this.svg, this.cursor, move, { start: (e) => !e.target.closest(".other") });
   }
 
   x(k) {
@@ -1361,7 +1352,6 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     last = 0,
     frame = 0,
     notice = "";
-  const found = data.quests.map(() => "");
   const stats = { frames: 0, worst: 0, work: 0 };
   const shown = () => [...data.sides.slice(0, -1).map(([i]) => i), right];
 
@@ -1421,8 +1411,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     ofAll,
     labelled("Speed", speedBox),
   );
-  const status = make("p", { class: "status", "aria-hidden": "true" }),
-    live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
+  const voice = voiceOf(),
+    { status } = voice;
 
   // --- the reader's hands
   const sizeBox = whole(1, data.pages, 1, (n) => setSize(n ?? size));
@@ -1510,14 +1500,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- below them
   const chart = new Chart(data, (k) => go(k)),
     plot = make("div", { class: "plot" }, chart.svg);
-  const questEls = data.quests.map(({ ask }) =>
-    make("li", {}, make("span", { class: "tick", "aria-hidden": "true" }), make("span", {}, ask)),
-  );
+  const quests = questList(data.quests, "Three things to find with your own traffic");
   const foot = make(
     "div",
     { class: "foot" },
     plot,
-    make("ol", { class: "quests", "aria-label": "Three things to find with your own traffic" }, ...questEls),
+    quests.root,
   );
   const boxes = data.numbers.map(({ name, label, low, high: most }) =>
     labelled(
@@ -1556,7 +1544,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     { class: "stage", tabindex: -1, role: "region", "aria-label": data.title },
     bar,
     status,
-    live,
+    voice.live,
     make("div", { class: paired ? "two" : "two alone" }, spine, ...sides.map(({ section }) => section), walk),
     foot,
     more,
@@ -1564,6 +1552,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     numbers,
   );
   el.replaceChildren(root);
+  voice.wake(root);
 
   // --- what moves
   function show() {
@@ -1645,18 +1634,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const hotTest = () => (hot < 0 ? null : (node) => shown().some((i) => hasLine(hot, i) && ranLine(hot, i)(node)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
 
-  let spoke = 0,
-    waiting = 0;
-  function speak(text) {
-    clearTimeout(waiting);
-    waiting = setTimeout(
-      () => {
-        spoke = performance.now();
-        live.textContent = text;
-      },
-      Math.max(0, spoke + (playing ? 4000 : 300) - performance.now()),
-    );
-  }
+  const speak = (text) => voice.speak(text, playing ? 4000 : 0);
 
   function say(text) {
     halt();
@@ -1678,13 +1656,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     );
     let text = notice || sentence(data, tree, node, nodes.length - 1, shown());
     data.quests.forEach((quest, n) => {
-      const answer = !found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, shown: shown() });
+      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, shown: shown() });
       if (!answer) return;
-      found[n] = fill(quest.found, answer);
-      questEls[n].className = "found";
-      questEls[n].children[0].textContent = "\u2713";
-      questEls[n].children[1].textContent = found[n];
-      text += ` ${fill(data.words.found, { found: found[n] })}`;
+      quests.find(n, fill(quest.found, answer));
+      text += ` ${fill(data.words.found, { found: quests.found[n] })}`;
     });
     showTable();
     showLimit();
@@ -2141,6 +2116,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   observer.observe(root);
   const leave = () => {
     halt();
+    voice.leave();
     observer.disconnect();
   };
   const come = (asked) =>
@@ -2163,7 +2139,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     say,
     leave,
     stats,
-    found,
+    get found() {
+      return quests.found;
+    },
     here,
     ready: performance.now(),
     inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, chart }, // for the tests
