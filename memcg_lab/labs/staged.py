@@ -1,18 +1,22 @@
 """What the labs share that stand on the stage: machines, a tree, traffic, and a cursor in it."""
 
 import functools
+import inspect
+import json
+import pathlib
 from collections import namedtuple
 
 import pandas as pd
 
-from ..checks import flag, one_of, whole_number
+from ..checks import flag, one_of, shown, whole_number
+from ..files import path_of
 from ..history import History
 from ..mechanism.records import op_dtype
 from ..system import Refusal, System
 from .base import Lab
 from .stage import data as stage
 
-Machine = namedtuple("Machine", "name title version policy")
+Machine = namedtuple("Machine", "name title version policy short", defaults=("",))  # short: beside a line
 Whole = namedtuple("Whole", "name key label low high")  # a setting that shapes the tree; key: its name in a link
 Traffic = namedtuple("Traffic", "cgroups ops")  # ops: as stage.listed has them; or for each number of CPUs such a list
 Result = namedtuple("Result", "settings pasts names first")  # a History of each machine shown; the first leaf
@@ -74,7 +78,7 @@ class StageLab(Lab):
             if number:
                 checked[name] = whole_number(name, value, number.low, number.high)
             elif name == "traffic":
-                checked[name] = one_of(name, value, tuple(self.traffic))
+                checked[name] = one_of(name, value, (*self.traffic, stage.EMPTY))
             elif self.choice and name == self.choice[0]:
                 flags = self.choice[1] == (True, False)
                 checked[name] = flag(name, value) if flags else one_of(name, value, self.choice[1])
@@ -83,9 +87,11 @@ class StageLab(Lab):
         depth, cgroups, _ = self._sizes(checked)
         if "limit_level" in checked:
             whole_number("limit_level", checked["limit_level"], 0, depth)
-        needed = self.traffic[checked["traffic"]].cgroups
+        needed = 1 if checked["traffic"] == stage.EMPTY else self.traffic[checked["traffic"]].cgroups
         if cgroups < needed:
             raise ValueError(f"cgroups is {cgroups}; the traffic {checked['traffic']!r} needs {needed}.")
+        checked["fork"] = whole_number("fork", checked["fork"], 0, len(self._given(checked)))
+        stage.unpack(checked["own"], self.hand, self._sizes(checked))
         if "position" in checked:
             checked["position"] = whole_number("position", settings["position"], 0, len(self.rows(checked)))
         return checked
@@ -105,12 +111,25 @@ class StageLab(Lab):
     def shown(self, settings):
         """The numbers of the machines that stand on the sides."""
         last = self.sides[-1][self.choice[1].index(settings[self.choice[0]]) if self.choice else 0]
-        return [*(side[0] for side in self.sides[:-1]), last]
+        rest = [i for i in self.sides[-1] if i != last]
+        return [*(side[0] for side in self.sides[:-1]), last, *rest][: settings.get("pictures", len(self.sides))]
 
     def rows(self, settings):
+        """The operations, as lists: the traffic's, or ``fork`` of them and then the reader's own."""
+        if not settings["own"]:
+            return self._given(settings)
+        return [
+            *self._given(settings)[: settings["fork"]],
+            *stage.unpack(settings["own"], self.hand, self._sizes(settings)),
+        ]
+
+    def given(self, settings):
         """The operations of the traffic, as lists."""
         ops = self.traffic[settings["traffic"]].ops
         return ops[self._sizes(settings)[2]] if isinstance(ops, dict) else ops
+
+    def _given(self, settings):
+        return [] if settings["traffic"] == stage.EMPTY else self.given(settings)
 
     def stream(self, settings):
         """The operations of the traffic in the tree of these settings."""
@@ -142,6 +161,82 @@ class StageLab(Lab):
         labels = [self.machines[i].name for i in self.shown(result.settings)]
         return pd.DataFrame(dict(zip(labels, columns, strict=True))).rename_axis("after the operation at the cursor")
 
+    # --- to take along ----------------------------------------------------------------------------------------------
+    def to_json(self):
+        """The lab as one small JSON: what the button of the stage copies, and :meth:`from_json` reads.
+
+        Examples
+        --------
+        >>> from memcg_lab import StockLab
+        >>> print(StockLab(position=5).to_json())
+        {"lab": "StockLab", "settings": {"traffic": "single pages", "policy": "v4.13", "fork": 0, "own": ""}, \
+"position": 5}
+        """
+        settings = self.settings()
+        position = settings.pop("position", 0)
+        return json.dumps({"lab": type(self).__name__, "settings": settings, "position": position}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, source):
+        """The lab that a JSON of the stage tells: its settings, the reader's own walk, the place in it.
+
+        Parameters
+        ----------
+        source : str or Path
+            The text itself, or the file that has it.
+
+        Raises
+        ------
+        ValueError
+            If it is no JSON of this lab, or a part of it is not known, is missing or is not allowed.
+
+        Examples
+        --------
+        >>> from memcg_lab import PatchLab
+        >>> text = PatchLab(traffic="a mixture", fork=20, own="0a.1x3", position=21).to_json()
+        >>> print(PatchLab.from_json(text).message)
+        21 of 23: CPU 0 charges 1 page to A. Both machines: served from the stock, no atomic. So far 33 and 27 atomics.
+        """
+        text = source
+        if isinstance(source, pathlib.Path):
+            try:
+                text = path_of(source).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"{shown(str(source))} cannot be read: {error}") from None
+        try:
+            told = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"source is no JSON: {error}") from None
+        if not isinstance(told, dict) or set(told) != {"lab", "settings", "position"}:
+            found = ", ".join(map(str, told)) if isinstance(told, dict) else shown(told)
+            raise ValueError(f"the JSON has {found}; it must have lab, settings and position, and nothing else.")
+        if told["lab"] != cls.__name__:
+            raise ValueError(f"lab is {shown(told['lab'])}; this is {cls.__name__}.")
+        if not isinstance(told["settings"], dict):
+            raise ValueError(f"settings is {shown(told['settings'])}; it must be an object with the settings by name.")
+        if "position" in told["settings"]:
+            raise ValueError("settings has a position; it stands beside the settings.")
+        missing = [
+            name
+            for name in inspect.signature(cls.__init__).parameters
+            if name not in {*told["settings"], "self", "position"}
+        ]
+        if missing:
+            raise ValueError(f"settings has no {missing[0]}.")
+        lab = cls(**told["settings"])
+        whole_number("position", told["position"], 0, len(lab.rows(lab.settings())))
+        if "position" in lab.settings():
+            lab.set(position=told["position"])
+        return lab
+
+    def told(self):
+        """See the base: what is as it was given need not be told."""
+        return {name: value for name, value in self.settings().items() if self._plain().get(name) != value}
+
+    def _plain(self):
+        plain = {"fork": 0, "own": "", "pictures": len(self.sides)}
+        return {name: value for name, value in plain.items() if name in self.settings()}
+
     # --- the front end ----------------------------------------------------------------------------------------------
     def data(self):
         """See the base."""
@@ -150,6 +245,9 @@ class StageLab(Lab):
             **stage.common(),
             **(stage.patch_lines() if self.lines else {"lines": [], "line_rules": [], "cap_lines": [-1, -1]}),
             "machines": [stage.machine(*machine) for machine in self.machines],
+            "settings": list(self.settings()),
+            "plain": self._plain(),
+            "lab": type(self).__name__,
             "sides": self.sides,
             "choice": self.choice and {"name": self.choice[0], "values": self.choice[1]},
             "numbers": [number._asdict() for number in self.numbers],

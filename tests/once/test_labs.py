@@ -204,7 +204,17 @@ def test_the_extremes_of_every_setting_work(traffic, depth):
         ({"position": 89, "traffic": "a limit is met"}, "0 to 46"),
         ({"traffic": "none"}, "one CPU charges and gives back;"),
         ({"traffic": ["a"]}, "it must be one of"),
-        ({"cgroups": 3}, "1 to 2"),
+        ({"cgroups": 9}, "1 to 8"),
+        ({"pictures": 1}, "2 to 4"),
+        ({"pictures": 5}, "2 to 4"),
+        ({"fork": 401}, "0 to 400"),
+        ({"own": 7}, "own is 7; it must be a text such as '0a.1x3,1a-2'."),
+        ({"own": "0a.1,9"}, "own, operation 2: 9 is no operation; one reads 0a.1"),
+        ({"own": "0a.1x2,2a.1"}, "own, operation 3: 2a.1 names CPU 2; this tree has 0 to 1."),
+        ({"own": "0c.1"}, "own, operation 1: 0c.1 names leaf 3; this tree has 1 to 2."),
+        ({"own": "0=4:1"}, "own, operation 1: 0=4:1 names cgroup 4; this tree has 1 to 3."),
+        ({"own": ",".join(["0a.1x999"] * 101)}, "more operations than a walk may have here, 100,000"),
+        ({"own": "0a.1", "fork": 3, "position": 5}, "0 to 4"),
         ({"cgroups": 1, "traffic": "a mixture"}, "cgroups is 1; the traffic 'a mixture' needs 2."),
         ({"cpus": 1}, "2 to 8"),
         ({"machine": "v4.14"}, "it must be one of: After; Hunk 1 alone; Hunk 2 alone"),
@@ -220,9 +230,13 @@ def test_wrong_settings_are_refused_in_a_sentence(settings, why):
 
 
 def test_an_unknown_setting_is_refused(lab):
-    with pytest.raises(ValueError, match="there are traffic, depth, cgroups, cpus, machine, position"):
+    with pytest.raises(
+        ValueError, match="there are traffic, depth, cgroups, cpus, machine, pictures, fork, own, position"
+    ):
         lab.set(speed=1)
-    with pytest.raises(ValueError, match="its settings are traffic, depth, cgroups, cpus, machine, position"):
+    with pytest.raises(
+        ValueError, match="its settings are traffic, depth, cgroups, cpus, machine, pictures, fork, own, position"
+    ):
         PatchLab(speed=1)
 
 
@@ -410,7 +424,7 @@ def test_a_lab_reads_without_a_kernel(any_lab):
     assert "<details><summary>The numbers</summary>" in data["text/html"]
     told = re.match(r'<figure data-memcg-lab="(\w+)" data-settings="([^"]*)" style="[^"]*">', data["text/html"])
     assert told[1] == name
-    assert json.loads(html.unescape(told[2])) == json.loads(json.dumps(any_lab.settings()))
+    assert json.loads(html.unescape(told[2])) == json.loads(json.dumps(any_lab.told()))
     assert not re.search(r"<style|<script|onclick|data-memcg-live", data["text/html"])
 
 
