@@ -479,16 +479,10 @@ def test_every_move_is_made_and_what_it_took_is_told(opened, measured):
     assert stats["frames"] > 1
 
 
-LONG = """async (length) => {
-  const { stage } = memcgLab, begun = performance.now(), ops = [];
-  // A charge and a give-back on two CPUs in turn, of 1 to 3 pages; each thousandth charge is of another cgroup.
-  for (let k = 0; k < length / 2; k++) {
-    const [pages, leaf] = [1 + (k % 3), k % 1000 === 999 ? 1 : 0];
-    ops.push(`0${"ab"[leaf]}.${pages}`, `1${"ab"[leaf]}-${pages}`);
-  }
-  const told = JSON.parse(stage.asJson());
-  Object.assign(told.settings, { traffic: stage.inner.data.empty, fork: 0, own: ops.join() });
-  await stage.load(JSON.stringify({ ...told, position: length }));
+LONG = """async ([own, position]) => {
+  const { stage } = memcgLab, begun = performance.now(), told = JSON.parse(stage.asJson());
+  Object.assign(told.settings, { traffic: stage.inner.data.empty, fork: 0, own });
+  await stage.load(JSON.stringify({ ...told, position }));
   return performance.now() - begun;
 }"""
 TAKES = """async (call) => {
@@ -500,42 +494,35 @@ MEMORY = "performance.memory ? performance.memory.usedJSHeapSize / 2 ** 20 : 0"
 
 
 def test_a_hundred_thousand_operations_are_scrubbed_as_a_hundred_are(opened, measured):
+    # A charge and a give-back on two CPUs in turn, of 1 to 3 pages; each thousandth pair is of another cgroup.
+    pairs = [(1 + k % 3, "ab"[k % 1000 == 999]) for k in range(50_000)]
+    own = ",".join(f"0{leaf}.{pages},1{leaf}-{pages}" for pages, leaf in pairs)
     page = opened("t=0", reduced_motion="reduce")
     short = page.evaluate(SCRUB)
-    taken = page.evaluate(LONG, 100_000)
+    taken = page.evaluate(LONG, [own, 100_000])
     assert stage(page, "[s.branch.n, s.position, s.walks.disagreements]") == [100_000, 100_000, 0]
     scrub = page.evaluate(SCRUB)
-    stage(page, "s.go(0)")
-    looked = page.evaluate(
-        "(() => { const b = performance.now(); memcgLab.stage.go(0); memcgLab.stage.say(''); return performance.now() - b; })()"
-    )
     times = {}
     for key in "nx":
         stage(page, "s.go(50_000)")
-        times[key] = page.evaluate(
-            f"(() => {{ const b = performance.now(); memcgLab.stage.keys[{key!r}](); return performance.now() - b; }})()"
-        )
+        times[key] = page.evaluate(TAKES, f"s.keys.{key}()")
         assert stage(page, "s.position") > 50_000
-    act = page.evaluate(
-        "(async () => { const s = memcgLab.stage; s.go(99_999); const b = performance.now(); await s.perform([0, 0, 2, 7, 1]); return performance.now() - b; })()"
-    )
+    stage(page, "s.go(99_999)")
+    act = page.evaluate(TAKES, "s.perform([0, 0, 2, 7, 1])")
     memory = page.evaluate(MEMORY)
     measured(
         f"100,000 operations: opened in {taken:.0f} ms; scrub median {statistics.median(scrub):.2f} ms, worst "
-        f"{max(scrub):.1f} (180 operations: {statistics.median(short):.2f}, {max(short):.1f}); to the start "
-        f"{looked:.1f}; next drain {times['n']:.1f}, next difference {times['x']:.1f}; an operation of one's own "
-        f"{act:.1f}; JavaScript heap {memory:.0f} MB"
+        f"{max(scrub):.1f} (180 operations: {statistics.median(short):.2f}, {max(short):.1f}); next drain "
+        f"{times['n']:.1f}, next difference {times['x']:.1f}; an operation of one's own {act:.1f}; JavaScript heap "
+        f"{memory:.0f} MB"
     )
     assert stage(page, "s.walks.branches.filter((b) => b.mine).map((b) => b.n)") == [100_000, 100_000]
     # The state far inside is what the whole stream leads to.
-    k = 77_777
-    rows = stage(page, f"s.branch.ops.slice(0, {k})")
+    rows = stage_data.unpack(own, PatchLab.hand, (2, 2, 2))[:77_777]
     for i, policy in enumerate(MACHINES[:2]):
         system = System(stage_data.parents(2, 2), cpus=2, policy=policy)
-        system.replay(stream_of(rows))
-        expected = stage_data.memory(system)
-        found = stage(page, f"s.branch.node({k}).m[{i}].state")
-        assert found == expected
+        system.replay(stage_data.stream(rows, first=2))
+        assert stage(page, f"s.branch.node(77_777).m[{i}].state") == stage_data.memory(system)
 
 
 # --- one's own traffic stays, is compared, and is taken along
@@ -768,9 +755,8 @@ def test_nothing_is_said_before_the_reader_acts(opened):
 
 def test_on_a_phone_picture_and_controls_are_on_the_screen_together(opened, shots):
     page = opened("t=0", 400, 800, reduced_motion="reduce")
-    top, bottom = page.evaluate(
-        "(() => { const { top, bottom } = memcgLab.stage.root.querySelector('.moves').getBoundingClientRect(); return [top, bottom]; })()"
-    )
+    box = page.locator(".moves").bounding_box()
+    top, bottom = box["y"], box["y"] + box["height"]
     assert 600 < top < bottom <= 800
     heights = []
     for k in (10, 75, 76, 77, 120):

@@ -146,37 +146,32 @@ class Kernels {
     return this.systems.map((system) => ({ saved: system.save(), memory: readState(system) }));
   }
 
-  /** One machine after some operations. */
-  one(i, end, ops) {
-    const system = this.systems[i];
-    system.restore(end[i].saved);
-    return { system, ...system.stepThrough(this.lab.ops(ops.map(([op, cpu, memcg, nr, ctx]) => ({ op, cpu, memcg, nr, ctx })))) };
+  /** Each machine in turn after some operations. */
+  *each(end, ops) {
+    const stream = this.lab.ops(ops.map(([op, cpu, memcg, nr, ctx]) => ({ op, cpu, memcg, nr, ctx })));
+    for (const [i, system] of this.systems.entries()) {
+      system.restore(end[i].saved);
+      yield { system, ...system.stepThrough(stream) };
+    }
   }
 
   run(end, ops) {
-    let refused;
-    for (let i = 0; i < this.systems.length; i++) {
-      const { done, reason, allowed } = this.one(i, end, ops);
-      if (reason === 0) continue;
-      ops = ops.slice(0, done);
-      refused = { reason, allowed };
-    }
     const logs = [],
       ends = [];
-    for (let i = 0; i < this.systems.length; i++) {
-      const { system, log } = this.one(i, end, ops);
+    for (const { system, log, done, reason, allowed } of this.each(end, ops)) {
+      if (reason !== 0) return { ...this.run(end, ops.slice(0, done)), refused: { reason, allowed } };
       logs.push(log);
       ends.push({ saved: system.save(), memory: readState(system) });
     }
-    return { logs, ends, done: ops.length, refused };
+    return { logs, ends, done: ops.length };
   }
 
   logsOf({ before, ops }) {
-    return this.systems.map((_, i) => this.one(i, before, ops).log);
+    return Array.from(this.each(before, ops), ({ log }) => log);
   }
 
   savedAfter({ before, ops }) {
-    return this.systems.map((_, i) => this.one(i, before, ops).system.save());
+    return Array.from(this.each(before, ops), ({ system }) => system.save());
   }
 }
 
@@ -2242,14 +2237,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       halt();
       const asked = fromJson(text),
         was = keep();
-      notice = "";
-      const wrong = await arrive(asked);
-      if (wrong) {
-        restore(was);
-        throw new Error(wrong);
-      }
+      await arrive({ ...asked, strict: true });
       walks.before = was;
-      say(data.words.loaded);
+      notice = data.words.loaded;
       fit();
       settle();
     });
@@ -2273,29 +2263,38 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     return { wanted: { ...wanted, position: position ?? settings.position }, fork: whole("Operation", "f", 0, data.longest, 0), own: asked.get("o") ?? "", bent };
   }
   /** Machines, traffic and place as they are asked for. What could not be done of the reader's own traffic is answered. */
-  async function arrive({ wanted, fork = wanted.fork ?? 0, own = wanted.own ?? "", bent = [] }) {
-    Object.assign(settings, wanted);
-    if (settings.limit_level > settings.depth) settings.limit_level = settings.depth;
-    byChoice();
-    await build();
-    const at = walks.branches.find(({ name }) => name === settings.traffic) ?? walks.branches[0];
-    await walks.open(at, coming);
-    branch = at;
-    let wrong = "";
+  async function arrive({ wanted, fork = wanted.fork ?? 0, own = wanted.own ?? "", bent = [], strict = false }) {
+    const made = await build(wanted);
+    let at = made.branches.find(({ name }) => name === made.settings.traffic) ?? made.branches[0],
+      wrong = "";
+    await made.open(at, coming);
     if (own) {
-      const asks = unpackOps(data, tree, own),
-        was = await walks.act(at, Math.min(fork, branch.n), asks.ops, coming);
-      branch = was.branch;
-      if (asks.wrong || was.refused) wrong = fill(data.words["bad link"], { operations: count(was.k, "operation"), why: was.refused ? refusal(was.refused, asks.ops[was.k - Math.min(fork, at.n)]) : asks.wrong });
+      const asks = unpackOps(data, made.tree, own),
+        from = Math.min(fork, at.n),
+        was = await made.act(at, from, asks.ops, coming);
+      at = was.branch;
+      if (asks.wrong || was.refused)
+        wrong = fill(data.words["bad link"], { operations: count(was.k, "operation"), why: was.refused ? refusal(made.tree, was.refused, asks.ops[was.k - from]) : asks.wrong });
+      if (wrong && strict) throw new Error(wrong);
     }
-    const last = settings.position ?? 0;
-    if (last > branch.n && !wrong) bent.push(fill(data.words["bent link"], { what: "Operation", given: last, low: 0, high: branch.n.toLocaleString("en"), kept: branch.n }));
+    const last = made.settings.position ?? 0;
+    if (last > at.n && !wrong) bent.push(fill(data.words["bent link"], { what: "Operation", given: last, low: 0, high: at.n.toLocaleString("en"), kept: at.n }));
+    adopt(made, at, last);
+    byChoice();
+    furnish();
     notice = [...bent, wrong].filter(Boolean).join(" ");
-    position = Math.max(0, Math.min(branch.n, last));
-    return wrong;
+  }
+  /** From now on the stage shows this walk. */
+  function adopt(made, at, last) {
+    for (const [name, value] of Object.entries(made.settings)) settings[name] = value;
+    walks = made;
+    ({ tree } = made);
+    branch = at;
+    position = Math.max(0, Math.min(at.n, last));
+    against = null;
   }
   /** Why the kernel did not take an operation. */
-  function refusal({ reason: code, allowed }, op) {
+  function refusal(tree, { reason: code, allowed }, op) {
     const reason = Object.keys(c).find((name) => name.startsWith("BAD_") && c[name] === code),
       { words } = data;
     return fill(words[reason] ?? words.refused, { reason, allowed, cgroup: tree.names[op[2]], pages: count(allowed, "page") });
@@ -2326,18 +2325,18 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     return there && cpu < to.cpus ? [code, cpu, leaf >= 0 ? to.first + leaf : memcg, nr, ctx] : null;
   }
   /** The reader's own branches on another tree, each as far as it is possible there: {places, lost}. */
-  async function carry(was) {
+  async function carry(was, made) {
     const places = new Map(),
       lost = [];
     for (const b of was.walks.branches.filter(({ mine }) => mine)) {
-      const given = walks.branches.find((g) => !g.mine && g.traffic === b.traffic),
-        at = given ?? walks.branches.findLast((g) => !g.mine),
+      const given = made.branches.find((g) => !g.mine && g.traffic === b.traffic),
+        at = given ?? made.branches.findLast((g) => !g.mine),
         begin = given ? b.base : 0;
-      await walks.open(at, coming);
+      await made.open(at, coming);
       const from = Math.min(begin, at.n),
-        ops = b.ops.slice(begin).map((op) => moved(op, was.tree, tree)),
+        ops = b.ops.slice(begin).map((op) => moved(op, was.tree, made.tree)),
         stop = ops.indexOf(null),
-        done = await walks.act(at, from, stop < 0 ? ops : ops.slice(0, stop), coming);
+        done = await made.act(at, from, stop < 0 ? ops : ops.slice(0, stop), coming);
       places.set(b, done.branch);
       const wrong = done.refused ? begin + done.k - from : stop < 0 ? -1 : begin + stop;
       if (wrong >= 0) lost.push({ b, wrong, operation: operationText(data, was.tree, b.ops[wrong]) });
@@ -2355,15 +2354,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       say(error.message);
     }));
 
-  /** Machines of this size; traffic starts anew on them. */
-  async function build() {
-    const next = treeOf(data, settings),
-      made = new Walks(lab ? new Kernels(lab, data, next) : new Asked(ask, data, next), data, next, settings);
+  /** Machines of another size, or with another limit; traffic starts anew on them. */
+  async function build(wanted) {
+    const next = { ...settings, ...wanted };
+    if (next.limit_level > next.depth) next.limit_level = next.depth;
+    const grown = treeOf(data, next),
+      made = new Walks(lab ? new Kernels(lab, data, grown) : new Asked(ask, data, grown), data, grown, next);
     await made.begin();
-    tree = next;
-    walks = made;
-    against = null;
-    furnish();
+    return made;
   }
   /** Pictures and boxes for the tree as it is. */
   function furnish() {
@@ -2410,17 +2408,16 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   /** Another tree. What the reader did is done there again, as far as it is possible; the old tree can be had back. */
   async function rebuild(wanted) {
     halt();
+    const was = keep(),
+      made = await build(wanted),
+      { places, lost } = await carry(was, made),
+      own = places.get(was.branch),
+      at = own ?? made.branches.find((b) => !b.mine && b.traffic === was.branch.traffic) ?? made.branches[0];
+    await made.open(at, coming);
+    made.before = was;
+    adopt(made, at, own ? Math.ceil(was.position) : 0);
+    furnish();
     notice = "";
-    const was = keep();
-    Object.assign(settings, wanted);
-    if (settings.limit_level > settings.depth) settings.limit_level = settings.depth;
-    await build();
-    const { places, lost } = await carry(was),
-      own = places.get(was.branch);
-    branch = own ?? walks.branches.find((b) => !b.mine && b.traffic === was.branch.traffic) ?? walks.branches[0];
-    await walks.open(branch, coming);
-    position = own ? Math.min(Math.ceil(was.position), branch.n) : 0;
-    walks.before = was;
     const [first] = [...lost].sort((a, b) => (b.b === was.branch) - (a.b === was.branch));
     if (first) notice = fill(data.words["not there"], { branch: first.b.name, k: (first.wrong + 1).toLocaleString("en"), operation: first.operation });
     fit();
@@ -2568,7 +2565,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   async function choose(next, k) {
     await walks.open(next, coming);
     branch = next;
-    if (!branch.mine) settings.traffic = branch.given.length ? branch.name : null;
+    if (!branch.mine) settings.traffic = branch.name;
     refresh();
     go(k ?? (branch.mine ? branch.n : 0));
   }
@@ -2661,7 +2658,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       const answer = await walks.act(branch, k, [op]);
       if (answer.refused) {
         position = k;
-        return say(refusal(answer.refused, op));
+        return say(refusal(tree, answer.refused, op));
       }
       walks.acted = true;
       branch = answer.branch;
@@ -2801,10 +2798,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     halt();
     observer.disconnect();
   };
+  /** Somebody else has chosen: a link that was followed, or Python. What the reader did before comes along. */
   const come = (asked) =>
     later(async () => {
       halt();
+      const was = keep();
       await arrive(asked);
+      await carry(was, walks);
+      walks.before = was;
       fit();
       settle();
     });
