@@ -20,6 +20,7 @@ import urllib.parse
 import nbformat
 
 from memcg_lab import labs
+from memcg_lab.labs import base
 from memcg_lab.web import build as kernels
 from memcg_lab.web import page as one_file
 from memcg_lab.web.sections import SECTIONS
@@ -174,7 +175,7 @@ def with_html_pictures(nb):
                     f'<figure><img alt="{alt}" src="data:image/png;base64,{data["image/png"]}"></figure>'
                 )
             if "text/html" in data:
-                data["text/html"] = LAB.sub(place, data["text/html"])
+                data["text/html"] = LAB.sub(place, data["text/html"]).replace(base.LIVE, base.STILL)
     return nb
 
 

@@ -2,14 +2,11 @@
 
 import functools
 import inspect
-import json
-import pathlib
 from collections import namedtuple
 
 import pandas as pd
 
-from ..checks import flag, one_of, shown, whole_number
-from ..files import path_of
+from ..checks import flag, one_of, whole_number
 from ..history import History
 from ..mechanism.records import op_dtype
 from ..system import Refusal, System
@@ -161,77 +158,13 @@ class StageLab(Lab):
         labels = [self.machines[i].name for i in self.shown(result.settings)]
         return pd.DataFrame(dict(zip(labels, columns, strict=True))).rename_axis("after the operation at the cursor")
 
-    # --- to take along ----------------------------------------------------------------------------------------------
-    def to_json(self):
-        """The lab as one small JSON: what the button of the stage copies, and :meth:`from_json` reads.
-
-        Examples
-        --------
-        >>> from memcg_lab import StockLab
-        >>> print(StockLab(position=5).to_json())
-        {"lab": "StockLab", "settings": {"traffic": "single pages", "policy": "v4.13", "fork": 0, "own": ""}, \
-"position": 5}
-        """
-        settings = self.settings()
-        position = settings.pop("position", 0)
-        return json.dumps({"lab": type(self).__name__, "settings": settings, "position": position}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, source):
-        """The lab that a JSON of the stage tells: its settings, the reader's own walk, the place in it.
-
-        Parameters
-        ----------
-        source : str or Path
-            The text itself, or the file that has it.
-
-        Raises
-        ------
-        ValueError
-            If it is no JSON of this lab, or a part of it is not known, is missing or is not allowed.
-
-        Examples
-        --------
-        >>> from memcg_lab import PatchLab
-        >>> text = PatchLab(traffic="a mixture", fork=20, own="0a.1x3", position=21).to_json()
-        >>> print(PatchLab.from_json(text).message)
-        21 of 23: CPU 0 charges 1 page to A. Both machines: served from the stock, no atomic. So far 33 and 27 atomics.
-        """
-        text = source
-        if isinstance(source, pathlib.Path):
-            try:
-                text = path_of(source).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"{shown(str(source))} cannot be read: {error}") from None
-        try:
-            told = json.loads(text)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"source is no JSON: {error}") from None
-        if not isinstance(told, dict) or set(told) != {"lab", "settings", "position"}:
-            found = ", ".join(map(str, told)) if isinstance(told, dict) else shown(told)
-            raise ValueError(f"the JSON has {found}; it must have lab, settings and position, and nothing else.")
-        if told["lab"] != cls.__name__:
-            raise ValueError(f"lab is {shown(told['lab'])}; this is {cls.__name__}.")
-        if not isinstance(told["settings"], dict):
-            raise ValueError(f"settings is {shown(told['settings'])}; it must be an object with the settings by name.")
-        if "position" in told["settings"]:
-            raise ValueError("settings has a position; it stands beside the settings.")
-        missing = [
-            name
-            for name in inspect.signature(cls.__init__).parameters
-            if name not in {*told["settings"], "self", "position"}
-        ]
-        if missing:
-            raise ValueError(f"settings has no {missing[0]}.")
-        lab = cls(**told["settings"])
-        whole_number("position", told["position"], 0, len(lab.rows(lab.settings())))
-        if "position" in lab.settings():
-            lab.set(position=told["position"])
-        return lab
-
     def told(self):
         """See the base: what is as it was given need not be told."""
         return {name: value for name, value in self.settings().items() if self._plain().get(name) != value}
+
+    def _first(self):
+        signature = inspect.signature(type(self).__init__).parameters.values()
+        return {one.name: one.default for one in signature if one.name != "self"}
 
     def _plain(self):
         plain = {"fork": 0, "own": "", "pictures": len(self.sides)}
@@ -245,7 +178,7 @@ class StageLab(Lab):
             **stage.common(),
             **(stage.patch_lines() if self.lines else {"lines": [], "line_rules": [], "cap_lines": [-1, -1]}),
             "machines": [stage.machine(*machine) for machine in self.machines],
-            "settings": list(self.settings()),
+            "settings": self._first(),
             "plain": self._plain(),
             "lab": type(self).__name__,
             "sides": self.sides,

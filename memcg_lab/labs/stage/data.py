@@ -113,8 +113,6 @@ WORDS = {
     # a long walk is run
     "coming": "Running: {done} of {all} operations.",
     # what is taken along
-    "copied": "Copied.",
-    "to copy": "The text is below, selected: copy it from there.",
     "long link": "Too long for a link; copy it as Python.",
     "saved": "Saved with your browser's downloads.",
     "loaded": "Loaded. Undo brings back what was here.",
@@ -128,11 +126,7 @@ WORDS = {
     ),
     "own there": "{where} names {what} {value}; this tree has {low} to {high}.",
     "own long": "own has more operations than a walk may have here, {most}.",
-    "json none": "This is no JSON: {why}.",
-    "json parts": "The JSON has {found}; it must have lab, settings and position, and nothing else.",
-    "json lab": "lab is {found}; this is {lab}.",
     "json unknown": "{name} is no setting of this lab; there are {names}.",
-    "json missing": "settings has no {name}.",
     "json value": "{name} is {value}; it must be {allowed}.",
     # another tree
     "not there": (
@@ -158,8 +152,6 @@ WORDS = {
     "light wrong": "{where}: {here}, not {there}",
     "light out": "{machine}: this does not hold: {name}.",
     "shortest": "{operations} are the shortest way there. {machine}: this does not hold: {name}.",
-    "not yet": "not yet",
-    "found it": "\u2713 found",
     # what is not there
     "not whole": "{what}: {value} is not possible; a whole number from {low} to {high} is.",
     "no limit": "A limit is a whole number from 0 to 99,999 pages, or nothing: {value} is not. It is as it was.",

@@ -1272,16 +1272,7 @@ class Chart {
       this.cursor,
     );
     const move = (e) => onMove(Math.max(0, Math.min(this.n, Math.round(this.unx(e.clientX - this.svg.getBoundingClientRect().left)))));
-    this.svg.addEventListener("pointerdown", (e) => {
-      if (e.target.closest(".other")) return;
-      this.svg.setPointerCapture(e.pointerId);
-      this.dragging = true;
-      move(e);
-      e.preventDefault();
-      this.cursor.focus({ preventScroll: true });
-    });
-    this.svg.addEventListener("pointermove", (e) => this.dragging && move(e));
-    for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => (this.dragging = false));
+    draggable(this.svg, this.cursor, move, { start: (e) => !e.target.closest(".other") });
   }
 
   x(k) {
@@ -1704,7 +1695,6 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     last = 0,
     frame = 0,
     notice = "";
-  const found = data.quests.map(() => "");
   const stats = { frames: 0, worst: 0, work: 0 };
   // The machines in the order of their pictures; what the last side may show, and does not, stands behind.
   const last_side = data.sides.at(-1),
@@ -1738,7 +1728,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       onchange: () => {
         const given = box.value === "" ? NaN : Number(box.value),
           kept = Math.max(+box.min, Math.min(+box.max, Math.round(given)));
-        act(Number.isFinite(given) ? kept : null, box);
+        act(kept === given ? kept : null, box);
         if (kept !== given)
           say(fill(data.words["not whole"], { what: box.ariaLabel ?? box.parentElement.textContent, low: box.min, high: (+box.max).toLocaleString("en"), value: box.value }));
       },
@@ -1778,8 +1768,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     ),
     make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox)),
   );
-  const status = make("p", { class: "status", "aria-hidden": "true" }),
-    live = make("p", { class: "unseen", role: "status", "aria-live": "polite" });
+  const voice = voiceOf(),
+    { status } = voice;
 
   // --- the reader's hands
   const sizeBox = whole(1, data.pages, 1, (n) => setSize(n ?? size));
@@ -1880,14 +1870,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- below them
   const chart = new Chart(data, (k) => go(k)),
     plot = make("div", { class: "plot" }, chart.svg);
-  const questEls = data.quests.map(({ ask }) =>
-    make("li", {}, make("span", {}, ask), " ", make("span", { class: "tick" }, data.words["not yet"])),
-  );
+  const quests = questList(data.quests, "Three things to find with your own traffic");
   const foot = make(
     "div",
     { class: "foot" },
     plot,
-    make("ol", { class: "quests", "aria-label": "Three things to find with your own traffic" }, ...questEls),
+    quests.root,
   );
   const boxes = data.numbers.map(({ name, label, low, high: most }) =>
     labelled(
@@ -1899,7 +1887,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     ),
   );
   const table = make("table"),
-    copied = make("textarea", { readonly: true, "aria-label": "Text to copy", hidden: true, rows: 6 });
+    out = exchange({
+      copies: [
+        ["Copy as JSON", "Settings, your own operations and this place, for another page or for Python", () => asJson()],
+        ["Copy as Python", "This traffic as a cell of a notebook", () => asPython(data, tree, branch.ops, shown())],
+      ],
+      take: (text) => load(text),
+      say: (text) => say(text),
+    });
   const picker = make("input", {
     type: "file",
     accept: ".json,application/json",
@@ -1921,22 +1916,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     compareLabel,
     place &&
       button("Copy link", "A link to this traffic and this place", "", () =>
-        here().length > LINK_MAX ? say(data.words["long link"]) : copy(place.link(here())),
+        here().length > LINK_MAX ? say(data.words["long link"]) : out.copy(place.link(here())),
       ),
-    button("Copy as JSON", "Settings, your own operations and this place, for another page or for Python", "", () => copy(asJson())),
+    ...out.buttons,
     button("Save as JSON", "The same as a file", "", () => save()),
     button("Load JSON", "A file that was saved here or by Python", "", () => picker.click()),
     picker,
-    button("Copy as Python", "This traffic as a cell of a notebook", "", () =>
-      copy(
-        asPython(
-          data,
-          tree,
-          branch.ops,
-          shown(),
-        ),
-      ),
-    ),
     selfCheck && button("Run the self-check", "Run the kernel's own answers in this browser", "", () => checkHere()),
   );
   const numbers = make("details", { ontoggle: () => showTable() }, make("summary", {}, "The same as a table"), table);
@@ -1945,15 +1930,16 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     { class: "stage", tabindex: -1, role: "region", "aria-label": data.title },
     bar,
     status,
-    live,
+    voice.live,
     make("div", { class: paired ? "two" : "two alone" }, spine, ...sides.map(({ section }) => section), walk),
     foot,
     panel,
     more,
-    copied,
+    out.box,
     numbers,
   );
   el.replaceChildren(root);
+  voice.wake(root);
 
   // --- what moves
   function show() {
@@ -2054,20 +2040,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const hotTest = () => (hot < 0 ? null : (k) => shown().some((i) => hasLine(hot, i) && branch.ran(k, i, hot)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
 
-  let awake = false; // nothing is said before the reader has done something
-  for (const act of ["pointerdown", "pointerover", "keydown", "change", "input"]) root.addEventListener(act, () => (awake = true), true);
-  let spoke = 0,
-    waiting = 0;
-  function speak(text) {
-    clearTimeout(waiting);
-    waiting = setTimeout(
-      () => {
-        spoke = performance.now();
-        live.textContent = text;
-      },
-      Math.max(0, spoke + (playing ? 4000 : 300) - performance.now()),
-    );
-  }
+  const speak = (text) => voice.speak(text, playing ? 4000 : 0);
 
   function say(text) {
     halt();
@@ -2089,13 +2062,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     );
     let text = notice || sentence(data, tree, node, branch.n, shown());
     data.quests.forEach((quest, n) => {
-      const answer = !found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
+      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
       if (!answer) return;
-      found[n] = fill(quest.found, answer);
-      questEls[n].className = "found";
-      questEls[n].children[0].textContent = found[n];
-      questEls[n].children[1].textContent = data.words["found it"];
-      text += ` ${fill(data.words.found, { found: found[n] })}`;
+      quests.find(n, fill(quest.found, answer));
+      text += ` ${fill(data.words.found, { found: quests.found[n] })}`;
     });
     showTable();
     showLimit();
@@ -2103,7 +2073,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       .map(({ i }) => [i, lightsOf(data, tree, data.machines[i], node.m[i].state).findIndex(Boolean)])
       .filter(([, n]) => n >= 0)
       .map(([i, n]) => fill(data.words["light out"], { machine: data.machines[i].name, name: data.invariants[n].name }));
-    if (awake) speak([text, ...broken].join(" "));
+    speak([text, ...broken].join(" "));
     remember();
   }
 
@@ -2163,7 +2133,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   /** All settings as they are now, the reader's own operations among them. */
   function told() {
     const own = packed(),
-      now = Object.fromEntries(data.settings.map((name) => [name, settings[name]]));
+      now = Object.fromEntries(Object.keys(data.settings).map((name) => [name, settings[name]]));
     if (side) now[data.choice.name] = data.choice.values[side.indexOf(chosen())];
     const traffic = Object.keys(data.traffic)[branch.traffic] ?? data.empty;
     Object.assign(now, { traffic, fork: own ? branch.base : 0, own });
@@ -2177,10 +2147,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const text = here();
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
-  const asJson = () => {
-    const { position: at = Math.ceil(position), ...now } = told();
-    return JSON.stringify({ lab: data.lab, settings: now, position: at });
-  };
+  const asJson = () => toJson(data.lab, told());
   function save() {
     const url = URL.createObjectURL(new Blob([asJson()], { type: "application/json" }));
     make("a", { href: url, download: `${data.lab}.json` }).click();
@@ -2188,26 +2155,15 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     say(data.words.saved);
   }
   /** What a JSON of this lab asks for; a sentence is thrown that says what is wrong in it, where, and what is allowed. */
-  function fromJson(text) {
+  function asksFor(text) {
     const { words } = data,
       no = (name, values = {}) => {
         throw new Error(fill(words[name], values));
       },
-      plain = (value) => value !== null && typeof value === "object" && !Array.isArray(value),
-      shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing";
-    let file;
-    try {
-      file = JSON.parse(text);
-    } catch (error) {
-      no("json none", { why: error.message });
-    }
-    if (!plain(file) || Object.keys(file).sort().join() !== "lab,position,settings") no("json parts", { found: plain(file) ? Object.keys(file).join(", ") || "nothing" : shown(file) });
-    if (file.lab !== data.lab) no("json lab", { found: shown(file.lab), lab: data.lab });
-    if (!plain(file.settings)) no("json value", { name: "settings", value: shown(file.settings), allowed: "an object" });
-    const names = data.settings.filter((name) => name !== "position"),
-      wanted = file.settings;
-    for (const name of Object.keys(wanted)) if (!names.includes(name)) no("json unknown", { name: shown(name), names: names.join(", ") });
-    for (const name of names) if (!(name in wanted)) no("json missing", { name });
+      shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
+      { settings: given } = fromJson(text, data.lab),
+      wanted = { ...data.settings, ...given };
+    for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
     const whole = (name, value, low, most) => {
       if (!Number.isInteger(value) || value < low || value > most) no("json value", { name, value: shown(value), allowed: `a whole number from ${low} to ${most.toLocaleString("en")}` });
     };
@@ -2220,22 +2176,22 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const next = treeOf(data, wanted);
     one("traffic", [...Object.keys(data.traffic).filter((name) => data.traffic[name].cgroups <= next.leaves), data.empty]);
     const { ops = [] } = data.traffic[wanted.traffic] ?? {},
-      given = Array.isArray(ops) ? ops : (ops[next.cpus] ?? []);
-    whole("fork", wanted.fork, 0, given.length);
+      known = (Array.isArray(ops) ? ops : (ops[next.cpus] ?? [])).length;
+    whole("fork", wanted.fork, 0, known);
     if (typeof wanted.own !== "string") no("json value", { name: "own", value: shown(wanted.own), allowed: "a text such as 0a.1x3,1a-2" });
     const { ops: own, wrong } = unpackOps(data, next, wanted.own);
     if (wrong) throw new Error(wrong);
     const most = lab ? data.longest : data.longest_asked,
-      length = own.length ? wanted.fork + own.length : given.length;
+      length = own.length ? wanted.fork + own.length : known;
     if (length > most) no("own long", { most: most.toLocaleString("en") });
-    whole("position", file.position, 0, length);
-    return { wanted: { ...wanted, position: file.position }, fork: wanted.fork, own: wanted.own };
+    if ("position" in wanted) whole("position", wanted.position, 0, length);
+    return { wanted: { position: 0, ...wanted }, fork: wanted.fork, own: wanted.own };
   }
   /** Take a JSON over, or say why not; what is there stays until all of it has worked. */
   const load = (text) =>
     later(async () => {
       halt();
-      const asked = fromJson(text),
+      const asked = asksFor(text),
         was = keep();
       await arrive({ ...asked, strict: true });
       walks.before = was;
@@ -2711,18 +2667,6 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
 
   // --- to take along, and to check
-  async function copy(text) {
-    copied.value = text;
-    copied.hidden = false;
-    try {
-      await navigator.clipboard.writeText(text);
-      say(data.words.copied);
-    } catch {
-      copied.focus();
-      copied.select();
-      say(data.words["to copy"]);
-    }
-  }
   async function checkHere() {
     const numbers = (so) => ({
       operations: count(so.ops, "operation"),
@@ -2796,6 +2740,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   observer.observe(root);
   const leave = () => {
     halt();
+    voice.leave();
     observer.disconnect();
   };
   /** Somebody else has chosen: a link that was followed, or Python. What the reader did before comes along. */
@@ -2824,7 +2769,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     say,
     leave,
     stats,
-    found,
+    get found() {
+      return quests.found;
+    },
     here,
     ready: performance.now(),
     inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart }, // for the tests
