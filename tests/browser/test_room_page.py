@@ -107,4 +107,4 @@ def test_the_link_names_the_question_and_no_code(page):
     page.evaluate("(codes) => memcgLab.stage.set({codes})", a_class(3))
     page.locator(".charts select").select_option("03.trips trips")
     page.wait_for_function("location.hash.includes('03.trips')")
-    assert page.evaluate("location.hash") == "#asked=03.trips+trips&told=0"
+    assert page.evaluate("location.hash") == "#asked=03.trips+trips&told=false"
