@@ -44,6 +44,7 @@ _LATER = {
     "MeasureLab": "labs",
     "PatchLab": "labs",
     "ProfileLab": "labs",
+    "PuzzleLab": "labs",
     "RoomLab": "labs",
     "StockLab": "labs",
     "TraceLab": "labs",

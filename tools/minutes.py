@@ -1,4 +1,4 @@
-"""Minutes of every notebook, by one rule: written into its Time line and into the README's table.
+"""Minutes of every notebook, by one rule: written into its Time line, the README's table and that of docs/teaching.md.
 
 python -m tools.minutes
 """
@@ -21,7 +21,9 @@ PRACTICE = re.compile(r"## (Exercises?\b|The lab\b|Three questions\b)")
 NUMBER = re.compile(r"(?<![\w.])\d[\d,.]*")
 REFERENCES = re.compile(r"^## References\b.*", re.MULTILINE | re.DOTALL)
 STATED = re.compile(r"^\*\*Time:\*\* (\d+) minutes, and (\d+) for practice\.", re.MULTILINE)
-IN_README = r"(\| \[\d\d [^\]]*\]\(notebooks/{}\) \|.*\| )\d+ \+ \d+( \|)"
+IN_TABLE = r"(\| \[\d\d [^\]]*\]\((?:\.\./)?notebooks/{}\) \|.*\| )\d+ \+ \d+( \|)"
+TOGETHER = r"(\| \*\*Together\*\* \|.*\| \*\*)\d+ \+ \d+(\*\* \|)"
+TABLES = "README.md", "docs/teaching.md"
 
 
 def words_of(text):
@@ -71,17 +73,21 @@ def rounded(nb):
 
 def write(root):
     """Put the minutes where they are stated, if they are stated in the one form."""
-    readme = root / "README.md"
-    table = readme.read_text(encoding="utf-8")
+    tables = {root / name: (root / name).read_text(encoding="utf-8") for name in TABLES if (root / name).exists()}
+    spent = [0, 0]
     for path in notebooks.roster(root):
         nb = notebooks.parse(notebooks.read_raw(path), path)
         story, practice = rounded(nb)
         for cell in nb.cells:
             cell.source = STATED.sub(f"**Time:** {story} minutes, and {practice} for practice.", cell.source)
-        table = re.sub(IN_README.format(re.escape(path.name)), rf"\g<1>{story} + {practice}\2", table)
+        spent = [spent[0] + story, spent[1] + practice]
+        for place, table in tables.items():
+            row = IN_TABLE.format(re.escape(path.name))
+            tables[place] = re.sub(row, rf"\g<1>{story} + {practice}\2", table)
         if notebooks.write_if_changed(path, notebooks.text_of(nb)):
             print(f"minutes written: {path.name}")
-    notebooks.write_if_changed(readme, table)
+    for place, table in tables.items():
+        notebooks.write_if_changed(place, re.sub(TOGETHER, rf"\g<1>{spent[0]} + {spent[1]}\2", table))
     return 0
 
 

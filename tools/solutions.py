@@ -22,27 +22,25 @@ def texts(nb):
     for before, cell in zip(nb.cells, nb.cells[1:], strict=False):
         match = CALL.fullmatch(cell.source) if cell.cell_type == "code" else None
         if match:
-            text = re.search(rf"(?:^|\n\n)(\*\*(?:Exercise )?{re.escape(match[1])}\*\*.*)", before.source, re.DOTALL)
+            number = re.escape(match[1])
+            text = re.search(rf"(?:^|\n\n)(\*\*(?:Exercise )?{number}\*\*.*)", before.source, re.DOTALL)
             if not text:
-                raise notebooks.NotebookFault(f"exercise {match[1]}: no text like '**{match[1]}** …' in the cell above it")
+                raise notebooks.NotebookFault(f"exercise {match[1]}: its text is not in the cell above it")
             found.append((match[1], text[1]))
     return found
 
 
-def made(path):
-    """The solutions of one notebook, not executed yet; None if it has no exercises."""
+def made(path, roster):
+    """The solutions of one notebook of the course, not executed yet."""
     nb = notebooks.parse(notebooks.read_raw(path), path)
-    exercises = texts(nb)
-    if not exercises:
-        return None
     title = f"{navigation.number_of(path)} · {navigation.title_of(nb, path)}: the exercises solved"
+    others = " | ".join(f"[{navigation.number_of(p)}]({p.name})" for p in roster if p != path)
     intro = (
-        f"# {title}\n\n[Back to the notebook](../{path.name})\n\nOne way to solve each. Yours may be another one: what "
-        "counts is what `check` says. This page is written by `python -m tools.solutions`, so that it never differs from "
-        "the notebook."
+        f"# {title}\n\n[Back to the notebook](../{path.name}), or to the solutions of {others}\n\n"
+        "One way to solve each. Yours may be another one: what counts is what `check` says."
     )
     cells = [nbformat.v4.new_markdown_cell(intro), nbformat.v4.new_code_cell("from memcg_lab import check")]
-    for number, text in exercises:
+    for number, text in texts(nb):
         text = re.sub(r"\]\(\.\./", "](../../", text)  # one folder deeper
         text = re.sub(r"\]\((?=\d\d_\w+\.ipynb)", "](../", text)
         cells += [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell(WORKED[number].cell(number))]
@@ -61,9 +59,7 @@ def stale(root, names=()):
     """Solutions that are not what the notebooks and the answers say now, each in a sentence."""
     found = []
     for path in notebooks.chosen(root, names):
-        fresh, there = made(path), place(path)
-        if fresh is None:
-            continue
+        fresh, there = made(path, notebooks.roster(root)), place(path)
         if not there.exists():
             found.append(f"{FOLDER}/{path.name} is missing")
             continue
@@ -82,10 +78,8 @@ def solve(root, names=(), check=False):
     (root / "notebooks" / FOLDER).mkdir(exist_ok=True)
     paths = []
     for path in notebooks.chosen(root, names):
-        fresh = made(path)
-        if fresh is not None:
-            notebooks.write_if_changed(place(path), notebooks.text_of(fresh))
-            paths.append(place(path))
+        notebooks.write_if_changed(place(path), notebooks.text_of(made(path, notebooks.roster(root))))
+        paths.append(place(path))
     runs, seconds = execution.execute(root, paths)
     failed = 0
     for run in runs:

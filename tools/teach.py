@@ -25,6 +25,7 @@ from memcg_lab.course import room
 from memcg_lab.course.guesses import GUESSES
 from memcg_lab.course.predictions import _word as word
 from memcg_lab.course.questions import QUESTIONS
+from memcg_lab.course.worked import WORKED
 from tools import book, execution, links, notebooks
 
 HERE = pathlib.Path(__file__).parent
@@ -34,7 +35,9 @@ HEADING = re.compile(r"(#{1,6}) +(.+)")
 ASKS = re.compile(r"^(predict|check)\(\s*\"([^\"]+)\"", re.MULTILINE)
 REVEALS = re.compile(r"\breveal\(\s*\"([^\"]+)\"")
 ANSWERED = {"predict": "No prediction yet", "exercise": "not answered yet"}
-AFTER = re.compile(r"### Look\b")
+FOLDED = re.compile(r"\n*<details>.*?</details>\n*", re.DOTALL)
+AFTER = re.compile(r"^### Look\b[^\n]*\n+(.*\S)\s*", re.MULTILINE | re.DOTALL)
+AFTERWARDS = r"<details><summary>Look: open this after the run</summary>\n\n\1\n\n</details>\n\n"
 ASIDE = "hide-input", "remove-cell"
 
 
@@ -159,7 +162,8 @@ def cut(cells):
 def shown(cell):
     """The outputs of a cell that a slide shows: not that nobody has answered yet."""
     said = [word for tag, word in ANSWERED.items() if tag in notebooks.tags_of(cell)]
-    return [output for output in cell.get("outputs", []) if not any(word in output.get("text", "") for word in said)]
+    texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])]
+    return [output for output, text in zip(cell.get("outputs", []), texts) if not any(word in text for word in said)]
 
 
 def slides(cells, title, script=""):
@@ -267,14 +271,14 @@ def exercises_html(asked):
 
 
 def student(nb):
-    """Without outputs; what is said after a run is folded, so that nobody reads the answer first."""
+    """Without outputs and answers of checkpoints; what is said after a run is folded, so that nobody reads it first."""
     made = copied(nb)
     for cell in made.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-        elif AFTER.match(cell.source):
-            rest = cell.source.partition("\n")[2].strip()
-            cell.source = f"<details><summary>Look: open this after the run</summary>\n\n{rest}\n\n</details>"
+        else:
+            before, mark, checkpoint = cell.source.partition("**Checkpoint.**")
+            cell.source = AFTER.sub(AFTERWARDS, before) + mark + FOLDED.sub("\n\n", checkpoint).rstrip()
         cell.metadata = nbformat.from_dict(
             {k: v for k, v in cell.metadata.items() if k != "memcg_lab" or "reason" in v}
         )
@@ -282,11 +286,12 @@ def student(nb):
 
 
 def teacher(nb):
-    """With outputs; below each prediction stands what is right, and what wrong answers mean."""
+    """With outputs; below each prediction what is right and what wrong answers mean, below each exercise an answer."""
     made, cells = copied(nb), []
     for cell in made.cells:
         cells.append(cell)
         notes = [bets_text(name) for name, _ in asked_in([cell], "predict")]
+        notes += [solution_text(name) for name, _ in asked_in([cell], "check")]
         if cell.cell_type == "markdown":
             said = cell.metadata.get("memcg_lab", {})
             notes += [f"**Ask:** {said['ask']}"] if "ask" in said else []
@@ -305,6 +310,20 @@ def bets_text(question):
         lines.append(f"| {name} | {word(room.truths()[question][name])} | right |")
         lines += [f"| | {word(guess)} | {says} |" for guess, says in GUESSES.get(question, {}).get(name, {}).items()]
     return "\n".join(lines)
+
+
+def solution_text(exercise):
+    worked = WORKED[exercise]
+    hints = [f"{k}. {hint}" for k, hint in enumerate(worked.hints, start=1)]
+    return "\n".join(
+        [
+            f"**For the teacher: {exercise}**, hints and an answer",
+            "",
+            *hints,
+            "",
+            f"```python\n{worked.cell(exercise)}\n```",
+        ]
+    )
 
 
 def copied(nb):

@@ -122,7 +122,7 @@ export function returned(solutions, texts) {
     const truth = shown(right, exact);
     if (said[n] === null) return `${n + 1}. You said nothing. It is ${truth}.`;
     const hit = same(said[n], right, exact),
-      words = `You said ${shown(said[n], Number.isInteger(said[n]))}${sure[n] === null ? "" : `, ${number(sure[n])} % sure`}`;
+      words = `You said ${shown(said[n], true)}${sure[n] === null ? "" : `, ${number(sure[n])} % sure`}`;
     if (sure[n] !== null) losses.push((sure[n] / 100 - hit) ** 2);
     if (hit) return `${n + 1}. ${words}: right.`;
     const why = wrong.find(([guess, , whole]) => same(said[n], guess, whole))?.[1];

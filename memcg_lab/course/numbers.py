@@ -162,7 +162,7 @@ NUMBERS = {
     ),
     "00.3": Number(
         right=lambda: _nine_of_ten(),
-        why="9 pages: 3 atomics for one batch and 27 to give back; after the patch the batch alone. 27 of 30 are saved.",
+        why="9 pages: 3 atomics for one batch and 27 to give back; after it the batch alone. 27 of 30 are saved.",
         wrong={
             10: "10 pages do it: 33 and 3. But so do fewer.",
             8: "8 pages: 27 before, 3 after. That saves 24 of 27, a little less than nine of ten.",

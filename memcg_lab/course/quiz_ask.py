@@ -206,7 +206,8 @@ def said_of(answer, p, right, truth, why):
     """One answer judged, as a sentence or three."""
     if right is None:
         return f"You said nothing. It is {truth}."
-    words = f"You said {told(answer) if not isinstance(answer, bool) else ('no', 'yes')[answer]}"
+    answer = ("no", "yes")[answer] if isinstance(answer, bool) else answer
+    words = f"You said {answer if isinstance(answer, str) else number(answer)}"
     words += "" if p is None else f", {number(p)} % sure"
     if right:
         return f"{words}: right."

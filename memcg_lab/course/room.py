@@ -111,7 +111,7 @@ def code(question, *, sure=None, mark=0, **values):
         except ValueError as error:
             raise ValueError(f"{name} {error}.") from None
     try:
-        sure = predictions._percentage(sure)
+        sure = predictions.percentage(sure)
     except ValueError as error:
         raise ValueError(f"sure {error}.") from None
     mark = whole_number("mark", mark, 0, MARKS - 1)
@@ -322,11 +322,11 @@ def room_code(question):
     No prediction yet, so there is no code. Say predict("03.partly", ...) first.
     """
     _names(question)
-    said = predictions._said.get(question)
+    said, sure = predictions._noted(question)
     if not said:
         print(f'No prediction yet, so there is no code. Say predict("{question}", ...) first.')
         return
-    print(f"Code for the room: {code(question, sure=predictions._sure.get(question), mark=_mark(), **said)}")
+    print(f"Code for the room: {code(question, sure=sure, mark=_mark(), **said)}")
 
 
 # --- many codes ------------------------------------------------------------------------------------------------------

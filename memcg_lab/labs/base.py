@@ -28,11 +28,12 @@ SCRIPTS = (
     STAGE / "stage.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
+    STAGE / "puzzle.js",
     STAGE / "room.js",
     STAGE / "labs.js",
     STAGE / "notebook.js",
 )
-STYLES = (STAGE / "stage.css", STAGE / "charts.css")
+STYLES = (STAGE / "stage.css", STAGE / "charts.css", STAGE / "puzzle.css")
 
 
 @functools.cache
@@ -127,9 +128,13 @@ class Lab(anywidget.AnyWidget):
         """The settings by name."""
         return dict(self._settings)
 
+    def told(self):
+        """The settings that say what this lab is; a subclass may leave out what is so without being said."""
+        return self.settings()
+
     def code_line(self):
         """The line of Python that makes this lab with these settings."""
-        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self._settings.items())
+        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self.told().items())
         return f"{type(self).__name__}({told})"
 
     def set(self, **values):
@@ -144,7 +149,7 @@ class Lab(anywidget.AnyWidget):
         self.chosen = self._settings
 
     def to_json(self):
-        """This lab as one line of JSON, which its front end reads and writes too.
+        """Give this lab as one line of JSON, which its front end reads and writes too.
 
         Examples
         --------
@@ -190,7 +195,7 @@ class Lab(anywidget.AnyWidget):
     def to_html(self):
         """What a reader without a kernel sees: picture, sentence and numbers, not moving."""
         figure = self.figure(self.result)
-        settings = html.escape(json.dumps(self._settings))
+        settings = html.escape(json.dumps(self.told()))
         mark = f' data-memcg-live="{self.live}"' if mounted() else ""
         return (
             f'<figure data-memcg-lab="{type(self).__name__}" data-settings="{settings}"{mark} style="margin:0">'

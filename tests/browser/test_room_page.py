@@ -84,14 +84,14 @@ def test_a_readers_files_become_the_codes_that_python_makes(page, tmp_path):
         kept = {"format": "memcg-lab notes", "version": 1, "predictions": said}
         (tmp_path / f"reader{k:02}.json").write_text(json.dumps(kept), encoding="utf-8")
     page.locator("input[type=file]").set_input_files(sorted(tmp_path.glob("*.json")))
-    page.wait_for_function("memcgLab.stage.settings.codes")
+    page.locator(".answers li").first.wait_for()
     assert page.evaluate("memcgLab.stage.settings.codes") == room.codes_of(tmp_path)
     assert page.evaluate("memcgLab.stage.settings.asked") == "03.trips trips"  # what most of them answer
 
 
 def test_pasting_leads_to_the_question_and_a_button_tells_what_came_out(page, measured, shots):
     page.get_by_label("Codes, one a line").first.fill(a_class(300))
-    page.wait_for_function("memcgLab.stage.rows.length > 0")
+    page.locator(".answers li").first.wait_for()
     assert "right" not in page.locator(".status").inner_text()
     page.screenshot(path=shots / "room-said.png")
     page.get_by_role("button", name="Say what came out").click()
@@ -106,5 +106,5 @@ def test_pasting_leads_to_the_question_and_a_button_tells_what_came_out(page, me
 def test_the_link_names_the_question_and_no_code(page):
     page.evaluate("(codes) => memcgLab.stage.set({codes})", a_class(3))
     page.locator(".charts select").select_option("03.trips trips")
-    page.wait_for_function("location.hash.includes('03.trips')")
-    assert page.evaluate("location.hash") == "#asked=03.trips+trips&told=0"
+    page.wait_for_url("**#asked=03.trips*")
+    assert page.evaluate("location.hash") == "#asked=03.trips+trips&told=false"

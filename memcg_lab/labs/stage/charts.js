@@ -231,7 +231,11 @@ const charts = (() => {
 
   /** Settings as the text of a place. */
   const packed = (settings, rules = {}) =>
-    new URLSearchParams(Object.entries(settings).map(([key, value]) => [key, rules[key]?.write?.(value) ?? String(value)])).toString();
+    new URLSearchParams(
+      Object.entries(settings)
+        .filter(([key]) => !rules[key]?.secret) // what readers said stays in the room
+        .map(([key, value]) => [key, rules[key]?.write?.(value) ?? String(value)]),
+    ).toString();
   const quoted = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
   const asPython = (name, settings) =>
     `${name}(${Object.entries(settings)

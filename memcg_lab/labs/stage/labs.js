@@ -13,7 +13,7 @@
  *       handle: {set(settings): Python has chosen, say(sentence), leave()}, each where there is one
  */
 const LABS = {
-  CounterLab: renderStage, DriftLab: renderStage, PatchLab: renderStage, StockLab: renderStage, RoomLab, TraceLab: renderTrace, ...charts.labs,
+  CounterLab: renderStage, DriftLab: renderStage, PatchLab: renderStage, PuzzleLab: renderPuzzle, RoomLab, StockLab: renderStage, TraceLab: renderTrace, ...charts.labs,
 };
 
 /** A living lab inside an element that shows its still picture; the picture stays where that does not work. */
@@ -33,6 +33,7 @@ async function mountLab(figure, context) {
     const handle = await LABS[context.name]({ ...context, el });
     for (const part of still) part.style.display = "none";
     host.style.cssText = "";
+    figure.style.overflow = "visible"; // nothing in between that scrolls: what sticks to the screen's edge does so
     const { leave } = handle;
     return Object.assign(handle, { host, leave: () => (unwatch(), leave?.()) }); // what it tells of itself stays alive
   } catch (error) {

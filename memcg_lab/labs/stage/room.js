@@ -222,45 +222,65 @@ const codes = (() => {
 })();
 
 async function RoomLab(context) {
-  const { data, name } = context,
-    settings = { ...context.settings },
-    stats = { moves: [] };
+  const { data } = context;
   let reading = { said: [], again: 0, refused: [] },
     readOf = null,
     shown = [];
-  const asked = charts.list({ label: "Question", options: data.asked, value: settings.asked, act: (value) => set({ asked: value }) }),
-    box = make("textarea", { "aria-label": "Codes, one a line", rows: 10, spellcheck: "false", maxlength: data.most, oninput: () => paste(box.value) }),
+  const rules = {
+    asked: { read: (text) => text, fits: (value) => data.asked.includes(value), must: "a question and one of the things it asks" },
+    codes: {
+      read: (text) => text,
+      fits: (value) => typeof value === "string" && value.length <= data.most,
+      must: `a text of at most ${charts.number(data.most)} letters`,
+      secret: true,
+    },
+    told: { read: (text) => ({ true: true, false: false })[text] ?? text, fits: (value) => typeof value === "boolean", must: "true or false" },
+  };
+  const box = make("textarea", { "aria-label": "Codes, one a line", rows: 10, spellcheck: "false", maxlength: data.most, oninput: () => paste(box.value) }),
     file = make("input", { type: "file", multiple: true, accept: ".json,application/json", "aria-label": "Files of readers, JSON", onchange: () => readFiles([...file.files]) }),
-    tell = make("button", { type: "button", class: "main", "aria-pressed": "false", onclick: () => set({ told: !settings.told }) }, "Say what came out"),
-    clear = make("button", { type: "button", onclick: () => set({ codes: "" }) }, "Clear"),
+    tell = make("button", { type: "button", class: "main", onclick: () => board.set({ told: !board.settings.told }) }),
+    clear = make("button", { type: "button", onclick: () => board.set({ codes: "" }) }, "Clear"),
     bars = make("ol", { class: "answers", "aria-label": "Answers" });
+  const controls = {
+    asked: charts.list({ label: "Question", options: data.asked, value: context.settings.asked, act: (value) => board.set({ asked: value }) }),
+    codes: { show: (codes) => box.value !== codes && (box.value = codes) },
+    told: { show: (told) => puts(tell, { text: told ? "Hide what came out" : "Say what came out", "aria-pressed": String(told) }) },
+  };
   const board = charts.frame(context, {
     title: "The room's answers",
-    rows: [[asked.root, tell, clear], [make("label", {}, make("span", {}, "Readers' files"), file)]],
+    rules,
+    controls,
+    bars: [[controls.asked.root, tell, clear], [make("label", {}, make("span", {}, "Readers' files"), file)]],
     body: make("div", { class: "beside room" }, bars, make("label", { class: "paste" }, make("span", {}, "Codes, one a line"), box)),
-    python: () => `${name}(asked=${JSON.stringify(settings.asked)}, codes=${JSON.stringify(settings.codes)}, told=${settings.told ? "True" : "False"})`,
-    pack: () => new URLSearchParams({ asked: settings.asked, told: String(Number(settings.told)) }).toString(), // codes stay in the room
+    move,
+    python: (name, { asked, codes: text, told }) => `${name}(asked=${JSON.stringify(asked)}, codes=${JSON.stringify(text)}, told=${told ? "True" : "False"})`,
     table: () => ({ head: data.words.heads, rows: shown.map((one) => [one.label, one.answers, one.sure, one.mean ?? "", one.says]) }),
   });
-  const busy = () => Object.entries(Object.groupBy(reading.said.flatMap(({ question, values }) => Object.keys(values).map((key) => `${question} ${key}`)), (key) => key)).sort(([, a], [, b]) => b.length - a.length)[0]?.[0];
 
+  /** What most of the codes answer. */
+  function busiest() {
+    const all = reading.said.flatMap(({ question, values }) => Object.keys(values).map((name) => `${question} ${name}`)),
+      times = new Map();
+    for (const one of all) times.set(one, (times.get(one) ?? 0) + 1);
+    return [...times].sort(([, n], [, m]) => m - n)[0]?.[0];
+  }
   /** New codes: where none of them answers what is shown, show what most of them answer. */
   function paste(text) {
-    set({ codes: text });
-    if (!shown.some(({ answers }) => answers) && busy()) set({ asked: busy() });
+    board.set({ codes: text });
+    if (!shown.some(({ answers }) => answers) && busiest()) board.set({ asked: busiest() });
   }
   async function readFiles(files) {
     const lines = [];
     for (const [mark, one] of files.sort((a, b) => (a.name < b.name ? -1 : 1)).entries()) lines.push(...codes.ofFile(data, await one.text(), mark, one.name));
     file.value = "";
-    paste([settings.codes.trimEnd(), ...lines].filter(Boolean).join("\n").slice(0, data.most));
+    const text = [board.settings.codes.trimEnd(), ...lines].filter(Boolean).join("\n");
+    if (text.length > data.most) board.refuse(`These files and the codes have ${charts.number(text.length)} letters; the lab takes ${charts.number(data.most)}.`);
+    else paste(text);
   }
-  function show() {
+  function move() {
+    const { settings } = board;
     if (readOf !== settings.codes) reading = codes.readAll(data, (readOf = settings.codes));
     shown = codes.rows(data, settings, reading.said);
-    asked.show(settings.asked);
-    if (box.value !== settings.codes) box.value = settings.codes;
-    puts(tell, { text: settings.told ? "Hide what came out" : "Say what came out", "aria-pressed": String(settings.told) });
     const most = Math.max(4, ...shown.map(({ answers }) => answers));
     bars.replaceChildren(
       ...shown.map(({ label, answers, sure, mean, kind, says }) =>
@@ -281,35 +301,9 @@ async function RoomLab(context) {
     );
     board.say(codes.sentenceOf(data, settings, reading, shown));
   }
-  function set(values, quiet = false) {
-    const begun = performance.now();
-    Object.assign(settings, values);
-    show();
-    if (!quiet) board.moved(settings);
-    stats.moves.push(performance.now() - begun);
-  }
-  board.set = set;
-  function come(text) {
-    const given = new URLSearchParams(text);
-    set({ asked: data.asked.includes(given.get("asked")) ? given.get("asked") : settings.asked, told: given.has("told") ? given.get("told") === "1" : settings.told }, true);
-  }
-  const observer = new ResizeObserver(() => charts.sized(board.root));
-  observer.observe(board.root);
-  come(context.place?.get() ?? "");
-  return {
-    root: board.root,
-    board,
-    set: (values) => set(values, true),
-    say: board.say,
-    come,
-    stats,
-    settings,
+  return board.begin({
     get rows() {
       return shown;
     },
-    leave() {
-      observer.disconnect();
-      board.leave();
-    },
-  };
+  });
 }
