@@ -288,7 +288,10 @@ GUESSES = {
                 "1 is after the patch. Before it what is given back goes to the counters, and the next packet finds "
                 "none."
             ),
-            0: "The limit is used up, and nobody gives back for good. In softirq no stock is drained for this.",
+            0: (
+                "The limit is used up, and it stays so: 10 of 10 are in use. In softirq no stock is drained to make "
+                "room."
+            ),
             2: "Each packet fares like the one before it: its pages leave the cgroup, and 10 of 10 are in use again.",
         },
         "after": {
@@ -413,7 +416,10 @@ GUESSES = {
         "fewer_levels": {
             50: "50 says: half the counters, half the wait. But all 64 CPUs meet at the root, whatever lies below it.",
             100: "100 says: half the atomics, twice as much done. The root stays, and the root is the wall.",
-            25: "25 takes off the lines below the root. They were waited for in a row, and the root set the pace.",
+            25: (
+                "25 takes the lines below the root for a part of the wall. All CPUs come to the root, with or "
+                "without them."
+            ),
         },
         "larger_batch": {
             100: (
@@ -447,7 +453,7 @@ GUESSES = {
     "08.batch": {
         "from_1_to_32": {
             32: "32 says: as many times fewer visits, as many times more done. The other work becomes the limit.",
-            1: "1 says that the line was free. With 64 CPUs and each operation on it, it was full.",
+            1: "1 says that the line was free. With 64 CPUs and each operation on it, it was nearly full.",
             16: "16 is half of 32, as if one way stayed as it was. The limit is the other work of the CPUs.",
         },
         "from_32_to_64": {

@@ -28,7 +28,7 @@ from memcg_lab.course import predictions
 from memcg_lab.course.guesses import GUESSES, met
 from memcg_lab.course.questions import COUNT, FACTOR, QUESTIONS
 from memcg_lab.history import record
-from memcg_lab.machine import LAYOUTS, Topology, closed_loop, read_measurement, simulate
+from memcg_lab.machine import LAYOUTS, Topology, closed_loop, mva, read_measurement, simulate
 from memcg_lab.perf import compare, read_perf
 from memcg_lab.traces.check import check_trace
 from memcg_lab.traces.text import read_rows
@@ -483,6 +483,7 @@ COMPUTED = {
     ("05.kept", "tcp_usage"): {
         10: lambda: packets(V4_13, tcp_data_queue)[1],
         70: lambda: packets(V4_14, udp_enqueue)[1],
+        120: lambda: packets(V4_14, tcp_data_queue)[1] - 10,
         250: lambda: packets(V4_14, tcp_data_queue, each=80)[1],
     },
     ("06.way", "already_here"): {1.5: lambda: server().own_ns, 45: lambda: server().same_ns},
@@ -658,6 +659,21 @@ def test_a_line_of_the_server_takes_little_more_than_a_tenth_of_a_microsecond():
     assert "little more than a tenth" in GUESSES["06.way"]["other_package"][1000]
 
 
+def test_with_64_cpus_and_a_batch_of_1_a_line_is_nearly_full_and_with_32_nearly_free():
+    way_ns = Topology.named("2x EPYC 7742").same_ns
+    taken = {batch: mva(64, 4000, [way_ns / batch] * 4)[0] * way_ns / batch for batch in (1, 32)}
+    assert 0.9 < taken[1] < 1
+    assert taken[32] < 0.1
+    assert "nearly full" in GUESSES["08.batch"]["from_1_to_32"][1]
+    assert "nearly free" in GUESSES["08.batch"]["from_32_to_64"][2]
+
+
+def test_the_share_of_its_own_atomic_is_that_of_the_run_without_reading():
+    text = (ROOT / "notebooks" / "07_the_profile_after.ipynb").read_text(encoding="utf-8")
+    before = {float(share) for share in re.findall(r"__sk_mem_reduce_allocated +(\d\.\d\d) +\d\.\d\d\b", text)}
+    assert 0.72 in before & set(GUESSES["07.reduce"]["before"])
+
+
 def test_most_calls_of_the_recording_give_many_pages_back():
     pages = [row.nr for row in read_rows(data_path("kernel_traces/t61b.csv.xz")) if row.ev == "unc"]
     assert np.median(pages) == 16
@@ -688,10 +704,8 @@ def test_without_sureness_all_is_said_as_before(capsys, nothing):
         "trips: you said 3, the run says 4; you were 1.3 times too low.",
         GUESSES["03.trips"]["trips"][3],
     ]
-    assert said(capsys, predict, "03.trips", trips=None, sure=70) == (
-        "No prediction yet. Replace None by your numbers and run this cell again."
-    )
-    assert said(capsys, reveal, "03.trips", trips=4) == "You said nothing yet; the run says trips 4."
+    assert said(capsys, predict, "03.trips", trips=None, sure=70) == "Still open: trips."
+    assert said(capsys, reveal, "03.trips", trips=4).splitlines() == told  # what was said before stays
 
 
 @pytest.mark.parametrize(
