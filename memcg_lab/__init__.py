@@ -43,6 +43,7 @@ _LATER = {
     "MeasureLab": "labs",
     "PatchLab": "labs",
     "ProfileLab": "labs",
+    "PuzzleLab": "labs",
     "StockLab": "labs",
     "TraceLab": "labs",
     "figures": "figures",

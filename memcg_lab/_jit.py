@@ -153,8 +153,8 @@ def checked(dispatcher, twins):
 def as_python(value, twins=None):
     """The same function, and all that it calls of ours and of the reader's, as Python runs it: nothing is compiled.
 
-    Such a twin takes ``recarray`` views of the arrays. It answers at once, a line of a reader's rule can be counted, and
-    what goes wrong in it is Python's own error. ``twins`` has those made so far.
+    Such a twin takes ``recarray`` views of the arrays. It answers at once, the steps of a reader's rule can be counted,
+    and what goes wrong in it is Python's own error. ``twins`` has those made so far.
     """
     twins = {} if twins is None else twins
     python = getattr(value, "py_func", value)

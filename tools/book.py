@@ -273,6 +273,14 @@ def gather(root, source, executed):
             waiting += wanted
             put(copy, text)
             pages[path] = (links.headings(text) or [(1, path.name)])[0][1]
+        elif path.suffix == ".ipynb":  # solutions: a page that a link leads to, in no table
+            nb = notebooks.parse(notebooks.read_raw(path), path)
+            nb.metadata["orphan"] = True
+            for cell in nb.cells:
+                if cell.cell_type == "markdown":
+                    cell.source, wanted = for_the_book(cell.source, path, root)
+                    waiting += wanted
+            put(copy, nbformat.writes(nb))
         else:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)

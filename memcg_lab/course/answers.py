@@ -305,8 +305,8 @@ def judge_think(answer):
     needed = math.ceil((answer + VISIT_NS) / VISIT_NS)
     if needed == CROWD:
         return True, (
-            f"A round takes {_plain(answer + VISIT_NS)} ns, and {CROWD} visits of {VISIT_NS} ns fill it. The more a CPU "
-            "does in between, the more CPUs a line bears."
+            f"A round takes {_plain(answer + VISIT_NS)} ns, and {CROWD} visits of {VISIT_NS} ns fill it. The more a "
+            "CPU does in between, the more CPUs a line bears."
         )
     if answer == CROWD * VISIT_NS:
         return False, f"The visit belongs to the round as well: {CROWD * VISIT_NS} and {VISIT_NS} ns, {needed} visits."

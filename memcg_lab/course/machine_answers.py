@@ -245,7 +245,7 @@ NEAR["09.1"] = Near(
 NEAR["09.2"] = Near(
     right=lambda: 100 * (1 - (1 / BATCH_64_MBPS - 1 / ROOT_MBPS) / (1 / BATCH_32_MBPS - 1 / ROOT_MBPS)),
     within=0.01,
-    why="Half the visits should have taken away half of it. Three quarters went, and without a queue nothing does that.",
+    why="If nobody ever waited, half the visits would take away half of it. Three quarters went: there was a queue.",
     wrong=(
         (62.8, "62.8 % is by how much the rate grew. Asked is the time above that of the root cgroup."),
         (38.6, "38.6 % is by how much the whole round got shorter. Take the time of the root cgroup off both first."),

@@ -162,7 +162,7 @@ NUMBERS = {
     ),
     "00.3": Number(
         right=lambda: _nine_of_ten(),
-        why="9 pages: 3 atomics for one batch and 27 to give back, 30; after it the batch alone, 3. 27 of 30 are saved.",
+        why="9 pages: 3 atomics for one batch and 27 to give back; after it the batch alone. 27 of 30 are saved.",
         wrong={
             10: "10 pages do it: 33 and 3. But so do fewer.",
             8: "8 pages: 27 before, 3 after. That saves 24 of 27, a little less than nine of ten.",
@@ -369,7 +369,7 @@ NUMBERS |= {
         why="The first threads of its 64 cores are CPUs 0 to 63, the second ones are CPUs 128 to 191.",
         wrong={
             96: "They would be shared out evenly only with 128 or 256 CPUs. Package 0 comes first in each round.",
-            64: "64 is package 1, or package 0 before its second threads come. CPU 128 is a second thread of package 0.",
+            64: "64 would be package 0 without its second threads. CPU 128 is such a second thread.",
             192: "A package has 128 CPUs, and CPU 64 sits in the other one already.",
         },
         low="Linux counts one thread of each core first, package by package, and then the second threads.",
@@ -400,6 +400,6 @@ NUMBERS |= {
             32: "That is one full stock. 40 pages at once cannot stay in a stock.",
         },
         low="Every page that was charged came back: the counter is not below 0.",
-        high="Nothing is in use. What may stay in a stock, if 40 pages come back at once?",
+        high="Nothing is in use. Think of what may stay in a stock when 40 pages come back at once.",
     ),
 }

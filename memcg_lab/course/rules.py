@@ -78,9 +78,20 @@ def _judge_rule(rule, which, parameters, asked, kernel, ops, hint):
     complaint = takes_others(rule, f"a {which} rule", parameters)
     if complaint:
         return False, complaint, None
-    yours = kernel.with_rules("your rule", **{which: rule})
+    yours = _with_rule(kernel, which, rule)
     right, told = _replay_rule((yours, asked, kernel), ops, hint)
     return right, told, yours
+
+
+class _NoRule(ValueError):
+    """What cannot stand in the place of a rule, in a sentence."""
+
+
+def _with_rule(kernel, which, rule):
+    try:
+        return kernel.with_rules("your rule", **{which: rule})
+    except ValueError as error:
+        raise _NoRule(f"That is no such rule: {error}") from None
 
 
 def _replay_rule(policies, ops, hint):
@@ -179,7 +190,7 @@ def judge_consume(rule):
     complaint = takes_others(rule, "a consume rule", CONSUME)
     if complaint:
         return False, complaint
-    policy = V4_13.with_rules("your rule", consume=rule)
+    policy = _with_rule(V4_13, "consume", rule)
     done = 0
     for scenario in golden_runs():
         trial = Trial(system_of(scenario.config, policy))
@@ -204,18 +215,18 @@ def _golden_difference(scenario, k, field, got, expected, earlier):
     if mine == kernel:
         return f"{start}{field} is {shown(got[field])}, in the kernel {shown(expected[field])}."
     told = f"the stock of CPU {cpu} held {_held(was)}. Your rule leaves {_held(mine)}, the kernel {_held(kernel)}. "
-    if mine[0] != kernel[0]:
-        mend = "A stock whose last page is taken still remembers its cgroup."
-    elif was[0] == memcg and was[1] >= nr > CHARGE_BATCH:
-        mend = "A charge above the batch does not even look."
-    elif was[0] == memcg and was[1] >= nr and mine == was:
-        mend = "It served the charge: the pages have to leave the stock."
-    elif was[0] == memcg and was[1] >= nr:
-        mend = "So many pages of this cgroup serve the charge, also when they are just enough."
-    elif was[0] == memcg:
-        mend = "All or nothing: fewer pages than asked for stay where they are."
-    else:
+    if was[0] != memcg:
         mend = "Pages of another cgroup do not serve this one."
+    elif mine[0] != kernel[0]:
+        mend = "A stock whose last page is taken still remembers its cgroup."
+    elif nr > CHARGE_BATCH:
+        mend = "A charge above the batch does not even look."
+    elif was[1] < nr:
+        mend = "All or nothing: fewer pages than asked for stay where they are."
+    elif mine == was:
+        mend = "It served the charge: the pages have to leave the stock."
+    else:
+        mend = "So many pages of this cgroup serve the charge, also when they are just enough."
     return start + told + mend
 
 
@@ -307,6 +318,8 @@ def in_a_sentence(judge):
     def told(answer):
         try:
             return judge(answer)
+        except _NoRule as error:
+            return False, str(error)
         except (Exception, SystemExit) as error:
             return False, stopped(error)
 

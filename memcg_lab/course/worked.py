@@ -1,4 +1,4 @@
-"""The exercises worked: hints in steps, and an answer as a reader would write it, shown once the reader's own is right."""
+"""The exercises worked: hints in steps, and an answer as a reader would write it, shown after a right one."""
 
 import textwrap
 from typing import NamedTuple
@@ -19,7 +19,8 @@ class Worked(NamedTuple):
 
     def cell(self, exercise):
         """The code of a notebook's cell that answers the exercise."""
-        return (f"{self.before}\n\n\n" if self.before else "") + f'check("{exercise}", {self.answer})'
+        space = "\n\n\n" if "def " in self.before else "\n\n"
+        return (self.before + space if self.before else "") + f'check("{exercise}", {self.answer})'
 
 
 def _worked(answer, *hints, before=""):

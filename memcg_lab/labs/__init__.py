@@ -8,6 +8,7 @@ from .drift import DriftLab
 from .measure import MeasureLab
 from .patch import PatchLab
 from .profile import ProfileLab
+from .puzzle import PuzzleLab
 from .stock import StockLab
 from .trace import TraceLab
 
@@ -20,6 +21,7 @@ __all__ = [
     "MeasureLab",
     "PatchLab",
     "ProfileLab",
+    "PuzzleLab",
     "StockLab",
     "TraceLab",
 ]

@@ -26,10 +26,11 @@ SCRIPTS = (
     STAGE / "stage.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
+    STAGE / "puzzle.js",
     STAGE / "labs.js",
     STAGE / "notebook.js",
 )
-STYLES = (STAGE / "stage.css", STAGE / "charts.css")
+STYLES = (STAGE / "stage.css", STAGE / "charts.css", STAGE / "puzzle.css")
 
 
 @functools.cache

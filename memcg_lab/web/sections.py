@@ -19,6 +19,19 @@ SECTIONS = (
         ),
     ),
     Section(
+        "PuzzleLab",
+        "The patch from its lines",
+        "Thirteen lines, of which five are the patch and what stands around it.",
+        "The lines of both functions lie there, shuffled, and with them some that are nearly right. Put them together. "
+        "What you built is run beside the kernel, and where the two part you see the shortest traffic that shows it. "
+        "Which lines does the stock need, so that what comes back may stay, but not too much of it?",
+        (
+            "Leave the cap away. Which traffic tells, and how many calls does it take?",
+            "Take `>=` instead of `>`. What does the kernel keep that yours gives away?",
+            "Keep css_put_many beside refill_stock. Who puts the same references again?",
+        ),
+    ),
+    Section(
         "StockLab",
         "The stock of one CPU",
         "A drawer, its owner, and when it helps.",

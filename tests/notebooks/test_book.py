@@ -29,7 +29,13 @@ def shelf(tmp_path_factory):
     ):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    more = sample.markdown("See [data](../data/README.md#Where-it-is-from) and $$\\frac{n}{32}$$")
+    solved = sample.good_notebook()
+    solved.cells = [sample.markdown("# Solved\n\n[Back](../01_a_start.ipynb)")]
+    (root / "notebooks" / "solutions").mkdir(parents=True)
+    (root / "notebooks" / "solutions" / "01_a_start.ipynb").write_text(book.nbformat.writes(solved), encoding="utf-8")
+    more = sample.markdown(
+        "[Solved](solutions/01_a_start.ipynb). See [data](../data/README.md#Where-it-is-from) and $$\\frac{n}{32}$$"
+    )
     script = sample.result({"text/plain": "x", "text/html": f'<script src="{HARMLESS_SCRIPT}"></script>'})
     two_labs = sample.result({"text/plain": "Two.", "text/html": f"{LAB}</figure>{LAB}</figure>"})
     with pytest.MonkeyPatch.context() as patch:
@@ -57,6 +63,13 @@ def test_the_book_is_readable_and_stands_alone(shelf):
     index = (built / "index.html").read_text(encoding="utf-8")
     for words in ("A lead.", "count atomics; say why", "25"):
         assert words in index
+
+
+def test_solutions_are_a_page_that_stands_in_no_table(shelf):
+    built = shelf / "build" / "book"
+    assert 'href="solutions/01_a_start.html"' in (built / "notebooks" / "01_a_start.html").read_text(encoding="utf-8")
+    assert "Back" in (built / "notebooks" / "solutions" / "01_a_start.html").read_text(encoding="utf-8")
+    assert "solutions/" not in (built / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_page_with_a_lab_makes_it_live_and_the_first_page_leads_there(shelf):

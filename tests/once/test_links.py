@@ -20,7 +20,7 @@ def pages(root=ROOT):
         *sorted(root.glob("*.md")),
         *sorted(root.glob("data/**/*.md")),
         *sorted(root.glob("docs/**/*.md")),
-        *sorted(root.glob("notebooks/*.ipynb")),
+        *sorted(root.glob("notebooks/**/*.ipynb")),
     ]
 
 

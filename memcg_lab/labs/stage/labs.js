@@ -13,7 +13,7 @@
  *       handle: {set(settings): Python has chosen, say(sentence), leave()}, each where there is one
  */
 const LABS = {
-  CounterLab: renderStage, DriftLab: renderStage, PatchLab: renderStage, StockLab: renderStage, TraceLab: renderTrace, ...charts.labs,
+  CounterLab: renderStage, DriftLab: renderStage, PatchLab: renderStage, PuzzleLab: renderPuzzle, StockLab: renderStage, TraceLab: renderTrace, ...charts.labs,
 };
 
 /** A living lab inside an element that shows its still picture; the picture stays where that does not work. */

@@ -1,0 +1,114 @@
+"""The puzzle in Chromium: lines are dragged, or moved by keys alone, and what a page says is what Python says.
+
+python -m pytest tests/browser/test_puzzle_page.py -m browser
+"""
+
+import pytest
+
+from memcg_lab import PuzzleLab
+from memcg_lab.web.page import make_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+RIGHT = {"refill": ["add", "over", "drain"], "uncharge": ["sub", "refill"]}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, web_kernels):
+    path = tmp_path_factory.mktemp("page") / "puzzle.html"
+    make_page(path, web_kernels, "PuzzleLab")
+    return path
+
+
+@pytest.fixture
+def opened(file, watched):
+    def at(place="", **options):
+        page = watched(f"{file.as_uri()}#{place}", offline=True, **options)
+        page.locator(".puzzle").wait_for()
+        return page
+
+    return at
+
+
+def line(page, name):
+    return page.locator(f'[data-line="{name}"]')
+
+
+def placed(page, where):
+    return page.locator(f'ol[data-where="{where}"] [data-line]').evaluate_all(
+        "(all) => all.map((el) => el.dataset.line)"
+    )
+
+
+def below(page, where):
+    """Where a function's last line ends, within its board."""
+    return {"x": 60, "y": page.locator(f'section[data-where="{where}"]').bounding_box()["height"] - 6}
+
+
+def said(page):
+    return page.locator(".verdict").inner_text()
+
+
+def test_the_patch_is_put_together_with_the_mouse(opened, shots):
+    page = opened()
+    assert said(page) == PuzzleLab().message
+    for where, names in RIGHT.items():
+        for name in names:
+            line(page, name).drag_to(page.locator(f'section[data-where="{where}"]'), target_position=below(page, where))
+    assert {where: placed(page, where) for where in RIGHT} == RIGHT
+    page.get_by_role("button", name="Run").click()
+    assert said(page) == PuzzleLab(**RIGHT, ran=True).message
+    page.screenshot(path=shots / "puzzle_right.png")
+
+
+def test_the_patch_is_put_together_with_the_keyboard_alone(opened):
+    page = opened()
+    heard = page.locator(".puzzle [role=status]")
+    for where, names in RIGHT.items():
+        for name in names:
+            line(page, name).focus()
+            page.keyboard.press("Enter")
+            heard.filter(has_text="Taken:").wait_for()
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press("Enter")
+            heard.filter(has_text="Put down.").wait_for()
+            assert page.evaluate("() => document.activeElement.closest('figure')?.dataset.memcgLab") == "PuzzleLab"
+        assert placed(page, where) == names
+    line(page, "add").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    assert placed(page, "refill") == ["over", "add", "drain"]
+    page.keyboard.press("Escape")
+    assert placed(page, "refill") == RIGHT["refill"]
+    page.get_by_role("button", name="Run").focus()
+    page.keyboard.press("Enter")
+    heard.filter(has_text="Right: it does all").wait_for()
+
+
+def test_two_clicks_move_a_line_and_a_mistake_is_shown_with_its_traffic(opened, shots):
+    page = opened()
+    for where, names in {"refill": ["add", "full", "drain"], "uncharge": ["sub", "refill"]}.items():
+        for name in names:
+            line(page, name).click()
+            page.locator(f'section[data-where="{where}"]').click(position=below(page, where))
+        assert placed(page, where) == names
+    page.get_by_role("button", name="Run").click()
+    wrong = PuzzleLab(refill=["add", "full", "drain"], uncharge=["sub", "refill"], ran=True)
+    assert said(page) == wrong.message
+    assert page.locator(".calls tbody tr").count() == 2
+    assert page.locator(".calls td.differs").count() > 0
+    page.screenshot(path=shots / "puzzle_wrong.png", full_page=True)
+
+
+def test_an_address_brings_an_arrangement_back(opened):
+    page = opened("refill=add.over.drain&uncharge=sub.refill.sub&ran=1")
+    assert said(page) == PuzzleLab(**RIGHT, ran=True).message
+    page = opened("refill=sub.nothing&uncharge=refill")
+    assert (placed(page, "refill"), placed(page, "uncharge")) == ([], ["refill"])
+
+
+def test_a_phone_shows_one_function_below_the_other(opened, shots):
+    page = opened("refill=add.drain&uncharge=sub&ran=1", width=390, height=800)
+    page.screenshot(path=shots / "puzzle_phone.png", full_page=True)
+    boxes = [page.locator(f'section[data-where="{where}"]').bounding_box() for where in ("refill", "uncharge")]
+    assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
