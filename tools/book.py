@@ -25,6 +25,7 @@ from memcg_lab.course import quiz_ask
 from memcg_lab.course.form import front_end
 from memcg_lab.course.guesses import GUESSES
 from memcg_lab.course.questions import QUESTIONS
+from memcg_lab.labs import base
 from memcg_lab.web import build as kernels
 from memcg_lab.web import page as one_file
 from memcg_lab.web.sections import SECTIONS
@@ -244,7 +245,7 @@ def with_html_pictures(nb):
                     f'<figure><img alt="{alt}" src="data:image/png;base64,{data["image/png"]}"></figure>'
                 )
             if "text/html" in data:
-                data["text/html"] = LAB.sub(place, data["text/html"])
+                data["text/html"] = LAB.sub(place, data["text/html"]).replace(base.LIVE, base.STILL)
     return nb
 
 

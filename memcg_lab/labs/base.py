@@ -15,14 +15,17 @@ import uuid
 import anywidget
 import traitlets
 
-from ..checks import shown
+from ..checks import one_of, shown
+from ..course import notes
 from ..figures.base import folded, image_html, mounted
 
 LIVE = "Run this cell to make it live."
+STILL = "It is live in a notebook, and in a browser with JavaScript; without, this stays."  # in a page: no cell to run
 STAGE = pathlib.Path(__file__).parent / "stage"
 KERNEL = STAGE.parents[1] / "web" / "kernel.js"
 SCRIPTS = (
     KERNEL,
+    STAGE / "parts.js",
     STAGE / "stage.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
@@ -125,9 +128,13 @@ class Lab(anywidget.AnyWidget):
         """The settings by name."""
         return dict(self._settings)
 
+    def told(self):
+        """The settings that say what this lab is; a subclass may leave out what is so without being said."""
+        return self.settings()
+
     def code_line(self):
         """The line of Python that makes this lab with these settings."""
-        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self._settings.items())
+        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self.told().items())
         return f"{type(self).__name__}({told})"
 
     def set(self, **values):
@@ -141,10 +148,54 @@ class Lab(anywidget.AnyWidget):
         self._adopt(self._merged(values))
         self.chosen = self._settings
 
+    def to_json(self):
+        """Give this lab as one line of JSON, which its front end reads and writes too.
+
+        Examples
+        --------
+        >>> from memcg_lab import MeasureLab
+        >>> MeasureLab(seconds=5).to_json()
+        '{"lab": "MeasureLab", "settings": {"seconds": 5}}'
+        """
+        return json.dumps({"lab": type(self).__name__, "settings": self.settings()}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text):
+        """The lab that such a text tells of: of this class, or of any if this is the base.
+
+        Parameters
+        ----------
+        text : str
+            What :meth:`to_json` gave, or the button "Copy as JSON". A setting that is not named gets its first value.
+
+        Returns
+        -------
+        Lab
+
+        Raises
+        ------
+        ValueError
+            If it is no such text, is of another lab, or a setting is not allowed.
+
+        Examples
+        --------
+        >>> from memcg_lab.labs import Lab
+        >>> Lab.from_json('{"lab": "MeasureLab", "settings": {"seconds": 5}}').settings()
+        {'seconds': 5}
+        """
+        try:
+            told = json.loads(text)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError(f"{shown(text)} is no JSON; it must be what to_json() gave.") from None
+        if not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
+            raise ValueError('this is no lab; it must be {"lab": name, "settings": {...}}.')
+        known = {lab.__name__: lab for lab in _below(cls)}
+        return known[one_of("lab", told.get("lab"), known)](**told["settings"])
+
     def to_html(self):
         """What a reader without a kernel sees: picture, sentence and numbers, not moving."""
         figure = self.figure(self.result)
-        settings = html.escape(json.dumps(self._settings))
+        settings = html.escape(json.dumps(self.told()))
         mark = f' data-memcg-live="{self.live}"' if mounted() else ""
         return (
             f'<figure data-memcg-lab="{type(self).__name__}" data-settings="{settings}"{mark} style="margin:0">'
@@ -194,11 +245,25 @@ class Lab(anywidget.AnyWidget):
         blobs = []
         try:
             question = content["question"]
-            told = self.data() if question.get("ask") == "data" else dict(self.answer(question))
+            ask = question.get("ask")
+            told = self._found(question) if ask == "found" else self.data() if ask == "data" else self.answer(question)
+            told = dict(told)
             blobs = told.pop("blobs", [])
         except Exception as error:
             told = {"error": failed(error)}
         self.send({"id": content.get("id"), "answer": told}, blobs)
+
+    def _found(self, question):
+        """A reader has found one of the things to find; it is written down."""
+        notes.remember("quests", f"{type(self).__name__}.{question['name']}", str(question["told"]))
+        return {}
+
+
+def _below(lab):
+    """A class and all below it that have a picture."""
+    return [lab] * ("figure" in vars(lab) and lab is not Lab) + [
+        each for sub in lab.__subclasses__() for each in _below(sub)
+    ]
 
 
 def failed(what):

@@ -35,10 +35,11 @@ PREDICTED = ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler")  # whose r
 # The sentences; the front end has no others.
 WORDS = {
     "told": (
-        "{counters} on {cpus} CPUs, {meeting}: fitted to page_counter_cancel {measured} %; that makes {uncharges} "
-        "million uncharges a second"
+        "{counters} on the {cpus} CPUs of the chosen machine, {meeting}. Fitted: page_counter_cancel before the patch, "
+        "{measured} %, by {uncharges} million uncharges a second. Predicted: {rows}."
     ),
-    "row": "{symbol} would be {before} % before and {after} % after: {reading}",
+    "row": "{symbol} {before} % before and {after} % after, {reading}",
+    "one package": "there is no other package",
 }
 
 # How each is recognised is in stage/charts.js under its name.
@@ -67,7 +68,9 @@ def _published():
 @functools.lru_cache(maxsize=256)
 def answer(packages, same_ns, cross_ns, local_ns, levels, meeting, walks):
     """Fit one host and explain the listing with it."""
-    topology = Topology("your machine", packages, 14, 2, DEFAULT.smt_ns, same_ns, max(cross_ns, same_ns), local_ns)
+    topology = Topology(
+        "The chosen machine", packages, 14, 2, DEFAULT.smt_ns, same_ns, max(cross_ns, same_ns), local_ns
+    )
     host = Host(
         topology=topology,
         depth=levels - 1,
@@ -113,8 +116,8 @@ class CostLab(Lab):
 
     Examples
     --------
-    >>> print(CostLab(levels=5).message.split(";")[0])
-    5 counters on 56 CPUs, in turn: fitted to page_counter_cancel 2.13 %
+    >>> print(CostLab(levels=5).message.split(".")[0])
+    5 counters on the 56 CPUs of the chosen machine, in turn
     """
 
     meetings = MEETING
@@ -240,8 +243,9 @@ def cost_words(top, explained):
     """What one fitted host says of the listing."""
     here = told(top, explained)
     counters = count(top.host.levels, "counter")
-    parts = [WORDS["told"].format(**here, counters=counters, meeting=top.host.meeting)]
-    for symbol, before, after, reading in here["rows"]:
-        if symbol in PREDICTED:
-            parts.append(WORDS["row"].format(symbol=symbol, before=before, after=after, reading=reading))
-    return "; ".join(parts) + "."
+    rows = [
+        WORDS["row"].format(symbol=symbol, before=before, after=after, reading=reading)
+        for symbol, before, after, reading in here["rows"]
+        if symbol in PREDICTED
+    ]
+    return WORDS["told"].format(**{**here, "rows": "; ".join(rows)}, counters=counters, meeting=top.host.meeting)

@@ -17,12 +17,32 @@ from .base import Lab, failed
 
 BUNDLED = "hardware/2026-11-23-amd-epyc.json"
 SECONDS_MIN, SECONDS_MAX = 2, 60
+DEPTH, THREADS = 3, (2, 1)  # which pair the sentence tells; of the numbers of threads the first that was measured
 
 WORDS = {
     "measuring": ("Measuring. Close what else is running; the first time the loops are compiled, a few seconds more."),
     "stopped": "Stopped before the first round was over, so there is nothing of yours to show. {shown}",
     "no python": "To measure your own CPU takes Python: open notebook 10, or run python -m memcg_lab measure.",
 }
+
+# How each is recognised is in stage/charts.js under its name. All of them take Python.
+QUESTS = (
+    {
+        "name": "own",
+        "ask": "Measure your own CPU.",
+        "found": "On this CPU a pair takes {gain} times as long before the patch as after it.",
+    },
+    {
+        "name": "levels",
+        "ask": "Measure so well that, with 1 thread, each level costs more than the one above it.",
+        "found": "Before the patch, level by level: {medians} ns.",
+    },
+    {
+        "name": "again",
+        "ask": "Measure twice, and get the same gain to a tenth.",
+        "found": "{first} and {second} times as long: what you measure can be measured again.",
+    },
+)
 
 Result = namedtuple("Result", "measurement mine")
 
@@ -61,7 +81,7 @@ class MeasureLab(Lab):
         self.measurement = None
         self._stop = threading.Event()
         self._thread = None
-        self._done = self._total = 0
+        self._done = self._total = self._measured = 0
         self._news = ""  # what to say in the place of the sentence
         super().__init__(seconds=seconds)
 
@@ -80,7 +100,7 @@ class MeasureLab(Lab):
 
     def data(self):
         """See the base."""
-        return {"low": SECONDS_MIN, "most": SECONDS_MAX, "words": WORDS, "now": self._now()}
+        return {"low": SECONDS_MIN, "most": SECONDS_MAX, "quests": QUESTS, "words": WORDS, "now": self._now()}
 
     def answer(self, question):
         """What the front end asks: to start, to stop, or how far it is."""
@@ -146,6 +166,7 @@ class MeasureLab(Lab):
         try:
             self.measurement = measure(seconds=self.settings()["seconds"], progress=self._progress, stop=self._stop)
             self.result = self.compute(self.settings())
+            self._measured += 1
             self._news = ""
         except Exception as error:
             stopped = self._stop.is_set() and isinstance(error, ValueError)
@@ -168,6 +189,8 @@ class MeasureLab(Lab):
         numbers = self.table()
         return {
             "running": self.running,
+            "mine": self._measured,  # how often it has measured
+            "gain": gain(self.result.measurement),
             "done": self._done,
             "total": self._total,
             "sentence": self.message,
@@ -178,17 +201,23 @@ class MeasureLab(Lab):
         }
 
 
+def gain(measurement):
+    """How many times as long a pair takes before the patch, as the sentence has it; None if that was not measured."""
+    told = (measurement.speedup(depth=DEPTH, threads=threads) for threads in THREADS)
+    return next((speedup for speedup in told if speedup is not None), None)
+
+
 def measured_words(measurement, mine):
     """Whose measurement it is, what it says in one sentence, and what it warns of."""
     machine = measurement["machine"]
     whose = "Your measurement" if mine else f"This is the bundled measurement of {measurement['date']}"
     parts = [f"{whose}, {printable(machine['model'])}, {count(machine['cpus'], 'CPU')}."]
-    for threads in (2, 1):
-        speedup = measurement.speedup(depth=3, threads=threads)
+    for threads in THREADS:
+        speedup = measurement.speedup(depth=DEPTH, threads=threads)
         if speedup is not None:
             parts.append(
-                f"A pair at depth 3 with {count(threads, 'thread')} takes {number(speedup, 2)} times as long before "
-                "the patch as after it."
+                f"A pair at depth {DEPTH} with {count(threads, 'thread')} takes {number(speedup, 2)} times as long "
+                "before the patch as after it."
             )
             break
     parts += map(printable, measurement["warnings"])

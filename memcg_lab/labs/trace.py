@@ -25,6 +25,7 @@ RECORDINGS = {
     "6.1: sender and receiver on one CPU": ("t61e", True),
     "6.1: a tight limit, and the OOM killer": ("oom", True),
 }
+REFUSES = "pctryfail"
 MEANING = {
     "chg": "a socket charges",
     "unc": "a socket gives back",
@@ -33,7 +34,7 @@ MEANING = {
     "refill": "refill_stock",
     "drain": "the stock is drained by work",
     "pctry": "page_counter_try_charge",
-    "pctryfail": "the counter refuses",
+    REFUSES: "the counter refuses",
     "pcunc": "page_counter_uncharge",
 }
 
@@ -57,6 +58,24 @@ WORDS = {
     "drift": "drift, all stocks",
     "counter": "counter, above its lowest",
 }
+# How each is recognised is in stage/trace.js under its name.
+QUESTS = (
+    {
+        "name": "kept",
+        "ask": "Find a stock that holds 0 pages and still has an owner.",
+        "found": "Event {k}: the stock of CPU {cpu} holds nothing, and is still that of {cgroup}.",
+    },
+    {
+        "name": "refused",
+        "ask": "Find an event at which a counter refuses.",
+        "found": "Event {k}: a counter refuses {pages}.",
+    },
+    {
+        "name": "wrong",
+        "ask": "Of 8,000 events the rules predict one wrongly. Find it.",
+        "found": "Event {k}: there were {recorded}; predicted were {predicted}.",
+    },
+)
 COLUMNS = ["event", "cpu", "context", "what", "pages", "stock before, recorded", "stock before, predicted"]
 CPUS_SHOWN = 4
 UNKNOWN = -2  # nothing was predicted
@@ -81,7 +100,10 @@ def columns(recording):
     told = list(dict.fromkeys((row.ev, row.cause) for row in shown.rows))
     predicted = [(UNKNOWN, 0) if one is None else (int(one.memcg), int(one.nr_pages)) for one in shown.predicted]
     return {
-        "told": [{"what": MEANING.get(ev, ev), "cause": cause, "drain": _drains(ev, cause)} for ev, cause in told],
+        "told": [
+            {"what": MEANING.get(ev, ev), "cause": cause, "drain": _drains(ev, cause), "refuses": ev == REFUSES}
+            for ev, cause in told
+        ],
         "what": [told.index((row.ev, row.cause)) for row in shown.rows],
         **{
             name: [getattr(row, name) for row in shown.rows]
@@ -140,6 +162,7 @@ class TraceLab(Lab):
             "events": EVENTS,
             "window": WINDOW,
             "lines": LINES,
+            "quests": QUESTS,
             "recordings": {name: columns(name) for name in self.recordings},
         }
 

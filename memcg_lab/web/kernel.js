@@ -25,6 +25,7 @@
  *                              layout: "v4.13", lock: "atomic", seed: 1, repeat: true, record: 0})
  *                                                  as memcg_lab.machine.simulate, on a copy of the system, cgroup v2;
  *                                                  topology and layout by name, or as lab.machines describes one
+ *   for (const _ of lab.arranging(system, ops)) ...; before it does a part of its work in steps of about a millisecond
  *   machine.run(untilNs)      -> {reason, cpu}; goes on until that simulated time; reason named by lab.stop(code)
  *   machine.run(untilNs, {stay: true})             the arrays stay in the kernel; machine.fetch() brings them, leave()
  *                                                  gives them up
@@ -128,6 +129,34 @@ export class Table {
   }
 }
 
+/** A table with one number in it everywhere, 0 or int64, that costs nothing until someone reads it. */
+class Blank {
+  constructor(form, shape, value = 0n) {
+    Object.assign(this, { form, shape, value, room: product(shape) * form.size, ...words(form, shape) });
+  }
+
+  get table() {
+    if (!this.made) {
+      this.made = new Table(this.form, this.shape);
+      this.made.words.fill(this.value);
+    }
+    return this.made;
+  }
+
+  get bytes() {
+    return this.table.bytes;
+  }
+
+  copyIn(memory, at) {
+    if (this.made) this.made.copyIn(memory, at);
+    else new BigInt64Array(memory.buffer, at, this.room / 8).fill(this.value);
+  }
+
+  copyOut(memory, at) {
+    this.table.copyOut(memory, at);
+  }
+}
+
 /** Room for the log of one call: it begins with nothing in it, and only what was written is copied out, as `table`. */
 class Log {
   constructor(form, rows) {
@@ -167,12 +196,12 @@ class Kernel {
       const value = given[name];
       if (kind === "array") {
         const { size } = this.records[record];
-        if (!(value instanceof Table || value instanceof Log) || value.form.size !== size || value.shape.length !== ndim) {
+        if (!(value instanceof Table || value instanceof Log || value instanceof Blank) || value.form.size !== size || value.shape.length !== ndim) {
           throw new TypeError(`${name} must be a Table of ${record} records in ${ndim} dimensions.`);
         }
         args.push(0, 0, value.head[0], value.head[1], end, ...value.tail);
         placed.push([value, end]);
-        end = (end + value.bytes.length + 15) & ~15;
+        end = (end + (value.room ?? value.bytes.length) + 15) & ~15;
       } else if (kind === "none") {
         args.push(0);
       } else {
@@ -257,6 +286,11 @@ class Lab {
 
   machine(system, ops, options) {
     return new Machine(this, system, ops, options);
+  }
+
+  /** What a machine does first with a long stream, in parts, for whoever has to stop in between. */
+  arranging(system, ops) {
+    return arranging(this, system, ops, { ...this.constants.mechanism, ...this.constants.machine });
   }
 
   /** A stream: one record for each {op, cpu, memcg, nr, ctx}. */
@@ -497,9 +531,9 @@ export class Machine {
     const unlimited = this.system.tables.counter.column("limit").every((pages) => pages === c.PAGE_COUNTER_MAX);
     if (unlimited) this.putInFlight(charges);
     const counters = unlimited ? levels(parents) * system.traits.slots : n;
-    const gaps = lab.table("int64", ops.length);
-    if (Array.isArray(thinkNs)) thinkNs.forEach((ns, k) => gaps.set(order[k], "", Math.round(ns * PS)));
-    else gaps.words.fill(BigInt(Math.round(thinkNs * PS)));
+    const ownGaps = Array.isArray(thinkNs), gap = ownGaps ? 0 : Math.round(thinkNs * PS);
+    const gaps = ownGaps ? lab.table("int64", ops.length) : new Blank(lab.records.int64, [ops.length], BigInt(gap));
+    if (ownGaps) thinkNs.forEach((ns, k) => gaps.set(order ? order[k] : k, "", Math.round(ns * PS)));
 
     const sockets = Math.max(place.sockets, Math.ceil(cpus / (place.cores * place.threads)));
     const seats = seated(cpus, sockets, place, 2 ** c.CPU_BITS);
@@ -511,7 +545,7 @@ export class Machine {
       const entry = { ops: count[i], first: first[i], rng, queue: -1, ...seats[i] };
       if (count[i] > 0) {
         const drawn = spread[Number((rng >> 20n) & BigInt(c.SPREAD_ROWS - 1))];
-        entry.clock = Number((BigInt(gaps.get(first[i])) * BigInt(drawn)) >> BigInt(c.SPREAD_BITS));
+        entry.clock = Number((BigInt(ownGaps ? gaps.get(first[i]) : gap) * BigInt(drawn)) >> BigInt(c.SPREAD_BITS));
         started += entry.clock;
       }
       for (const [field, value] of Object.entries(entry)) cpu.set(i, field, value);
@@ -526,26 +560,21 @@ export class Machine {
     booked.set(c.FN_OTHER, "local", started);
     const steps = lab.table("touched", lab.words.steps.length);
     steps.bytes.set(Uint8Array.from(atob(lines.steps), (letter) => letter.charCodeAt(0)));
-    const table = (values) => {
-      const made = lab.table("int64", values.length);
-      values.forEach((value, i) => made.set(i, "", value));
-      return made;
-    };
     let power = 1;
     while (power < cpus) power *= 2;
     const word = Object.fromEntries(lab.words.line_words.map((name, i) => [name, lines.words[i]]));
     this.tables = {
       cpu, line, groups, booked, steps, gaps, ops: sorted,
-      pending: lab.table("int64", [cpus, Math.min(c.PENDING_ROWS * (counters + 1), c.PENDING_MAX) + c.TOUCHES_MAX]),
+      pending: new Blank(lab.records.int64, [cpus, Math.min(c.PENDING_ROWS * (counters + 1), c.PENDING_MAX) + c.TOUCHES_MAX]),
       copies: lab.table("int64", [nrLines, words]),
-      spread: table(spread),
-      cost: table(place.cost),
+      spread: tableOf(lab, spread),
+      cost: tableOf(lab, place.cost),
       tree: lab.table("int64", 4 * power),
       events: record ? lab.table("event", whole("record", record, 0, 1 << 24) + 1) : null,
     };
     this.numbers = { lines: lines.lines, count: word.count, parent: word.parent, allocated: lines.allocated, walks: lines.walks,
       lock: lab.words.locks.indexOf(lock), repeat: Number(repeat) };
-    this.log = lab.table("log", c.LOG_ROWS);
+    this.log = new Blank(lab.records.log, [c.LOG_ROWS]);
     const own = Array.from({ length: lines.lines }, (_, l) => lab.words.line_words.filter((name) => word[name] === l).join(" "));
     this.lines = ["memory_allocated", ...parents.flatMap((_, m) => own.map((names) => `memcg ${m}: ${names}`))];
   }
@@ -610,27 +639,61 @@ export class Machine {
   }
 }
 
+const numbers = new WeakMap(); // lists of the description as tables; the kernel reads them only
+function tableOf(lab, values) {
+  if (!numbers.has(values)) {
+    const made = lab.table("int64", values.length);
+    values.forEach((value, i) => made.set(i, "", value));
+    numbers.set(values, made);
+  }
+  return numbers.get(values);
+}
+
+const ARRANGED = 4096; // operations
 const streams = new WeakMap(); // what was arranged of a stream; who changes one afterwards has to copy it first
 
 /** A stream that was checked, sorted by CPU, each CPU's operations in their order. */
-function arranged(lab, { cpus, parents, root }, ops, c) {
+function arranged(lab, system, ops, c) {
+  const parts = arranging(lab, system, ops, c);
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done) return value;
+  }
+}
+
+/** The same in parts of about a millisecond; it says after each that there is more. */
+function* arranging(lab, { cpus, parents, root }, ops, c) {
   const n = parents.length, for_ = `${cpus} ${n} ${root}`;
   if (streams.get(ops)?.for_ === for_) return streams.get(ops);
-  const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map((field) => ops.column(field));
+  const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map(() => new Float64Array(ops.length));
   const checked = [["memcg", memcg, 0, n - 1], ["operation", code, 0, c.CANCEL_CHARGE], ["cpu", at, 0, cpus - 1], ["nr", nr, 1, c.NR_PAGES_MAX]];
-  const used = new Set(), bySockets = new Set(), byOthers = new Set(), count = new Array(cpus).fill(0), first = [0];
-  for (let k = 0; k < ops.length; k++) {
-    for (const [what, values, low, high] of checked)
-      if (values[k] < low || values[k] > high) whole(`op ${k}: ${what}`, values[k], low, high);
-    if (code[k] <= c.UNCHARGE_SKMEM && memcg[k] === root) throw new RangeError(`op ${k}: memcg ${memcg[k]} is the root.`);
-    if (code[k] !== c.CHARGE_SKMEM && memcg[k] !== root) used.add(memcg[k]);
-    (code[k] <= c.UNCHARGE_SKMEM ? bySockets : byOthers).add(memcg[k]);
-    count[at[k]]++;
+  const given = new Uint8Array(n), socks = new Uint8Array(n), others = new Uint8Array(n), count = new Array(cpus).fill(0), first = [0];
+  let inOrder = true;
+  for (let begin = 0; begin < ops.length; begin += ARRANGED) {
+    const end = Math.min(begin + ARRANGED, ops.length);
+    for (const [values, field] of [[code, "op"], [memcg, "memcg"], [at, "cpu"], [nr, "nr"]]) values.set(ops.column(field, begin, end), begin);
+    for (let k = begin; k < end; k++) {
+      const m = memcg[k], socket = code[k] <= c.UNCHARGE_SKMEM;
+      for (let i = 0; i < 4; i++) {
+        const [what, values, low, high] = checked[i];
+        if (values[k] < low || values[k] > high) whole(`op ${k}: ${what}`, values[k], low, high);
+      }
+      if (socket && m === root) throw new RangeError(`op ${k}: memcg ${m} is the root.`);
+      if (code[k] !== c.CHARGE_SKMEM && m !== root) given[m] = 1;
+      (socket ? socks : others)[m] = 1;
+      count[at[k]]++;
+      if (k && at[k] < at[k - 1]) inOrder = false;
+    }
+    yield;
   }
   for (let cpu = 1; cpu < cpus; cpu++) first.push(first[cpu - 1] + count[cpu - 1]);
-  const next = first.slice(), order = Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
-  const sorted = lab.table("op", ops.length);
-  order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
+  const next = first.slice(), order = inOrder ? null : Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
+  let sorted = ops;
+  if (order) {
+    sorted = lab.table("op", ops.length);
+    order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
+  }
+  const [used, bySockets, byOthers] = [given, socks, others].map((marks) => new Set([...marks.keys()].filter((m) => marks[m])));
   const made = { for_, sorted, count, first, order, charges: { used, bySockets, byOthers } };
   streams.set(ops, made);
   return made;

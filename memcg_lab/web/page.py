@@ -75,7 +75,7 @@ def assemble(folder, chosen=None):
         }
     else:
         begin, end = page.index("<body>") + len("<body>"), page.index("<script>")
-        page = f'{page[:begin]}\n<main id="alone">\n{living[0].to_html()}\n</main>\n{page[end:]}'
+        page = f'{page[:begin]}\n<main id="alone">\n{_still(living[0])}\n</main>\n{page[end:]}'
         parts = {}
     for mark, text in {**parts, "/*SCRIPT*/": script}.items():
         if page.count(mark) != 1:
@@ -171,11 +171,16 @@ def _grid(folder):
     return made
 
 
+def _still(lab):
+    """The picture of a lab as a page has it: there is no cell to run."""
+    return lab.to_html().replace(base.LIVE, base.STILL)
+
+
 def _section(section, lab):
     tries = "".join(f"<li>{_text(each)}</li>" for each in section.tries)
     return (
         f'<section id="{section.lab}"><h2>{_text(section.title)}</h2><p>{_text(section.says)}</p>'
-        f"<p>Try this:</p><ol>{tries}</ol>\n{lab.to_html()}\n"
+        f"<p>Try this:</p><ol>{tries}</ol>\n{_still(lab)}\n"
         '<p><a href="#contents">Back to the contents</a></p></section>'
     )
 

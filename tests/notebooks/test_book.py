@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import notebook_samples as sample
+from memcg_lab.labs import base
 from tools import book
 
 HARMLESS_SCRIPT = "data:text/javascript,planted"
@@ -37,7 +38,7 @@ def shelf(tmp_path_factory):
         "[Solved](solutions/01_a_start.ipynb). See [data](../data/README.md#Where-it-is-from) and $$\\frac{n}{32}$$"
     )
     script = sample.result({"text/plain": "x", "text/html": f'<script src="{HARMLESS_SCRIPT}"></script>'})
-    two_labs = sample.result({"text/plain": "Two.", "text/html": f"{LAB}</figure>{LAB}</figure>"})
+    two_labs = sample.result({"text/plain": "Two.", "text/html": f"{LAB}{base.LIVE}</figure>{LAB}</figure>"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(book, "living", lambda kernels: ("live();", ""))
         patch.setattr(book.one_file, "make_page", lambda out, kernels: out.write_text("<p>one file</p>"))
@@ -78,6 +79,8 @@ def test_a_page_with_a_lab_makes_it_live_and_the_first_page_leads_there(shelf):
     page = (built / "notebooks" / "01_a_start.html").read_text(encoding="utf-8")
     assert page.count('<script defer src="../_static/memcg-lab.js"></script>') == 1
     assert page.count('<figure id="PatchLab" data-memcg-lab="PatchLab"') == 1
+    assert base.STILL in page
+    assert base.LIVE not in page  # a page has no cell to run
     assert page.count('data-memcg-lab="PatchLab"') == 2
     index = (built / "index.html").read_text(encoding="utf-8")
     assert "memcg-lab.js" not in index

@@ -39,40 +39,36 @@ const charts = (() => {
   const MARKS = ["m-4 -4h8v8h-8z", "m0 -4.6a4.6 4.6 0 1 0 .01 0z"]; // before a square, after a circle
   let made = 0;
 
-  /** A slider with a number box beside it; `steps`, if given, are the values that the slider stops at, `only` those. */
-  function slider({ name, label, low, high, steps, only = false, value, act, unit = "" }) {
-    const stops = steps ?? Array.from({ length: high - low + 1 }, (_, i) => low + i),
+  /** A slider with a number box beside it; `steps`, if given, are the values that the slider stops at. */
+  function slider({ name, label, rule, steps, value, act, refuse, unit = "" }) {
+    const stops = steps ?? Array.from({ length: rule.high - rule.low + 1 }, (_, i) => rule.low + i),
       nearest = (given) => stops.reduce((best, stop, i) => (Math.abs(stop - given) < Math.abs(stops[best] - given) ? i : best), 0),
       id = `chart-${name}-${made++}`;
     const range = make("input", {
-      type: "range",
-      min: 0,
-      max: stops.length - 1,
-      "aria-label": label,
-      oninput: () => act(stops[+range.value]),
-    });
-    const box = make("input", {
-      type: "number",
-      id,
-      min: low,
-      max: high,
-      "aria-label": `${label}: ${only ? stops.map((stop) => number(stop)).join(", ") : `${number(low)} to ${number(high)}`}`,
-      onchange: () => {
-        const given = Math.round(Number(box.value));
-        if (box.value !== "" && Number.isFinite(given)) act(only ? stops[nearest(given)] : clamp(given, low, high));
-        show(shown);
-      },
-    });
-    let shown = value;
+        type: "range",
+        min: 0,
+        max: stops.length - 1,
+        "aria-label": label,
+        oninput: () => act(stops[+range.value]),
+      }),
+      box = numberBox({ label, rule, act, refuse, id });
     function show(now) {
-      shown = now;
       const at = nearest(now);
       if (+range.value !== at) range.value = at;
       put(range, "aria-valuetext", `${number(now)}${unit}`);
-      if (box.value !== String(now)) box.value = now;
+      box.show(now);
     }
     show(value);
-    return { root: make("div", { class: "slide" }, make("label", { for: id }, label), range, box), show };
+    /** Where it would change nothing, it says why in its place. */
+    const why = make("span", { class: "why", hidden: true }),
+      root = make("div", { class: "slide" }, make("label", { for: id }, label), range, box.root, why);
+    function disable(reason) {
+      range.disabled = box.root.disabled = Boolean(reason);
+      range.hidden = box.root.hidden = Boolean(reason);
+      why.hidden = !reason;
+      put(why, "text", reason || "");
+    }
+    return { root, show, disable };
   }
 
   function list({ label, options, value, act }) {
@@ -82,66 +78,58 @@ const charts = (() => {
   }
 
   /**
-   * Controls above, a sentence, the picture, and below it what is to be taken along and what is to be found. `rows` are
-   * the controls, row by row; `python()` gives the line that makes the lab again; `table()` {head, rows}; `pack()` the
-   * text of a link; `recognise` has a function for each quest of the data: what its sentence is filled with, or nothing.
+   * Controls above, a sentence, the picture, and below it what is to be taken along and what is to be found. `rules` say
+   * what each setting may be; `controls` show some of them, and `bars` are those row by row. `move(values)` draws what
+   * the settings are now, `fit(narrow)` gives the picture its size. `python(name, settings)` gives the line that makes the
+   * lab again; `table()` {head, rows}; `recognise` has a function for each quest of the data: what
+   * its sentence is filled with, or nothing.
    */
-  function frame({ el, data, settings, place, change }, { title, rows: controls, body, python, table, pack, recognise = {} }) {
-    const first = { ...settings };
-    const status = make("p", { class: "status", "aria-hidden": "true" }),
-      live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
-      copied = make("textarea", { readonly: true, "aria-label": "Text to copy", hidden: true, rows: 2 }),
-      numbers = make("table"),
+  function frame({ name, el, data, settings: first, place, change }, told) {
+    const { title, rules, controls = {}, bars, body, move, fit, python, table, recognise = {} } = told;
+    const settings = structuredClone(first),
+      stats = { moves: [], worst: 0 },
+      voice = voiceOf(),
+      { status } = voice;
+    const numbers = make("table"),
       details = make("details", { ontoggle: () => fillTable() }, make("summary", {}, "The same as a table"), numbers);
     const button = (label, title, act) => make("button", { type: "button", title, onclick: act }, label);
+    const pack = () => packed(settings, rules);
+    const goods = exchange({
+      copies: [
+        ["Copy as Python", "The line that makes this lab in a notebook", () => (python ?? asPython)(name, settings)],
+        place?.link && ["Copy link", "A link to these settings", () => place.link(pack())],
+        ["Copy as JSON", "The settings, for another window or a notebook", () => toJson(name, settings)],
+      ],
+      take(text) {
+        const { good, bad } = allowedOf(fromJson(text, name).settings, rules);
+        if (bad.length) throw new Error(bad.join(" "));
+        set(good);
+      },
+      say: refuse,
+    });
     const foot = make(
       "div",
       { class: "bar more", role: "group", "aria-label": "To take along" },
-      button("Reset", "Every control to its first value", () => self.set(first)),
-      button("Copy as Python", "The line that makes this lab in a notebook", () => copy(python())),
-      place?.link && pack && button("Copy link", "A link to these settings", () => copy(place.link(pack()))),
+      button("Reset", "Every control to its first value", () => set(structuredClone(first))),
+      ...goods.buttons,
     );
-    const quests = (data.quests ?? []).map((quest) => {
-      const told = make("span", {}, quest.ask),
-        tick = make("span", { class: "tick", "aria-hidden": "true" });
-      return { name: quest.name, says: quest.found, told, tick, li: make("li", {}, tick, told), found: false };
-    });
-    const below = make(
-      "div",
-      { class: "below" },
-      make("div", {}, foot, copied, details),
-      quests.length ? make("ol", { class: "quests", "aria-label": "Three things to find" }, ...quests.map(({ li }) => li)) : null,
-    );
+    const quests = questList(data.quests ?? [], "Three things to find"),
+      below = make("div", { class: "below" }, make("div", {}, foot, goods.box, details), quests.root);
     const root = make(
       "div",
       { class: "stage charts", tabindex: -1, role: "region", "aria-label": title },
-      ...controls.map((row) => make("div", { class: "bar" }, ...row)),
+      ...bars.map((row) => make("div", { class: "bar" }, ...row)),
       status,
-      live,
+      voice.live,
       body,
       below,
     );
     el.replaceChildren(root);
+    voice.wake(root);
 
-    async function copy(text) {
-      copied.value = text;
-      copied.hidden = false;
-      try {
-        await navigator.clipboard.writeText(text);
-        speak("Copied.");
-      } catch {
-        copied.focus();
-        copied.select();
-        speak("The text is below, selected: copy it from there.");
-      }
-    }
-    let waiting = 0,
-      written = 0;
-    /** Say it to who listens, once the hand has come to rest. */
-    function speak(text) {
-      clearTimeout(waiting);
-      waiting = setTimeout(() => (live.textContent = text), 300);
-    }
+    let written = 0,
+      notice = "", // in the place of the sentence, until the next move
+      sentence = "";
     function fillTable() {
       if (!details.open) return;
       const { head, rows } = table();
@@ -155,52 +143,95 @@ const charts = (() => {
         );
       numbers.replaceChildren(make("thead", {}, cells("th", head)), make("tbody", {}, ...rows.map((row) => cells("td", row))));
     }
-    const self = {
-      root,
-      say(text) {
-        put(status, "text", text);
-        for (const quest of quests) {
-          const found = !quest.found && recognise[quest.name]?.();
-          if (!found) continue;
-          quest.found = true;
-          quest.li.className = "found";
-          quest.tick.textContent = "\u2713";
-          quest.told.textContent = fill(quest.says, found);
-          text += ` Found. ${quest.told.textContent}`;
-        }
-        speak(text);
-        fillTable();
-      },
-      get found() {
-        return quests.filter(({ found }) => found).map(({ told }) => told.textContent);
-      },
-      /** The reader moved: tell Python, and the place. */
-      moved(now) {
-        change?.({ ...now });
+    /** What a picture says now; quests that this finds are told with it. */
+    function say(text) {
+      sentence = text;
+      put(status, "text", notice || text);
+      let heard = notice || text;
+      (data.quests ?? []).forEach((quest, n) => {
+        const found = !quests.found[n] && recognise[quest.name]?.();
+        if (!found) return;
+        quests.find(n, fill(quest.found, found));
+        heard += ` Found. ${quests.found[n]}`;
+      });
+      voice.speak(heard);
+      fillTable();
+    }
+    /** Why something was not done. It stands until the reader moves something. */
+    function refuse(text) {
+      notice = text;
+      put(status, "text", text);
+      voice.speak(text);
+    }
+    /** New settings: by the reader's hand, or `quiet` by Python or a place. */
+    function set(values, quiet = false, because = "") {
+      const begun = performance.now();
+      notice = because;
+      if (because) refuse(because);
+      Object.assign(settings, values);
+      for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
+      const done = move(values);
+      if (!quiet) {
+        change?.(structuredClone(settings));
         clearTimeout(written);
-        if (place?.set && pack) written = setTimeout(() => place.set(pack()), 250);
-      },
-      leave() {
-        clearTimeout(waiting);
-        clearTimeout(written);
-      },
-      set: () => {},
+        if (place?.set) written = setTimeout(() => place.set(pack()), 250);
+      }
+      stats.moves.push(performance.now() - begun);
+      if (stats.moves.length > 1000) stats.moves.shift();
+      return done;
+    }
+    /** A link: what it asks for is done where it may be, and told where it may not. */
+    function come(text) {
+      const { good, bad } = allowedOfLink(text, rules);
+      return set(good, true, bad.length ? `The link asks for what cannot be: ${bad.join(" ")}` : "");
+    }
+    const size = () => {
+      const narrow = sized(root);
+      fit?.(narrow);
     };
-    return self;
+    const observer = new ResizeObserver(size);
+    return {
+      root,
+      settings,
+      stats,
+      say,
+      refuse,
+      set,
+      act: (key) => (value) => set({ [key]: value }),
+      get found() {
+        return quests.found.filter(Boolean);
+      },
+      get sentence() {
+        return sentence;
+      },
+      /** The handle of a lab that begins to live; `more`: what of its own it shows, `leave` what it has to close. */
+      async begin(more = {}, leave = () => {}) {
+        size();
+        await come(place?.get() ?? "");
+        observer.observe(root);
+        const handle = {
+          root,
+          board: this,
+          settings,
+          stats,
+          say,
+          come,
+          set: (values) => set(values, true),
+          leave() {
+            observer.disconnect();
+            clearTimeout(written);
+            voice.leave();
+            leave();
+          },
+        };
+        return Object.defineProperties(handle, Object.getOwnPropertyDescriptors(more));
+      },
+    };
   }
 
-  /** Settings as the text of a place, and back; what is not understood is left as it is. */
-  const packed = (settings) => new URLSearchParams(Object.entries(settings).map(([key, value]) => [key, String(value)])).toString();
-  function unpacked(text, settings, allowed) {
-    const found = { ...settings };
-    for (const [key, value] of new URLSearchParams(text)) {
-      const rule = allowed[key];
-      if (Array.isArray(rule)) {
-        if (rule.includes(value)) found[key] = value;
-      } else if (rule && /^\d{1,7}$/.test(value)) found[key] = clamp(Number(value), rule.low, rule.high);
-    }
-    return found;
-  }
+  /** Settings as the text of a place. */
+  const packed = (settings, rules = {}) =>
+    new URLSearchParams(Object.entries(settings).map(([key, value]) => [key, rules[key]?.write?.(value) ?? String(value)])).toString();
   const quoted = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
   const asPython = (name, settings) =>
     `${name}(${Object.entries(settings)
@@ -225,8 +256,10 @@ const charts = (() => {
   const even = (x) => (x % 1 === 0.5 && Math.floor(x) % 2 === 0 ? Math.floor(x) : Math.round(x)); // as Python rounds
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
-  const MOVE = 5; // ms of work in the move itself
-  const CHUNK = 4096; // operations replayed in a row
+  const MOVE = 4; // ms of work in the move itself
+  const CHUNK = 1024; // operations replayed in a row
+  const PART = 3; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
+  const SOFAR = 10; // ms after which a simulation that is not over shows what it has
 
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
   /** Put something into a map, which forgets what is oldest. */
@@ -239,7 +272,7 @@ const charts = (() => {
   /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
   class Simulations {
     constructor(lab, data) {
-      Object.assign(this, { lab, data, streams: new Map(), aged: new Map(), points: new Map(), job: null, stats: { worst: 0, slices: 0 } });
+      Object.assign(this, { lab, data, streams: new Map(), aged: new Map(), points: new Map(), pace: new Map(), job: null, stats: { worst: 0, slices: 0 } });
       this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = () => this.go(SLICE);
@@ -291,7 +324,7 @@ const charts = (() => {
         };
         for (let turn = 0; turn < every; turn++) copy(ops.low, cpu * every + turn, at(cpu, turn));
         for (let turn = 0; turn < ages[cpu]; turn++) copy(past.low, done++, at(cpu, turn % every));
-        if (cpu % 32 === 31) yield;
+        if (cpu % 8 === 7) yield;
       }
       return keep(this.streams, key, { ops, past }, 40);
     }
@@ -315,7 +348,10 @@ const charts = (() => {
       return keep(this.aged, key, { system, ops }, 60);
     }
 
-    /** One point: what `point` of labs/contention.py gives. */
+    /**
+     * One point: what `point` of labs/contention.py gives. It stops between parts of the run and then says how to read
+     * what it has counted so far: nothing before the warm-up is over.
+     */
     *point(side, cpus, settings) {
       const key = this.key(side, cpus, settings);
       if (this.points.has(key)) return this.points.get(key);
@@ -326,31 +362,61 @@ const charts = (() => {
         duration = Math.max(data.rounds, data.ops_wanted / cpus) * (settings.think_ns + crowded),
         begin = even(duration * data.warm_up * PS),
         end = even(duration * PS);
+      for (const _ of lab.arranging(system, ops)) yield;
       const machine = lab.machine(system, ops, {
         thinkNs: settings.think_ns,
         topology: data.machine,
         layout: { ...lab.machines.layouts[like], allocated },
       });
       yield;
-      const parts = Math.max(2, Math.ceil(cpus / 32));
-      let from = 0,
+      let at = 0,
         before = null,
+        step = Math.round(this.pace.get(cpus) ?? end / 64),
         answer;
+      const read = () => this.read(machine, before, this.cut(machine, at), (at - begin) / PS);
       try {
-        for (const until of [begin, end]) {
-          for (let part = 1; part <= parts; part++) {
-            const { reason } = machine.run((from + ((until - from) * part) / parts) / PS, { stay: true });
-            if (reason) throw new Error(`the machine stops: ${lab.stop(reason)}`);
-            yield;
-          }
-          from = until;
-          before ??= this.cut(machine, until);
+        while (at < end) {
+          const until = Math.min(at + Math.max(step, 1), at < begin ? begin : end),
+            begun = performance.now(),
+            { reason } = machine.run(until / PS, { stay: true }),
+            took = performance.now() - begun;
+          if (reason) throw new Error(`the machine stops: ${lab.stop(reason)}`);
+          if (until - at === step) step = Math.round(step * clamp(PART / Math.max(took, 0.05), 0.3, 3));
+          at = until;
+          if (at === begin) before = this.cut(machine, begin);
+          yield at > begin && at < end ? read : undefined;
         }
-        answer = this.read(machine, before, this.cut(machine, end), (end - begin) / PS);
+        answer = read();
       } finally {
         machine.leave();
       }
+      keep(this.pace, cpus, step, 256);
       return keep(this.points, key, answer, 4000);
+    }
+
+    /** The chosen point on both sides, in turn, so that there is something of both to show. */
+    *both(settings, tell) {
+      const runs = SIDES.map((side) => this.point(side, settings.cpus, settings)),
+        last = SIDES.map(() => null),
+        begun = this.begun;
+      let told = false;
+      try {
+        while (runs.some(Boolean)) {
+          for (const i of runs.keys()) {
+            if (!runs[i]) continue;
+            const { done, value } = runs[i].next();
+            if (done) runs[i] = null;
+            last[i] = done ? () => value : (value ?? last[i]);
+            yield;
+          }
+          if (told || !last.every(Boolean) || performance.now() - begun < SOFAR || !runs.some(Boolean)) continue;
+          told = true;
+          tell.sofar(Object.fromEntries(SIDES.map((side, i) => [side, last[i]()])));
+          yield;
+        }
+      } finally {
+        for (const run of runs) run?.return();
+      }
     }
 
     /** What was counted until a time: lines are promised until they are free. */
@@ -401,17 +467,20 @@ const charts = (() => {
     }
 
     *everything(settings, tell) {
-      for (const side of SIDES) yield* this.point(side, settings.cpus, settings);
+      yield* this.both(settings, tell);
       tell.point(this.known(settings.cpus, settings));
+      yield;
       const curve = { before: [], after: [] };
       for (const cpus of this.data.curve) for (const side of SIDES) curve[side].push(yield* this.point(side, cpus, settings));
+      yield;
       tell.curve(curve);
     }
 
     /** The chosen point first, then the curve; what was asked before is dropped. */
     ask(settings, tell) {
       this.job?.return();
-      this.job = this.everything(settings, tell);
+      this.begun = performance.now();
+      this.job = this.everything({ ...settings }, tell);
       this.failed = tell.failed;
       this.go(MOVE);
     }
@@ -502,16 +571,9 @@ const charts = (() => {
         this.cursor,
         ...this.chosen,
       );
-      const move = (e) => onMove(clamp(Math.round(2 ** this.unx(e.clientX - this.svg.getBoundingClientRect().left)), 1, data.most.cpus));
-      this.svg.addEventListener("pointerdown", (e) => {
-        this.svg.setPointerCapture(e.pointerId);
-        this.dragging = true;
-        move(e);
-        e.preventDefault();
-        this.cursor.focus({ preventScroll: true });
-      });
-      this.svg.addEventListener("pointermove", (e) => this.dragging && move(e));
-      for (const end of ["pointerup", "pointercancel"]) this.svg.addEventListener(end, () => (this.dragging = false));
+      draggable(this.svg, this.cursor, (e) =>
+        onMove(clamp(Math.round(2 ** this.unx(e.clientX - this.svg.getBoundingClientRect().left)), 1, data.most.cpus)),
+      );
       const steps = {
         ArrowRight: (n) => n + 1,
         ArrowUp: (n) => n + 1,
@@ -564,8 +626,8 @@ const charts = (() => {
       );
     }
 
-    /** The curve, or the one before while the new one is still being simulated. */
-    show(curve, stale, cpus, point) {
+    /** The curve, or the one before while the new one is still being simulated; the chosen point, `rough` while it is. */
+    show(curve, stale, cpus, point, rough) {
       this.cpus = cpus;
       const all = SIDES.flatMap((side) => [...(curve ? curve[side] : []), ...(point ? [point[side]] : [])].map((here) => here.throughput));
       if (!stale || Math.max(...all) > this.top) this.scale(Math.max(0.01, ...all) * 1.06);
@@ -586,7 +648,7 @@ const charts = (() => {
       puts(this.cursor, { "aria-valuenow": cpus, "aria-valuetext": count(cpus, "CPU") });
       this.chosen.forEach((el, i) => {
         put(el, "hidden", !point);
-        if (point) put(el, "transform", `translate(${at(point[SIDES[i]], cpus)}) scale(1.6)`);
+        if (point) puts(el, { class: `chosen m${i}${rough ? " rough" : ""}`, transform: `translate(${at(point[SIDES[i]], cpus)}) scale(1.6)` });
       });
     }
   }
@@ -617,7 +679,8 @@ const charts = (() => {
       this.each = (height - 24) / this.rows.length;
     }
 
-    show(cpus, point) {
+    show(cpus, point, rough) {
+      put(this.svg, "class", rough ? "profiles stale" : "profiles");
       const { other, functions_shown: most } = this.data,
         shares = SIDES.map((side) => Object.fromEntries(point[side].shares)),
         share = (i, name) => shares[i][name] ?? 0,
@@ -702,49 +765,63 @@ const charts = (() => {
 
   async function ContentionLab(context) {
     const { data, lab, ask, name } = context,
-      settings = { ...context.settings },
       source = lab ? new Simulations(lab, data) : new Questions(ask);
     await source.ready();
     let point = null,
+      sofar = null,
       curve = null,
       curveOf = "",
       pointOf = null,
       arrived = () => {};
-    const stats = (source.stats ??= { worst: 0 });
-    stats.moves = [];
-    const shape = () => packed({ ...settings, cpus: "" });
-
-    const act = (key) => (value) => set({ [key]: value });
-    const { low, most } = data;
+    const { low, most } = data,
+      rules = {
+        cpus: wholeRule(low.cpus, most.cpus),
+        depth: wholeRule(low.depth, most.depth),
+        traffic: oneOfRule(Object.keys(data.traffics)),
+        counter_layout: oneOfRule(Object.keys(data.layouts)),
+        think_ns: wholeRule(low.think_ns, most.think_ns),
+      };
+    const act = (key) => (value) => board.set({ [key]: value }),
+      refuse = (text) => board.refuse(text),
+      { settings: first } = context;
     const thinks = [1, 10, 100].flatMap((tens) => [500, 600, 700, 800, 1000, 1200, 1500, 2000, 2500, 3000, 4000].map((n) => n * tens));
+    const scale = (key, label, more) => slider({ name, label, rule: rules[key], value: first[key], act: act(key), refuse, ...more });
     const controls = {
-      cpus: slider({ name, label: "CPUs", low: low.cpus, high: most.cpus, value: settings.cpus, act: act("cpus") }),
-      depth: slider({ name, label: "Levels below the root", low: low.depth, high: most.depth, value: settings.depth, act: act("depth") }),
-      think_ns: slider({
-        name,
-        label: "Think time, ns",
-        low: low.think_ns,
-        high: most.think_ns,
+      cpus: scale("cpus", "CPUs"),
+      depth: scale("depth", "Levels below the root"),
+      think_ns: scale("think_ns", "Think time, ns", {
         steps: [...new Set([...thinks, low.think_ns, most.think_ns])].filter((n) => n >= low.think_ns && n <= most.think_ns).sort((a, b) => a - b),
         unit: " ns",
-        value: settings.think_ns,
-        act: act("think_ns"),
       }),
-      traffic: list({ label: "Traffic", options: Object.keys(data.traffics), value: settings.traffic, act: act("traffic") }),
-      counter_layout: list({ label: "Layout", options: Object.keys(data.layouts), value: settings.counter_layout, act: act("counter_layout") }),
+      traffic: list({ label: "Traffic", options: Object.keys(data.traffics), value: first.traffic, act: act("traffic") }),
+      counter_layout: list({ label: "Layout", options: Object.keys(data.layouts), value: first.counter_layout, act: act("counter_layout") }),
     };
     const chart = new Throughput(data, act("cpus")),
       profiles = new Profiles(data);
     const plot = make("div", { class: "plot" }, chart.svg),
-      beside = make("div", { class: "plot" }, profiles.svg),
+      beside = make("div", { class: "plot after" }, profiles.svg),
       body = make("div", { class: "beside" }, plot, beside);
     const board = frame(context, {
       title: "Throughput over CPUs, before and after the patch",
-      rows: [
+      rules,
+      controls,
+      bars: [
         [controls.cpus.root, controls.depth.root, controls.think_ns.root],
         [controls.traffic.root, controls.counter_layout.root],
       ],
       body,
+      move() {
+        sofar = null;
+        const done = compute();
+        show();
+        return done;
+      },
+      fit(narrow) {
+        chart.top = 0;
+        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 326);
+        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 330);
+        show();
+      },
       recognise: {
         gain() {
           const [before, after] = SIDES.map((side) => point[side].throughput);
@@ -759,8 +836,6 @@ const charts = (() => {
           return Math.abs(share - data.published) < 0.05 && { share: fixed(share, 2), cpus: count(pointOf.cpus, "CPU"), think: number(pointOf.think_ns) };
         },
       },
-      python: () => asPython(name, settings),
-      pack: () => packed(settings),
       table: () => {
         const rows = [
           ["operations in a microsecond", ...SIDES.map((side) => number(point[side].throughput, 4))],
@@ -773,10 +848,16 @@ const charts = (() => {
         return { head: [`with ${count(pointOf.cpus, "CPU")}`, ...SIDES], rows };
       },
     });
+    const { settings, stats } = board,
+      shape = () => packed({ ...settings, cpus: "" });
+    source.stats = Object.assign(stats, { slices: 0 });
 
+    /** What is known: the chosen point, or what of its simulation is done; the curve, or the one before. */
     function show() {
-      chart.show(curve, curveOf !== shape(), settings.cpus, pointOf && packed(pointOf) === packed(settings) ? point : null);
-      if (point) profiles.show(pointOf.cpus, point);
+      const whole = pointOf && packed(pointOf) === packed(settings) ? point : null;
+      chart.show(curve, curveOf !== shape(), settings.cpus, whole ?? sofar, !whole);
+      if (whole || sofar) profiles.show(settings.cpus, whole ?? sofar, !whole);
+      else if (point) profiles.show(pointOf.cpus, point, true);
     }
     /** A promise that is kept when the curve stands, or when another move has taken its place. */
     function compute() {
@@ -784,6 +865,10 @@ const charts = (() => {
       return new Promise((done) => {
         arrived = done;
         source.ask(settings, {
+          sofar(answer) {
+            sofar = answer;
+            show();
+          },
           point(answer) {
             point = answer;
             pointOf = { ...settings };
@@ -798,69 +883,30 @@ const charts = (() => {
             done();
           },
           failed(error) {
-            board.say(error.message);
+            board.refuse(error.message);
             done();
           },
         });
       });
     }
-    function set(values, quiet = false) {
-      const begun = performance.now();
-      Object.assign(settings, values);
-      for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
-      const done = compute();
-      show();
-      if (!quiet) board.moved(settings);
-      stats.moves.push(performance.now() - begun);
-      if (stats.moves.length > 1000) stats.moves.shift();
-      return done;
-    }
-    board.set = set;
-
-    function fit() {
-      const narrow = sized(board.root);
-      chart.top = 0;
-      chart.layout(Math.max(320, plot.clientWidth), narrow ? 300 : 326);
-      profiles.layout(Math.max(300, beside.clientWidth), narrow ? 344 : 330);
-      show();
-    }
-    const allowed = {
-      cpus: { low: low.cpus, high: most.cpus },
-      depth: { low: low.depth, high: most.depth },
-      think_ns: { low: low.think_ns, high: most.think_ns },
-      traffic: Object.keys(data.traffics),
-      counter_layout: Object.keys(data.layouts),
-    };
-    const come = (text) => set(unpacked(text, settings, allowed), true);
-    const observer = new ResizeObserver(fit);
-    fit();
-    come(context.place?.get() ?? "");
-    observer.observe(board.root);
-    return {
-      root: board.root,
-      board,
-      set: (values) => set(values, true),
-      say: board.say,
-      come,
-      stats,
+    const own = {
       source,
-      settings,
       get point() {
         return point;
       },
       get pointOf() {
         return pointOf;
       },
+      get sofar() {
+        return sofar;
+      },
       get curve() {
         return curveOf === shape() ? curve : null;
       },
-      leave() {
-        observer.disconnect();
-        source.close();
-        board.leave();
-      },
     };
+    return board.begin(own, () => source.close());
   }
+
   // ---------------------------------------------------------------------------------------------- 5 ProfileLab
   /** `sentence` of labs/profile.py. */
   function profileWords({ words, rows, all }, marked) {
@@ -872,17 +918,27 @@ const charts = (() => {
     return `${told} ${fill(words.bound, { whose: marked.length === 1 ? "its" : "their", factor: fixed(100 / (100 - share), 3) })}`;
   }
 
+  /** Rows of a listing: in a link with points between them. */
+  function rowsRule(shown) {
+    const row = wholeRule(0, shown - 1);
+    return {
+      read: (text) => (text === "" ? [] : text.split(".").map(row.read)),
+      write: (rows) => rows.join("."),
+      fits: (rows) => Array.isArray(rows) && rows.every(row.fits) && new Set(rows).size === rows.length,
+      must: `rows from 0 to ${shown - 1}, each once`,
+    };
+  }
+
   async function ProfileLab(context) {
     const { data } = context,
       { rows, shown, words, all } = data,
       listed = sum(rows.map(([, percent]) => percent)),
       widest = Math.max(0.01, ...rows.slice(0, shown).map(([, percent]) => percent));
-    let marked = [...context.settings.marked];
-    const stats = { moves: [], worst: 0 };
+    let marked = [];
     const lines = rows.slice(0, shown).map(([symbol, percent], k) => {
       const box = make("input", {
           type: "checkbox",
-          onchange: () => set({ marked: lines.map(({ box: b }, i) => (b.checked ? i : -1)).filter((i) => i >= 0) }),
+          onchange: () => board.set({ marked: lines.map(({ box: b }, i) => (b.checked ? i : -1)).filter((i) => i >= 0) }),
           onkeydown: (e) => {
             const to = { ArrowDown: k + 1, ArrowUp: k - 1 }[e.key];
             if (to === undefined || !lines[to]) return;
@@ -929,14 +985,16 @@ const charts = (() => {
     const button = (label, act) => make("button", { type: "button", onclick: act }, label);
     const board = frame(context, {
       title: "A profile whose rows can be marked",
-      rows: [
+      rules: { marked: rowsRule(shown) },
+      bars: [
         [
-          button("Mark none", () => set({ marked: [] })),
-          button("Mark all", () => set({ marked: lines.map((_, k) => k) })),
+          button("Mark none", () => board.set({ marked: [] })),
+          button("Mark all", () => board.set({ marked: lines.map((_, k) => k) })),
           make("span", { class: "soft" }, "Tab or the arrow keys go from row to row, the space bar marks."),
         ],
       ],
       body,
+      move,
       recognise: {
         bound() {
           const share = sum(marked.map((k) => rows[k][1]));
@@ -952,7 +1010,6 @@ const charts = (() => {
         const names = marked.map((k) => (rows.filter(([symbol]) => symbol === rows[k][0]).length === 1 ? `'${rows[k][0]}'` : k));
         return `ProfileLab(${data.own ? "profile=profile, " : ""}marked=[${names.join(", ")}])`;
       },
-      pack: () => `marked=${marked.join(".")}`,
       table: () => ({
         head: ["row", "symbol", "percent", "marked", "percent without the marked"],
         rows: rows.map(([symbol, percent], k) => [k + 1, symbol, fixed(percent, 2), marked.includes(k) ? "yes" : "no", grownOf(k)]),
@@ -975,37 +1032,16 @@ const charts = (() => {
       put(told, "text", `All samples: ${parts.map(({ called }, n) => `${called} ${fixed(shares[n], 2)} %`).join("; ")}.`);
       board.say(profileWords(data, marked));
     }
-    function set(values, quiet = false) {
-      const begun = performance.now();
-      if (values.marked) marked = [...values.marked].sort((a, b) => a - b);
+    function move() {
+      marked = board.settings.marked = [...board.settings.marked].sort((a, b) => a - b);
       show();
-      if (!quiet) board.moved({ marked });
-      stats.moves.push(performance.now() - begun);
     }
-    board.set = set;
-    const come = (text) => {
-      const asked = new URLSearchParams(text).get("marked");
-      const given = asked === null ? marked : asked.split(".").filter((n) => /^\d{1,2}$/.test(n) && n < shown).map(Number);
-      set({ marked: [...new Set(given)] }, true);
-    };
-    const observer = new ResizeObserver(() => sized(board.root));
-    observer.observe(board.root);
-    come(context.place?.get() ?? "");
-    return {
-      root: board.root,
-      board,
-      set: (values) => set(values, true),
-      say: board.say,
-      come,
-      stats,
+    const own = {
       get marked() {
         return marked;
       },
-      leave() {
-        observer.disconnect();
-        board.leave();
-      },
     };
+    return board.begin(own);
   }
 
   // ------------------------------------------------------------------------------------------------- 6 CostLab
@@ -1023,61 +1059,64 @@ const charts = (() => {
 
   /** `cost_words` of labs/cost.py. */
   function costWords({ words, predicted }, { levels, meeting }, answer) {
-    const rows = answer.rows.filter(([symbol]) => predicted.includes(symbol));
-    return `${[
-      fill(words.told, { ...answer, counters: count(levels, "counter"), meeting }),
-      ...rows.map(([symbol, before, after, reading]) => fill(words.row, { symbol, before, after, reading })),
-    ].join("; ")}.`;
+    const rows = answer.rows
+      .filter(([symbol]) => predicted.includes(symbol))
+      .map(([symbol, before, after, reading]) => fill(words.row, { symbol, before, after, reading }));
+    return fill(words.told, { ...answer, counters: count(levels, "counter"), meeting, rows: rows.join("; ") });
   }
 
   async function CostLab(context) {
     const { data, ask, name } = context,
       grid = data.grid && new Grid(data.grid),
-      settings = { ...context.settings },
-      stats = { moves: [], worst: 0 };
+      { settings: first } = context,
+      rules = Object.fromEntries(
+        Object.keys(first).map((key) => [
+          key,
+          data.lists[key] ? oneOfRule(data.lists[key]) : grid ? oneOfRule(grid.values[key]) : wholeRule(data.low[key], data.most[key]),
+        ]),
+      );
     let answer = null,
       answerOf = null,
       asked = 0;
-    const act = (key) => (value) => set({ [key]: value });
-    const number_ = (key, label, unit) =>
-      slider({
-        name,
-        label,
-        low: data.low[key],
-        high: data.most[key],
-        steps: data.grid?.values[key],
-        only: Boolean(grid),
-        value: settings[key],
-        act: act(key),
-        unit,
-      });
-    const choice = (key, label) => list({ label, options: data.lists[key], value: settings[key], act: act(key) });
+    const act = (key) => (value) => board.set({ [key]: value }),
+      refuse = (text) => board.refuse(text);
+    const scale = (key, label, unit = "") =>
+      slider({ name, label, rule: rules[key], steps: grid?.values[key], value: first[key], act: act(key), refuse, unit });
+    const choice = (key, label) => list({ label, options: data.lists[key], value: first[key], act: act(key) });
     const controls = {
       packages: choice("packages", "Machine"),
       meeting: choice("meeting", "A CPU charges and gives back"),
       walks: choice("walks", "After giving back"),
-      same_ns: number_("same_ns", "A line's way in the package, ns", " ns"),
-      cross_ns: number_("cross_ns", "To the other package, ns", " ns"),
-      local_ns: number_("local_ns", "An atomic on one's own line, ns", " ns"),
-      levels: number_("levels", "Counters up to the root", ""),
+      same_ns: scale("same_ns", "Way of a line in a package, ns", " ns"),
+      cross_ns: scale("cross_ns", "To the other package, ns", " ns"),
+      local_ns: scale("local_ns", "Atomic on an own line, ns", " ns"),
+      levels: scale("levels", "Counters up to the root"),
     };
     const picture = new Listings(data),
       plot = make("div", { class: "plot" }, picture.svg);
     const board = frame(context, {
       title: "The published listing beside that of a machine you choose",
-      rows: [
+      rules,
+      controls,
+      bars: [
         [controls.packages.root, controls.meeting.root, controls.walks.root],
         [controls.same_ns.root, controls.cross_ns.root],
         [controls.local_ns.root, controls.levels.root],
       ],
       body: plot,
+      move() {
+        controls.cross_ns.disable(settings.packages === data.lists.packages[0] && data.words["one package"]);
+        return compute();
+      },
+      fit(narrow) {
+        picture.layout(Math.max(240, plot.clientWidth), narrow);
+        if (answer) picture.show(answer);
+      },
       recognise: {
         all: () => answer && readings().every((reading) => /(^|then )explained$/.test(reading)) && told(),
         only: () => answer && readings().every((reading) => reading === "fitted, then explained" || reading === "not explained") && told(),
         refused: () => refused && { why: refused },
       },
-      python: () => asPython(name, settings),
-      pack: () => packed(settings),
       table: () => ({
         head: ["function", "published before", "model before", "published after", "model after", "reading"],
         rows: (answer?.rows ?? []).map(([symbol, before, after, reading]) => {
@@ -1086,6 +1125,7 @@ const charts = (() => {
         }),
       }),
     });
+    const { settings } = board;
     const readings = () => answer.rows.map((row) => row[3]),
       told = () => ({ counters: count(answerOf.levels, "counter"), cpus: answer.cpus, meeting: answerOf.meeting });
     let refused = "";
@@ -1102,53 +1142,16 @@ const charts = (() => {
         picture.show(answer);
         board.say(costWords(data, answerOf, answer));
       } catch (error) {
-        if (mine === asked) board.say(error.message);
+        if (mine === asked) board.refuse(error.message);
       }
     }
-    function set(values, quiet = false) {
-      const begun = performance.now();
-      Object.assign(settings, values);
-      for (const [key, allowed] of Object.entries(grid?.values ?? {}))
-        if (!allowed.includes(settings[key])) settings[key] = closest(allowed, settings[key]);
-      for (const [key, control] of Object.entries(controls)) control.show(settings[key]);
-      const done = compute();
-      if (!quiet) board.moved(settings);
-      stats.moves.push(performance.now() - begun);
-      return done;
-    }
-    board.set = set;
-    const allowed = {
-      ...data.lists,
-      ...Object.fromEntries(Object.keys(data.low).map((key) => [key, { low: data.low[key], high: data.most[key] }])),
-    };
-    const come = (text) => set(unpacked(text, settings, allowed), true);
-    function fit() {
-      sized(board.root);
-      picture.layout(Math.max(320, plot.clientWidth));
-      if (answer) picture.show(answer);
-    }
-    const observer = new ResizeObserver(fit);
-    fit();
-    await come(context.place?.get() ?? "");
-    observer.observe(board.root);
-    return {
-      root: board.root,
-      board,
-      set: (values) => set(values, true),
-      say: board.say,
-      come,
-      stats,
-      settings,
+    const own = {
       get answer() {
         return answer;
       },
-      leave() {
-        observer.disconnect();
-        board.leave();
-      },
     };
+    return board.begin(own);
   }
-  const closest = (allowed, given) => allowed.reduce((best, value) => (Math.abs(value - given) < Math.abs(best - given) ? value : best));
 
   /** Published and simulated shares of the modelled functions, before and after beside each other. */
   class Listings {
@@ -1179,49 +1182,52 @@ const charts = (() => {
       );
     }
 
-    layout(width) {
-      const narrow = width < 700;
-      this.each = 58;
-      this.narrow = narrow;
-      this.wide = narrow ? width : (width - 30) / 2;
-      this.block = 24 + this.rows.length * this.each;
-      this.height = narrow ? 2 * this.block + 44 : this.block + 22;
+    /** Side by side; on a phone the four bars of a function below each other, before and after. */
+    layout(width, narrow) {
+      Object.assign(this, { narrow, each: narrow ? 84 : 58, wide: narrow ? width : (width - 30) / 2 });
+      this.height = 24 + this.rows.length * this.each + 22;
       puts(this.svg, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
     }
     left(i) {
       return this.narrow ? 0 : i * (this.wide + 30);
-    }
-    top(i) {
-      return this.narrow ? i * (this.block + 22) : 0;
     }
 
     show(answer) {
       const { published, floors } = this.data,
         found = Object.fromEntries(answer.rows.map((row) => [row[0], row])),
         scale = (this.wide - 130) / 4.5; // percent; a longer bar is cut, and says so
-      this.heads.forEach((el, i) => puts(el, { x: this.left(i), y: this.top(i) + 15 }));
+      const beyond = (i) => (this.narrow ? 18 + 32 * i : 18); // where the bars of a side begin in a row
+      this.heads.forEach((el, i) =>
+        puts(el, { x: this.left(i), y: 15, hidden: this.narrow && i === 1, text: this.narrow ? "percent of samples; striped before, plain after" : `${SIDES[i]} the patch, percent of samples` }),
+      );
       SIDES.forEach((side, i) => {
-        const x = this.left(i) + floors[side] * scale;
-        const pieces = this.rows.map((_, n) => `M${x.toFixed(1)} ${this.top(i) + 24 + n * this.each + 16}v36`); // not through the names
+        const x = this.left(i) + floors[side] * scale,
+          pieces = this.rows.map((_, n) => `M${x.toFixed(1)} ${24 + n * this.each + beyond(i) - 2}v${this.narrow ? 32 : 36}`); // not through the names
         put(this.floors[i], "d", pieces.join(""));
-        puts(this.floorNames[i], { x: (x + 4).toFixed(1), y: this.top(i) + this.block + 14, text: `lowest listed row, ${floors[side]}` });
+        const told = this.narrow ? `lowest listed rows, ${SIDES.map((which) => floors[which]).join(" and ")}` : `lowest listed row, ${floors[side]}`;
+        puts(this.floorNames[i], { x: this.narrow ? 0 : (x + 4).toFixed(1), y: this.height - 6, text: told, hidden: this.narrow && i === 1 });
       });
       this.rows.forEach(({ name, reading, bars, told }, n) => {
         const symbol = this.symbols[n],
           row = found[symbol],
           y = 24 + n * this.each;
         puts(name, { x: this.left(0), y: y + 12 });
-        puts(reading, { x: this.narrow ? this.left(0) : this.left(1), y: this.narrow ? y + this.block + 34 : y + 12, text: row ? `reading: ${row[3]}` : "" });
+        puts(reading, {
+          x: this.narrow ? this.wide : this.left(1),
+          y: y + 12,
+          "text-anchor": this.narrow ? "end" : "start",
+          text: row ? (this.narrow ? row[3] : `${symbol}: ${row[3]}`) : "",
+        });
         SIDES.forEach((side, i) => {
           const says = published[symbol][i],
             model = row ? Number(row[1 + i]) : 0,
             edge = floors[side] * scale;
           [says ?? 0, model].forEach((percent, k) => {
-            const wide = Math.min(percent, 4.5) * scale,
-              low = this.top(i) + y + 18 + k * 16;
-            puts(bars[2 * i + k], { x: this.left(i), y: low, width: wide.toFixed(1), hidden: wide < 0.5 });
+            const long = Math.min(percent, 4.5) * scale,
+              low = y + beyond(i) + k * 16;
+            puts(bars[2 * i + k], { x: this.left(i), y: low, width: long.toFixed(1), hidden: long < 0.5 });
             const text = k ? `${row ? row[1 + i] : "0.00"} model${percent > 4.5 ? " (bar cut)" : ""}` : says === null ? `< ${floors[side]} published` : `${fixed(says, 2)} published`;
-            puts(told[2 * i + k], { x: (this.left(i) + Math.max(wide, edge) + 6).toFixed(1), y: low + 12, text });
+            puts(told[2 * i + k], { x: (this.left(i) + Math.max(long, edge) + 6).toFixed(1), y: low + 12, text });
           });
         });
       });
@@ -1235,63 +1241,68 @@ const charts = (() => {
 
   async function MeasureLab(context) {
     const { data, ask, name } = context,
-      settings = { ...context.settings };
+      rules = { seconds: wholeRule(data.low, data.most) };
     let now = data.now,
       waiting = 0;
-    const seconds = slider({ name, label: "Seconds", low: data.low, high: data.most, value: settings.seconds, act: (value) => set({ seconds: value }) });
+    const gains = []; // of the reader's own measurements, in their order
+    const seconds = slider({
+      name,
+      label: "Seconds",
+      rule: rules.seconds,
+      value: context.settings.seconds,
+      act: (value) => board.set({ seconds: value }),
+      refuse: (text) => board.refuse(text),
+    });
     const start = make("button", { type: "button", class: "main", onclick: () => press(now.running ? "stop" : "start") }, "Start"),
       bar = make("progress", { max: 1, value: 0, "aria-label": "How far the measurement is" });
     const picture = new Pairs(),
       plot = make("div", { class: "plot" }, picture.svg);
-    const board = frame(context, {
+    const board = frame(ask ? context : { ...context, data: { ...data, quests: [] } }, {
       title: "Measure the CPU this runs on",
-      rows: [ask ? [seconds.root, start, bar] : [make("span", {}, data.words["no python"])]],
+      rules,
+      controls: { seconds },
+      bars: [ask ? [seconds.root, start, bar] : [make("span", {}, data.words["no python"])]],
       body: plot,
-      python: () => asPython(name, settings),
+      move: () => board.say(now.sentence),
+      fit() {
+        picture.layout(Math.max(240, plot.clientWidth));
+        picture.show(now);
+      },
+      recognise: {
+        own: () => gains.length > 0 && { gain: number(gains.at(-1), 2) },
+        levels() {
+          const medians = now.bars.filter(([threads]) => threads === 1).map(([, , before]) => before);
+          return gains.length > 0 && medians.length > 1 && medians.every((ns, k) => ns !== null && (!k || ns > medians[k - 1])) && { medians: medians.map((ns) => number(ns, 3)).join(", ") };
+        },
+        again() {
+          const [last, then] = [gains.at(-1), gains.at(-2)];
+          return gains.length > 1 && Math.abs(last - then) <= 0.1 * Math.max(last, then) && { first: number(then, 3), second: number(last, 3) };
+        },
+      },
       table: () => ({ head: now.head, rows: now.rows }),
     });
     board.root.classList.add("measuring");
     function show() {
       put(start, "text", now.running ? "Stop" : "Start"); // one button: the focus stays where it is
       puts(bar, { max: Math.max(now.total, 1), value: now.done });
+      if (now.mine > gains.length && now.gain !== null) gains[now.mine - 1] = now.gain;
       picture.show(now);
       board.say(now.sentence);
     }
     async function press(what) {
       clearTimeout(waiting);
       try {
-        now = { ...now, ...(await ask({ ask: what, seconds: settings.seconds })) };
+        now = { ...now, ...(await ask({ ask: what, seconds: board.settings.seconds })) };
         show();
       } catch (error) {
-        board.say(error.message);
+        board.refuse(error.message);
       }
       if (now.running) waiting = setTimeout(() => press("progress"), AGAIN);
     }
-    function set(values, quiet = false) {
-      Object.assign(settings, values);
-      seconds.show(settings.seconds);
-      if (!quiet) board.moved(settings);
-    }
-    board.set = set;
-    const observer = new ResizeObserver(() => {
-      sized(board.root);
-      picture.layout(Math.max(320, plot.clientWidth));
-      picture.show(now);
-    });
-    picture.layout(Math.max(320, plot.clientWidth));
+    const handle = await board.begin({}, () => clearTimeout(waiting));
     show();
-    observer.observe(board.root);
     if (now.running) press("progress");
-    return {
-      root: board.root,
-      set: (values) => set(values, true),
-      say: board.say,
-      leave() {
-        observer.disconnect();
-        clearTimeout(waiting);
-        board.leave();
-      },
-    };
+    return handle;
   }
 
   /** Nanoseconds of a pair by depth, before and after, one panel for each number of threads; logarithmic. */
@@ -1327,7 +1338,7 @@ const charts = (() => {
           parts.push(make("path", { class: "rule", d: `M${x0} ${y(tick, down).toFixed(1)}h${wide.toFixed(1)}` }));
           if (!panel || narrow) parts.push(make("text", { class: "soft", x: x0 - 6, y: (y(tick, down) + 5).toFixed(1), "text-anchor": "end" }, number(tick)));
         }
-        parts.push(make("text", { class: "soft", x: x0, y: down * block + 15 }, `ns for a pair (logarithmic), ${count(n, "thread")}`));
+        parts.push(make("text", { class: "soft", x: narrow ? 0 : x0, y: down * block + 15 }, `ns for a pair (logarithmic), ${count(n, "thread")}`));
         own.forEach(([, depth, ...pair], k) => {
           const middle = x0 + each * (k + 0.5);
           pair.forEach((ns, i) => {
@@ -1341,7 +1352,7 @@ const charts = (() => {
           });
           parts.push(make("text", { class: "soft", x: middle.toFixed(1), y: (y(low, down) + 18).toFixed(1), "text-anchor": "middle" }, String(depth)));
         });
-        parts.push(make("text", { class: "soft", x: (x0 + wide / 2).toFixed(1), y: (y(low, down) + 35).toFixed(1), "text-anchor": "middle" }, "levels below the root; striped before, plain after"));
+        parts.push(make("text", { class: "soft", x: (narrow ? this.width / 2 : x0 + wide / 2).toFixed(1), y: (y(low, down) + 35).toFixed(1), "text-anchor": "middle" }, narrow && this.width < 300 ? "levels; striped before, plain after" : "levels below the root; striped before, plain after"));
       });
       this.svg.replaceChildren(hatch(this.id), ...parts);
     }

@@ -1,14 +1,17 @@
 /* trace.js: a recording of a real kernel, event by event, with what the rules had predicted beside it. It stands after
- * stage.js and takes make, put, puts, count, fill and capital from there.
+ * stage.js and takes make, put, puts, count, fill and capital from there; the rest of what labs share is in parts.js.
  */
-async function renderTrace({ data, settings: given, place, change, el }) {
+async function renderTrace({ name, data, settings: given, place, change, el }) {
   const { words, window: wide, lines: tall } = data,
     settings = { ...given },
     names = Object.keys(data.recordings),
+    rules = { recording: oneOfRule(names), position: wholeRule(0, data.events) },
+    linked = { r: wholeRule(0, names.length - 1), p: rules.position }, // as they stand in a link
     calm = matchMedia("(prefers-reduced-motion: reduce)");
   let playing = 0,
     width = 0,
-    spoken = 0,
+    held = null, // the first event of the picture while the hand is on the cursor
+    notice = "",
     writing = 0,
     drawn = "";
   const recording = () => data.recordings[settings.recording],
@@ -24,7 +27,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
   }
   /** The events that the picture shows: the first, from 0, and the one after the last. */
   function stretch() {
-    const first = Math.min(Math.max(0, settings.position - Math.floor(wide / 2)), Math.max(0, data.events - wide));
+    const first = held ?? Math.min(Math.max(0, settings.position - Math.floor(wide / 2)), Math.max(0, data.events - wide));
     return [first, Math.min(data.events, first + wide)];
   }
   function sentence() {
@@ -36,8 +39,8 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     if (r.avail[k] >= 0) {
       const unseen = r.owner[k] === -2,
         same = r.owner[k] === Math.max(r.cached[k], 0) && r.predicted[k] === r.avail[k],
-        held = pages(r.avail[k], r.cached[k]);
-      parts.push(fill(words[unseen ? "seen first" : same ? "as predicted" : "otherwise"], { held, predicted: pages(r.predicted[k], r.owner[k]) }));
+        told = pages(r.avail[k], r.cached[k]);
+      parts.push(fill(words[unseen ? "seen first" : same ? "as predicted" : "otherwise"], { held: told, predicted: pages(r.predicted[k], r.owner[k]) }));
     }
     const [first, last] = stretch();
     parts.push(
@@ -55,10 +58,10 @@ async function renderTrace({ data, settings: given, place, change, el }) {
   const button = (label, title, key, act, name) =>
     make("button", { type: "button", title: `${title} (key: ${key})`, "aria-keyshortcuts": key, class: name, onclick: act }, label);
   const choice = make("select", { onchange: () => go(settings.position, choice.value) }, ...names.map((name) => make("option", {}, name))),
-    box = make("input", { type: "number", min: 0, max: data.events, onchange: () => typed() }),
+    box = numberBox({ label: "Event", rule: rules.position, act: (position) => go(position), refuse: (text) => say(text) }),
     playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
-  const status = make("p", { class: "status", "aria-hidden": "true" }),
-    live = make("p", { class: "unseen", role: "status", "aria-live": "polite" }),
+  const called = make("span", {}, "Recording"),
+    voice = voiceOf(),
     rows = make("tbody"),
     table = make("table", { class: "events" }, make("thead", {}, make("tr", {}, ...data.columns.map((name) => make("th", { scope: "col" }, name)))), rows);
   const looks = ["m0", "m1", "m2", "m3", "drift", "above"],
@@ -75,35 +78,45 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     ),
     picture = make("svg", { class: "lines-of-events", role: "img" }, axis, ...paths, ...ticks, ...labels),
     chart = make("div", { class: "plot" }, picture, make("svg", { class: "cover chart" }, cursor));
-  const over = chart.lastChild;
+  const over = chart.lastChild,
+    quests = questList(data.quests, "Three things to find in the recordings");
+  const goods = exchange({
+    copies: [
+      ["Copy as Python", "The line that makes this lab in a notebook", () => `${name}(recording=${JSON.stringify(settings.recording)}, position=${settings.position})`],
+      place && ["Copy link", "A link to this event", () => place.link(here())],
+      ["Copy as JSON", "The settings, for another window or a notebook", () => toJson(name, settings)],
+    ],
+    take(text) {
+      const { good, bad } = allowedOf(fromJson(text, name).settings, rules);
+      if (bad.length) throw new Error(bad.join(" "));
+      go(good.position ?? settings.position, good.recording);
+    },
+    say,
+  });
   const root = make(
     "div",
     { class: "stage trace", tabindex: -1, role: "region", "aria-label": "A recording of a real kernel" },
     make(
       "div",
       { class: "bar wide", role: "toolbar", "aria-label": "Moving through the recording" },
-      make("label", { class: "first" }, make("span", {}, "Recording"), choice),
+      make("label", { class: "first" }, called, choice),
       button("Back", "One event back", "ArrowLeft", () => go(settings.position - 1)),
       playButton,
       button("Step", "One event on", "ArrowRight", () => go(settings.position + 1)),
       button("Next drain", "Go to the next drain", "n", () => nextDrain()),
-      make("label", {}, make("span", {}, "Event"), box),
+      make("label", {}, make("span", {}, "Event"), box.root),
       make("span", { class: "of" }, `of ${told(data.events)}`),
     ),
-    status,
-    live,
+    voice.status,
+    voice.live,
     make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The last events" }, table),
     chart,
+    make("div", { class: "below" }, make("div", {}, make("div", { class: "bar more", role: "group", "aria-label": "To take along" }, ...goods.buttons), goods.box), quests.root),
   );
   el.replaceChildren(root);
+  voice.wake(root);
 
   // --- moving
-  /** A number in the box: what is none, or beyond the ends, does not stay there. */
-  function typed() {
-    const asked = Math.round(Number(box.value));
-    go(box.value === "" || !Number.isFinite(asked) ? settings.position : asked);
-    box.value = settings.position;
-  }
   function halt() {
     clearTimeout(playing);
     playing = 0;
@@ -114,6 +127,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     move(position, name);
   }
   function move(position, name = settings.recording) {
+    notice = "";
     settings.position = Math.max(0, Math.min(data.events, position));
     settings.recording = name;
     show();
@@ -135,10 +149,32 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     halt();
     say(fill(words["no drain"], { k: told(settings.position) }));
   }
+  /** In the place of the sentence, until the next move. */
   function say(text) {
-    put(status, "text", text);
-    clearTimeout(spoken);
-    spoken = setTimeout(() => (live.textContent = text), playing ? 4000 : 300);
+    halt();
+    notice = text;
+    put(voice.status, "text", text);
+    voice.speak(text);
+  }
+  /** How each quest is recognised in the event at the cursor: what its sentence is filled with. */
+  const RECOGNISE = {
+    wrong: (r, k) => wrongAt(r, k) && { recorded: pages(r.avail[k], r.cached[k]), predicted: pages(r.predicted[k], r.owner[k]) },
+    refused: (r, k) => r.told[r.what[k]].refuses && { pages: pages(r.nr[k], r.memcg[k]) },
+    kept: (r, k) => r.avail[k] === 0 && r.cached[k] > 0 && { cpu: r.cpu[k], cgroup: cgroup(r.cached[k]) },
+  };
+  const wrongAt = (r, k) => r.avail[k] >= 0 && r.owner[k] !== -2 && (r.owner[k] !== Math.max(r.cached[k], 0) || r.predicted[k] !== r.avail[k]);
+  /** The sentence, with what it finds. */
+  function tell() {
+    let text = sentence();
+    put(voice.status, "text", notice || text);
+    const k = settings.position - 1;
+    data.quests.forEach((quest, n) => {
+      const answer = k >= 0 && !quests.found[n] && RECOGNISE[quest.name](recording(), k);
+      if (!answer) return;
+      quests.find(n, fill(quest.found, { k: told(k + 1), ...answer }));
+      text += ` Found. ${quests.found[n]}`;
+    });
+    voice.speak(notice || text, playing ? 4000 : 0);
   }
 
   // --- showing
@@ -153,7 +189,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     ];
   }
   const LEFT = 48,
-    HEIGHT = 280,
+    HEIGHT = 244,
     BASE = HEIGHT - 24;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
     right = () => (width < 600 ? 12 : 345);
@@ -161,8 +197,9 @@ async function renderTrace({ data, settings: given, place, change, el }) {
     const [first, last] = stretch(),
       r = recording();
     choice.value = settings.recording;
-    if (root.getRootNode().activeElement !== box) box.value = settings.position;
-    say(sentence());
+    put(called, "text", root.classList.contains("slim") ? `Recording ${settings.recording}` : "Recording"); // the list would cut its name
+    box.show(settings.position);
+    tell();
     const begin = Math.max(0, settings.position - tall);
     rows.replaceChildren(
       ...Array.from({ length: tall }, (_, n) => {
@@ -180,8 +217,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
               known && r.owner[k] !== -2 ? `${r.predicted[k]} of ${cgroup(r.owner[k])}` : "",
             ]
           : data.columns.map(() => "\u00a0");
-        const wrong = known && r.owner[k] !== -2 && (r.owner[k] !== Math.max(r.cached[k], 0) || r.predicted[k] !== r.avail[k]);
-        return make("tr", { class: `${k === settings.position - 1 ? "now" : ""}${wrong ? " wrong" : ""}` }, ...cells.map((text) => make("td", {}, String(text))));
+        return make("tr", { class: `${k === settings.position - 1 ? "now" : ""}${there && wrongAt(r, k) ? " wrong" : ""}` }, ...cells.map((text) => make("td", {}, String(text))));
       }),
     );
     const key = `${settings.recording} ${first} ${width}`;
@@ -205,7 +241,7 @@ async function renderTrace({ data, settings: given, place, change, el }) {
       let d = `M${x(0).toFixed(1)} ${y(values[0]).toFixed(1)}`;
       for (let at = 1; at < values.length; at++) d += `H${x(at).toFixed(1)}V${y(values[at]).toFixed(1)}`;
       puts(paths[n], { hidden: false, d });
-      return { n, at: y(values.at(-1)) + 5, text: `${name}: up to ${told(Math.max(...values))}` };
+      return { n, at: y(values.at(-1)) + 5, text: `${name}${width < 300 ? "" : ": up to"} ${told(Math.max(...values))}` };
     });
     ends.sort((a, b) => a.at - b.at);
     ends.forEach((end, n) => (end.at = Math.max(end.at, n ? ends[n - 1].at + 18 : 14)));
@@ -228,42 +264,40 @@ async function renderTrace({ data, settings: given, place, change, el }) {
   }
   const listing = (parts) => `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 
-  over.addEventListener("pointerdown", (e) => {
-    over.setPointerCapture(e.pointerId);
-    over.dragged = stretch()[0];
-    e.preventDefault();
-    cursor.focus({ preventScroll: true });
-    drag(e);
-  });
-  const drag = (e) => {
-    // The window stays while the hand is on it; it follows when the hand lets go.
-    const at = Math.round(((e.clientX - over.getBoundingClientRect().left - LEFT) * (wide - 1)) / (width - LEFT - right()));
-    over.at = over.dragged + Math.max(0, Math.min(wide - 1, at)) + 1;
-    put(cursor, "transform", `translate(${x(over.at - 1 - over.dragged).toFixed(1)} 0)`);
-  };
-  over.addEventListener("pointermove", (e) => over.dragged !== undefined && drag(e));
-  over.addEventListener("pointerup", () => {
-    if (over.dragged === undefined) return;
-    over.dragged = undefined;
-    go(over.at);
-  });
-  over.addEventListener("pointercancel", () => {
-    over.dragged = undefined;
-    show();
-  });
+  // The window stays while the hand is on it, and follows when the hand lets go; sentence and table follow at once.
+  draggable(
+    over,
+    cursor,
+    (e) => {
+      held ??= stretch()[0];
+      const at = Math.round(((e.clientX - over.getBoundingClientRect().left - LEFT) * (wide - 1)) / (width - LEFT - right()));
+      go(held + Math.max(0, Math.min(wide - 1, at)) + 1);
+    },
+    {
+      end() {
+        held = null;
+        show();
+      },
+    },
+  );
   const keys = {
     " ": toggle,
     ArrowRight: () => go(settings.position + 1),
     ArrowLeft: () => go(settings.position - 1),
+    n: nextDrain,
+  };
+  const onCursor = {
+    // elsewhere they scroll the page
+    ArrowUp: keys.ArrowRight,
+    ArrowDown: keys.ArrowLeft,
     PageUp: () => go(settings.position + 100),
     PageDown: () => go(settings.position - 100),
     Home: () => go(0),
     End: () => go(data.events),
-    n: nextDrain,
   };
   root.addEventListener("keydown", (e) => {
-    const call = keys[e.key];
-    if (!call || e.target.closest("select, input") || e.altKey || e.metaKey || e.ctrlKey) return;
+    const call = keys[e.key] ?? (e.target.closest(".cursor") && onCursor[e.key]);
+    if (!call || e.target.closest("select, input, textarea") || e.altKey || e.metaKey || e.ctrlKey) return;
     if (e.key === " " && e.target.closest("button")) return;
     e.preventDefault();
     e.stopPropagation();
@@ -272,20 +306,38 @@ async function renderTrace({ data, settings: given, place, change, el }) {
 
   const here = () => `r=${names.indexOf(settings.recording)}&p=${settings.position}`;
   function come(text) {
-    const asked = new URLSearchParams(text),
-      number = (name, otherwise) => (/^\d{1,6}$/.test(asked.get(name) ?? "") ? Number(asked.get(name)) : otherwise);
-    go(number("p", settings.position), names[number("r", -1)] ?? settings.recording);
+    const { good, bad } = allowedOfLink(text, linked);
+    go(good.p ?? settings.position, names[good.r]);
+    if (bad.length) say(`The link asks for what cannot be: ${bad.join(" ")}`);
   }
-  const observer = new ResizeObserver(() => {
-    if (root.clientWidth - 12 === width) return;
-    width = Math.max(300, root.clientWidth - 12);
+  function fit() {
+    const now = Math.max(240, root.clientWidth - 12);
+    if (now === width) return;
+    width = now;
     root.classList.toggle("narrow", root.clientWidth < WIDE);
+    root.classList.toggle("slim", root.clientWidth < 480);
     show();
-  });
-  width = Math.max(300, root.clientWidth - 12);
-  root.classList.toggle("narrow", root.clientWidth < WIDE);
+  }
+  const observer = new ResizeObserver(fit);
+  fit();
   if (place?.get()) come(place.get());
-  else show();
   observer.observe(root);
-  return { root, settings, go, come, sentence, say, set: ({ position, recording: name }) => go(position, name), leave: () => (halt(), clearTimeout(writing), observer.disconnect()) };
+  return {
+    root,
+    settings,
+    go,
+    come,
+    sentence,
+    say,
+    set: ({ position, recording: name }) => go(position, name),
+    get found() {
+      return quests.found.filter(Boolean);
+    },
+    leave() {
+      halt();
+      clearTimeout(writing);
+      voice.leave();
+      observer.disconnect();
+    },
+  };
 }
