@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """memcg-lab in two commands. Nothing has to be installed first but Python 3.11 or newer.
 
-    python3 lab.py              set up .venv once, then open JupyterLab on the first notebook
+    python3 lab.py              set up .venv once, then open JupyterLab on your own copies of the notebooks, in study/
     python3 lab.py test         set up .venv once, then run every test, notebooks included
 
 More commands:
@@ -13,6 +13,7 @@ More commands:
 
 More ways to say it:
 
+    python3 lab.py --originals                      open notebooks/ itself, to write the course
     python3 lab.py lab --port 9999 --no-browser     options for JupyterLab, or another notebook
     python3 lab.py test --all                       the slow tests too, and those in a browser
     python3 lab.py test --timings                   also list the slowest tests
@@ -41,7 +42,7 @@ else:
 STAMP = os.path.join(VENV, "lab.stamp")  # written last: a .venv without it is not finished
 BROWSER_STAMP = os.path.join(VENV, "browser.stamp")  # the extra is there too
 WARM_UP = [PY, "-m", "memcg_lab", "warmup"]
-FIRST = "notebooks/00_start_here.ipynb"
+FIRST = "00_start_here.ipynb"
 
 # What installers write when the trouble is the way to the package index.
 NETWORK_WORDS = (
@@ -292,8 +293,8 @@ def warm_up_beside():
 # --- JupyterLab -----------------------------------------------------------------------------------
 
 
-def jupyterlab(rest):
-    """Return the command that opens JupyterLab on a notebook, the first if none is named."""
+def jupyterlab(rest, folder="study"):
+    """Return the command that opens JupyterLab on a notebook, the first of a folder if none is named."""
     try:
         from urllib.parse import quote
     except ImportError:
@@ -307,7 +308,7 @@ def jupyterlab(rest):
         # Without it JupyterLab would see notebooks/ only, and no link to data/ would open.
         "--ServerApp.root_dir=" + ROOT,
         # The address that JupyterLab prints: whoever has no browser here copies it.
-        "--LabApp.default_url=/lab/tree/" + quote((named or [FIRST])[0].replace(os.sep, "/")),
+        "--LabApp.default_url=/lab/tree/" + quote((named or [folder + "/" + FIRST])[0].replace(os.sep, "/")),
         # No news, no update check, no list of extensions from an index.
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -319,11 +320,15 @@ def jupyterlab(rest):
 
 
 def lab(rest):
-    """Open JupyterLab on the first notebook; return when it ends."""
+    """Open JupyterLab on the reader's copies, or on the originals; return when it ends."""
     import subprocess
 
-    say("Opening JupyterLab. Ctrl-C twice ends it.")
-    process = subprocess.Popen(jupyterlab(rest), cwd=ROOT, env=child_env())
+    folder = "study"
+    if "--originals" in rest or run([PY, "-m", "tools.study"], child_env()) != 0:
+        folder = "notebooks"
+    rest = [word for word in rest if word != "--originals"]
+    say("Opening JupyterLab on %s/. Ctrl-C twice ends it." % folder)
+    process = subprocess.Popen(jupyterlab(rest, folder), cwd=ROOT, env=child_env())
     end_warm_up = warm_up_beside()
     try:
         while True:

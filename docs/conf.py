@@ -2,6 +2,7 @@
 
 import docutils.nodes
 from docutils.utils.math import latex2mathml
+from myst_nb.sphinx_ import HideCodeCellNode
 
 project = "memcg-lab"
 author = "the memcg-lab authors"
@@ -43,6 +44,16 @@ def write_mathml(translator, node):
     raise docutils.nodes.SkipNode
 
 
+def open_folded(translator, node):
+    """Fold an output that answers a question. The summary is what a screen reader says; myst-nb's own has a label."""
+    translator.body.append('<details class="tells"><summary>Show what the run says</summary>\n')
+
+
+def close_folded(translator, node):
+    """End what :func:`open_folded` began."""
+    translator.body.append("</details>\n")
+
+
 def level_captions(app, pagename, templatename, context, doctree):
     """Give the captions of the sidebar, which Sphinx calls headings, the level that a heading must have."""
     tree = context.get("furo_navigation_tree")
@@ -53,5 +64,7 @@ def level_captions(app, pagename, templatename, context, doctree):
 def setup(app):
     """Register the renderer for formulas, and what mends the sidebar once the theme has made it."""
     app.add_html_math_renderer("mathml", (write_mathml, None), (write_mathml, None))
+    app.setup_extension("myst_nb")
+    app.add_node(HideCodeCellNode, override=True, html=(open_folded, close_folded))
     app.connect("html-page-context", level_captions, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,8 @@
 """memcg-lab: one Linux patch, exact enough to believe and small enough to play with.
 
-The names here are the vocabulary of the notebooks. Each is loaded when it is first used, so that ``import memcg_lab``
-stays quick, and a command that compiles nothing (``profile``) does without numba and its memory.
+The names here are the vocabulary. Each is loaded when it is first used, so that ``import memcg_lab`` stays quick, and a
+command that compiles nothing (``profile``) does without numba and its memory. The notebooks take theirs, and those of
+the rooms they visit, in one line from :mod:`memcg_lab.notebook`.
 """
 
 import importlib

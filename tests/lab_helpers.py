@@ -1,9 +1,11 @@
 """Small things the tests of the mechanism share."""
 
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -55,6 +57,17 @@ def reclaim_one_page(st, cpu, over, nr_pages):
 
 
 OWN = V4_14.with_rules("a reader's own", refill=drain_at_the_batch, reclaim=reclaim_one_page)
+
+
+def node():
+    """A node: the system's, or the one that playwright brings."""
+    found = shutil.which("node")
+    with contextlib.suppress(ImportError):
+        import playwright
+
+        driver = pathlib.Path(playwright.__file__).parent / "driver" / "node"
+        found = found or (str(driver) if driver.exists() else None)
+    return found or pytest.skip("no node here: install it, or the extra browser, which brings one")
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import contextlib
 import html
 import html.parser
 import inspect
+import json
 import os
 import re
 import shutil
@@ -20,10 +21,14 @@ import urllib.parse
 import nbformat
 
 from memcg_lab import labs
+from memcg_lab.course import quiz_ask
+from memcg_lab.course.form import front_end
+from memcg_lab.course.guesses import GUESSES
+from memcg_lab.course.questions import QUESTIONS
 from memcg_lab.web import build as kernels
 from memcg_lab.web import page as one_file
 from memcg_lab.web.sections import SECTIONS
-from tools import execution, links, notebooks
+from tools import execution, folding, links, notebooks
 
 SETTINGS = notebooks.ROOT / "docs"
 PICTURES = "docs/pictures"
@@ -34,7 +39,9 @@ FENCED = r"^[ >]*(?P<fence>`{3,}|~{3,}).*?(?:^[ >]*(?P=fence)[`~]*[ \t]*$|\Z)"
 INLINE = r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"
 LAB = re.compile(r'<figure\b[^>]*data-memcg-lab="(?P<name>\w+)".*?(?P<picture><img\b[^>]*>)', re.DOTALL)
 LIVING = {section.lab for section in SECTIONS}  # without Python
-SCRIPT, ONE_FILE = "memcg-lab.js", "memcg-lab.html"
+SCRIPT, FORMS, ONE_FILE = "memcg-lab.js", "memcg-forms.js", "memcg-lab.html"
+FORM = re.compile(r'<div data-memcg-form="(?P<form>[^"]*)"')
+UNSAID = re.compile(r"^You said nothing yet\.\nThe run says (?P<told>.*)\.\n?", re.MULTILINE)
 LINK_OR_CODE = re.compile(f"{LINK}|{FENCED}|{INLINE}|<!--.*?-->", re.MULTILINE | re.DOTALL)
 
 
@@ -56,7 +63,7 @@ def build(root, executed, builder="html", out=None):
     source, target, scratch = (out / name for name in ("book-src", "book", "book-doctrees"))
     for folder in (source, target, scratch):
         shutil.rmtree(folder, ignore_errors=True)
-    executed = {path: with_html_pictures(nb) for path, nb in executed.items()}
+    executed = {path: with_judges(with_html_pictures(nb)) for path, nb in executed.items()}
     shown = labs_of(executed)
     script, still = living(root / "build" / "web") if shown else ("", "")
     pages = gather(root, source, executed)
@@ -80,8 +87,10 @@ def build(root, executed, builder="html", out=None):
     status = subprocess.run(command, check=False).returncode
     if (root / PICTURES).is_dir():  # shown by HTML in the README, which Sphinx does not look into
         shutil.copytree(root / PICTURES, target / PICTURES)
+    if not status:
+        make_live(target, FORMS, forms_script(), "data-memcg-judge=")
     if script and not status:
-        make_live(target, script)
+        make_live(target, SCRIPT, script, "data-memcg-lab=")
         one_file.make_page(target / ONE_FILE, root / "build" / "web")
     status = status or judged(target)
     if not status:
@@ -125,14 +134,14 @@ def living(folder):
     return one_file.bundle(folder), ""
 
 
-def make_live(target, script):
-    """Let every page that shows a lab load the script."""
-    put(target / "_static" / SCRIPT, script)
+def make_live(target, name, script, mark):
+    """Let every page that has the mark load the script."""
+    put(target / "_static" / name, script)
     for page in target.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        if "data-memcg-lab=" in text:
+        if mark in text:
             static = os.path.relpath(target / "_static", page.parent).replace(os.sep, "/")
-            put(page, text.replace("</body>", f'<script defer src="{static}/{SCRIPT}"></script>\n</body>'))
+            put(page, text.replace("</body>", f'<script defer src="{static}/{name}"></script>\n</body>'))
 
 
 def lab_list(root, shown, still):
@@ -148,6 +157,67 @@ def lab_list(root, shown, still):
         f'They are live on this site, without Python. <a href="{ONE_FILE}">All of them in one file</a>, to take along.'
     )
     return [f"<p>{html.escape(still) or live}</p>", f'<ul class="labs">{"".join(items)}</ul>']
+
+
+# --- forms
+
+
+def forms_script():
+    """What makes the forms of a page live; in a room of its own, since a page may load the labs' script too."""
+    return f"{{\n{front_end('judge.js', 'form.js', 'form_site.js')}\n}}\n"
+
+
+def judge_of(form):
+    """What judges a form's answers in a page: the kinds and guesses of a prediction, or the solutions of a quiz."""
+    name = form["name"]
+    if form["kind"] == "quiz":
+        return {"solutions": quiz_ask.solutions_at(name)}
+    listed = {key: list(guesses.items()) for key, guesses in GUESSES.get(name, {}).items()}
+    return {"asked": QUESTIONS[name], "guesses": listed} if name in QUESTIONS else None
+
+
+def truth_of(question, told):
+    """What a run says, as numbers and words, out of "before 621, after 39"; None if it is no answer to the question."""
+    found = re.findall(r'(\w+) ("[^"]*"|-?[\d,]*\.?\d+)(?:, |$)', told)
+    if not found or not {name for name, _ in found} <= set(QUESTIONS.get(question, {})):
+        return None
+    return {name: json.loads(value if value[0] == '"' else value.replace(",", "")) for name, value in found}
+
+
+def with_judges(nb):
+    """The notebook; beside its forms stands what judges them, and beside what is revealed the truth as data."""
+
+    def judged(match):
+        judge = judge_of(json.loads(html.unescape(match["form"])))
+        return match[0] + (f' data-memcg-judge="{html.escape(json.dumps(judge))}"' if judge else "")
+
+    for cell in nb.cells:
+        asked = [question for function, question in folding.calls(cell.source) if function == "reveal"]
+        for output in cell.get("outputs", []):
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = FORM.sub(judged, output.data["text/html"])
+        if asked:
+            cell.outputs = [piece for output in cell.outputs for piece in with_truth(output, asked)]
+    return nb
+
+
+def with_truth(output, asked):
+    """An output; a line of it that reveals becomes an output of its own that carries the truth."""
+    match = UNSAID.search(output.get("text", ""))
+    truths = {} if not match else {question: truth_of(question, match["told"]) for question in asked}
+    question = next((question for question, truth in truths.items() if truth), None)
+    if question is None:
+        return [output]
+    line = match[0].strip()
+    data = html.escape(json.dumps(truths[question]))
+    shown = f'<p data-memcg-reveal="{question}" data-truth="{data}">{html.escape(line)}</p>'
+    made = [nbformat.v4.new_output("display_data", data={"text/plain": line, "text/html": shown})]
+    before, after = output.text[: match.start()], output.text[match.end() :]
+    if before:
+        made.insert(0, nbformat.v4.new_output("stream", name=output.name, text=before))
+    if after:
+        made += with_truth(nbformat.v4.new_output("stream", name=output.name, text=after), asked)
+    return made
 
 
 # --- sources
@@ -185,6 +255,8 @@ def gather(root, source, executed):
     for path, nb in executed.items():
         nb.metadata.language_info["pygments_lexer"] = "ipython3"
         for cell in nb.cells:
+            if cell.metadata.get("jupyter", {}).get(folding.FLAG):
+                cell.metadata["tags"] = [*notebooks.tags_of(cell), "hide-output"]
             if cell.cell_type == "markdown":
                 cell.source, wanted = for_the_book(cell.source, path, root)
                 waiting += wanted

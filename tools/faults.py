@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 
+from tools import folding
 from tools.comparison import masked
 from tools.notebooks import EXEMPT_TAGS, ROOT, tags_of
 
@@ -19,6 +20,7 @@ ALLOWED_TAGS = EXEMPT_TAGS | {
     "exercise",
     "solution",
     "checkpoint",
+    folding.TAG,
     "parameters",
 }
 MAX_BYTES = 400_000  # of one notebook

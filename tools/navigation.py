@@ -1,4 +1,4 @@
-"""Title and navigation line of every notebook: written from the names and the order of the files.
+"""Title, navigation line and the questions at both ends of every notebook: written from the names of the files.
 
 python -m tools.navigation
 """
@@ -6,10 +6,25 @@ python -m tools.navigation
 import re
 import sys
 
-from tools import notebooks
+import nbformat
+
+from tools import folding, notebooks
 
 TITLE = re.compile(r"^# (?:\d\d · )?(?P<title>.+?)\s*$")
 NAV_LINE = re.compile(r"^(?:\[← .*\| )?\[Contents\]\(.*$")
+
+CLOSING = "## Three things to remember"  # in front of it stands the self-test
+# What stands above the questions at both ends.
+BEFORE = (
+    "## Three questions first\n\n"
+    "On earlier notebooks. First say how sure you are, then answer, from memory. What the run says is told when you "
+    "return all three."
+)
+AFTER = (
+    "## Three questions to close\n\n"
+    "On this notebook, from memory. They are the same for everybody, until you give your name: "
+    '`quiz("after {number}", name="Ada")`.'
+)
 
 
 def title_of(nb, path):
@@ -51,8 +66,35 @@ def with_navigation(source, path, title, line):
     return "\n".join(head + ([""] + rest if rest else []))
 
 
+def with_ends(nb, number, first):
+    """Put the questions at both ends of a notebook where they belong: after its set-up, and before what to remember.
+
+    Cells of theirs that are there stay, with their outputs. Before the first notebook there is nothing to ask.
+    """
+    kept = {cell.id: cell for cell in nb.cells if cell.id in ENDS}
+    nb.cells = [cell for cell in nb.cells if cell.id not in ENDS]
+    setups = [i for i, cell in enumerate(nb.cells) if ("setup", None) in folding.calls(cell.source, bare=True)]
+    closings = [i for i, cell in enumerate(nb.cells) if cell.source.startswith(CLOSING)]
+    places = [] if not closings else [("after", AFTER, closings[0])]
+    places += [] if first or not setups else [("before", BEFORE, setups[0] + 1)]
+    for end, text, place in places:  # the later place first: the earlier one stays where it is
+        cells = []
+        for id_, make, source in (
+            (f"ends_{end}", nbformat.v4.new_markdown_cell, text.format(number=number)),
+            (f"ends_{end}_ask", nbformat.v4.new_code_cell, f'quiz("{end} {number}")'),
+        ):
+            cell = kept.get(id_) or make(id=id_)
+            if cell.source != source:
+                cell.source = source
+            cells.append(cell)
+        nb.cells[place:place] = cells
+
+
+ENDS = {f"ends_{end}{ask}" for end in ("before", "after") for ask in ("", "_ask")}
+
+
 def navigated(root, loaded):
-    """Put title and navigation line into ``loaded``, notebooks by path. Their neighbours are read from disk."""
+    """Put title, navigation line and ends into ``loaded``, notebooks by path. Their neighbours are read from disk."""
     everything = {
         path: loaded.get(path) or notebooks.parse(notebooks.read_raw(path), path) for path in notebooks.roster(root)
     }
@@ -61,15 +103,16 @@ def navigated(root, loaded):
         if path in loaded:
             first = loaded[path].cells[0]
             first.source = with_navigation(first.source, path, title, nav_line(position, names))
+            with_ends(loaded[path], number_of(path), position == 0)
 
 
 def write(root):
-    """Write title and navigation line into every notebook whose own are out of date."""
+    """Write title, navigation line and ends into every notebook whose own are out of date."""
     loaded = {path: notebooks.parse(notebooks.read_raw(path), path) for path in notebooks.chosen(root, [])}
-    sources = {path: nb.cells[0].source for path, nb in loaded.items() if nb.cells}
+    sources = {path: [cell.source for cell in nb.cells] for path, nb in loaded.items()}
     navigated(root, loaded)
     for path, nb in loaded.items():
-        if nb.cells[0].source != sources[path]:
+        if [cell.source for cell in nb.cells] != sources[path]:
             notebooks.write_if_changed(path, notebooks.text_of(notebooks.normalise(nb)))
             print(f"navigation written: {path.name}")
     return 0

@@ -8,6 +8,8 @@ import sys
 
 import nbformat
 
+from tools import folding
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -110,6 +112,7 @@ def normalise(nb):
             count += 1
             cell.execution_count = count
         cell.outputs = [normal_output(output, cell.execution_count) for output in joined_streams(cell.outputs)]
+    folding.fold(nb)
     return nb
 
 

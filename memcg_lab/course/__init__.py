@@ -4,7 +4,7 @@ from ..files import data_path, golden_path
 from .environment import check_environment, setup
 from .exercises import check
 from .predictions import predict, reveal
-from .quizzes import quiz
+from .quiz_ask import quiz
 from .quotes import Quote, show_patch, show_rule
 from .tables import Table, show_table
 

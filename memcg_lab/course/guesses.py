@@ -43,13 +43,16 @@ GUESSES = {
     },
     "01.rows": {
         "rows": {
-            1: "1 is page_counter_cancel, the only name that says it. Two callers above it give memory back as well.",
+            1: (
+                "1 is page_counter_cancel, the only one whose name says page counter. Two that lead to it are listed "
+                "as well."
+            ),
             2: (
                 "2 leaves out tcp_delack_timer_handler: its name speaks of acknowledgements, but first it gives "
                 "memory back."
             ),
-            6: "6 takes the spin locks and tcp_ack in. They are used all over; the listing does not say for whom.",
-            16: "16 is the whole listing. Most rows are the scheduler, the network card and the program itself.",
+            6: "6 takes the spin locks and tcp_ack in. They do other work too, and the listing does not say how much.",
+            16: "16 is the whole listing. Most rows are the scheduler, the network and the program itself.",
         }
     },
     "01.ratio": {
@@ -122,7 +125,7 @@ GUESSES = {
         "trips": {
             100: "100 is one trip for each page: the stock is forgotten. A trip brings 32 pages.",
             3: "3 is 100 / 32, rounded down. The last four pages need a trip too.",
-            1: "One trip fills the stock with 32 pages, not for ever.",
+            1: "One trip brings 32 pages. They last for 32 charges, not for ever.",
             96: "96 is how many charges the stock serves. Asked are the others.",
             32: "32 is how many pages a trip brings. Asked is how many trips.",
             12: "12 is how many atomics the trips cost, three each. Asked are the trips.",
@@ -173,7 +176,7 @@ GUESSES = {
         "after": {
             3: "3 is before the patch. After it the page goes into the stock, which is this CPU's own.",
             1: "The stock belongs to this CPU alone, so a plain addition will do: no atomic.",
-            6: "6 would drain at once. One page may stay in the stock, and so may 32.",
+            6: "6 is a charge and an uncharge, each at three counters. Asked is the uncharge, and it stays on its CPU.",
         },
     },
     "04.stock": {
@@ -230,7 +233,7 @@ GUESSES = {
             8: "8 is charging alone as before. But each page that comes back drives the charging cgroup's stock out.",
             600: "600 is 6 for each pair. The first charge finds an empty stock, so there is nothing to drain yet.",
             200: (
-                "200 says: only giving back costs. Each call drains first, and each charge has to fetch a batch again."
+                "200 is fetching batches alone, 100 of them at two counters. But all calls except the first drain too."
             ),
         },
     },
@@ -255,7 +258,7 @@ GUESSES = {
                 "256 would need eight full stocks at one moment. They fill and empty on their own, one after the other."
             ),
             32: "32 is one stock. There are eight CPUs, and small calls use them all.",
-            128: "128 says half full on average. That is the mean; asked is the peak.",
+            128: "128 says half full. That is about the mean, 133 pages; asked is the peak.",
             0: "0 would need stocks that are empty all the time. Small calls are just what they are for.",
         },
         "bulk": {
@@ -285,7 +288,10 @@ GUESSES = {
                 "1 is after the patch. Before it what is given back goes to the counters, and the next packet finds "
                 "none."
             ),
-            0: "The limit is used up, and nobody gives back for good. In softirq no stock is drained for this.",
+            0: (
+                "The limit is used up, and it stays so: 10 of 10 are in use. In softirq no stock is drained to make "
+                "room."
+            ),
             2: "Each packet fares like the one before it: its pages leave the cgroup, and 10 of 10 are in use again.",
         },
         "after": {
@@ -320,13 +326,15 @@ GUESSES = {
                 "1.5 is a plain addition on a line of one's own. An atomic is locked, and takes several times as long."
             ),
             45: "45 is the way from another core of the package. Here the line need not travel.",
-            100: "100 is about a visit to memory. The line is in the cache; nothing travels.",
+            100: "100 is more than a line needs within the package. Here it is in the cache already; nothing travels.",
         },
         "other_package": {
             8: "8 is the line that is here already. From the other package it has to travel first.",
             45: "45 is the way within the package. Between packages a line takes nearly three times as long.",
             255: "255 is there and back. The line comes once; the figure is one way.",
-            1000: "1,000 would be slower than memory. A package answers another in little more than a tenth of that.",
+            1000: (
+                "1,000 is a whole microsecond. A line comes from the other package in little more than a tenth of that."
+            ),
         },
     },
     "06.sharing": {
@@ -359,7 +367,7 @@ GUESSES = {
             1: "1 says that the others stay. But shares add up to 100: what is gone makes the rest a larger part.",
             0.96: "0.96 is what is left of the whole. The factor is its inverse.",
             3.95: "3.95 is how many percent vanish. Divide the old whole by what is left.",
-            1.41: "1.41 takes the 3.95 % ten times too large: one is divided by 0.9605.",
+            1.41: "1.41 would be two fifths more. The rest grows by one part in 24: one is divided by 0.9605.",
         }
     },
     "07.reduce": {
@@ -384,7 +392,10 @@ GUESSES = {
         "cpus_16": {
             1: "1 says that 16 CPUs do not meet. The root is one line for all, and they wait for it now and then.",
             15.9: "15.9 times fewer atomics are not 15.9 times as much done. Most of the time 16 CPUs do other work.",
-            2: "2 would mean that half of the time was lost in waiting. With 16 CPUs it was about an eighth.",
+            2: (
+                "2 would mean that half of the time was lost in waiting. With 16 CPUs it was a sixth, and not all of "
+                "it went."
+            ),
         },
         "cpus_256": {
             1: "1 says that nothing is gained. Something is, but another line is in the way.",
@@ -405,7 +416,10 @@ GUESSES = {
         "fewer_levels": {
             50: "50 says: half the counters, half the wait. But all 64 CPUs meet at the root, whatever lies below it.",
             100: "100 says: half the atomics, twice as much done. The root stays, and the root is the wall.",
-            25: "25 takes off the lines below the root. They were waited for in a row, and the root set the pace.",
+            25: (
+                "25 takes the lines below the root for a part of the wall. All CPUs come to the root, with or "
+                "without them."
+            ),
         },
         "larger_batch": {
             100: (
@@ -428,15 +442,18 @@ GUESSES = {
             88: "88 is one level against eight, as if nothing but counters took time.",
         },
         "after": {
-            15: "15 is before the patch. After it a trip up the tree is made once for 32 pages.",
-            78: "78 is two counters against nine. Once in 33 calls that hardly shows.",
-            10: "10 gives the patch too little: with the stock almost no call climbs the tree.",
+            15: (
+                "15 is before the patch. After it the stock serves this traffic: only the first charge of a CPU "
+                "climbs the tree."
+            ),
+            78: "78 is two counters against nine. In this traffic only the first charge of a CPU meets any of them.",
+            10: "10 gives the patch too little: one charge and one uncharge in turn never fill or empty the stock.",
         },
     },
     "08.batch": {
         "from_1_to_32": {
             32: "32 says: as many times fewer visits, as many times more done. The other work becomes the limit.",
-            1: "1 says that the line was free. With 64 CPUs and each operation on it, it was full.",
+            1: "1 says that the line was free. With 64 CPUs and each operation on it, it was nearly full.",
             16: "16 is half of 32, as if one way stayed as it was. The limit is the other work of the CPUs.",
         },
         "from_32_to_64": {
@@ -450,7 +467,10 @@ GUESSES = {
     },
     "09.netperf": {
         "batch_64": {
-            10483: "10,483 is with the batch of 32. Twice the batch halves the trips to counters that are full.",
+            10483: (
+                "10,483 is with the batch of 32. Twice the batch halves the trips to the counters, and the wait for "
+                "them."
+            ),
             20965: "20,965 is twice as much. Half the trips are not half the time: something else is done as well.",
             21695: "21,695 is the root, without any counter. Batches make trips rarer, not free.",
             12414: "12,414 is the other layout, with the batch of 32.",
@@ -527,7 +547,10 @@ GUESSES = {
         "batch_63": {
             0: "0 says that a page hardly matters. Each charge of a batch shows its size, so each one is wrong.",
             61: "61 is one in 64. What is wrong by a page shifts what follows, and each batch is wrong by itself.",
-            3878: "3,878 is every event. A stock that serves a charge looks the same with either batch.",
+            3878: (
+                "3,878 is every event. After a mistake the rules are set right, and most go on right until a batch "
+                "shows again."
+            ),
         },
     },
     "11.what_if": {

@@ -1,10 +1,11 @@
-"""What the reader expects, before the run shows it. Kept in memory as long as the kernel runs."""
+"""What the reader expects, before the run shows it; kept in the reader's own file."""
 
 import math
 import numbers
 
 from ..checks import shown
 from ..words import kind, listing, number, printable
+from . import asking, notes
 from .guesses import met
 from .questions import COUNT, FACTOR, QUESTIONS, YES_NO
 
@@ -12,11 +13,13 @@ TEXT_MAX = 200  # letters of a prediction in words
 DIGITS_MAX = 300  # what a float still holds
 NUMBER_MAX = 10**DIGITS_MAX
 
-_said, _sure = {}, {}
+NOTHING_YET = "No prediction yet. Replace None by your numbers and run this cell again."
 
 
 def predict(question, *, sure=None, **values):
     """Write down what you expect. None or ... means that you have not decided yet.
+
+    In a notebook where nothing is decided a small form stands there to say it. What you say last is kept.
 
     Parameters
     ----------
@@ -48,6 +51,40 @@ def predict(question, *, sure=None, **values):
     Not noted: sure is 170; give a percentage from 0 to 100.
     """
     _named(question, values)
+    if all(value is None or value is ... for value in [sure, *values.values()]):
+        _ask(question, values)
+    else:
+        _note(question, sure, values)
+
+
+def _ask(question, names):
+    """A form for all the names, with what was said before in it."""
+    said, sure = _noted(question)
+    asked = QUESTIONS.get(question, {})
+    controls = [asking.control(name, name.replace("_", " "), asked.get(name)) for name in names]
+    values = {name: str(value) for name, value in said.items()} | ({} if sure is None else {"sure": str(sure)})
+    text = _noting(said, sure) if said else NOTHING_YET
+    form = {
+        "kind": "predict",
+        "name": question,
+        "controls": [*controls, asking.control("sure", "How sure are you?", "sure")],
+        "button": "Write it down",
+        "values": values,
+        "status": text if said else "",
+    }
+
+    def answer(texts):
+        typed = {name: asking.typed(texts.get(name, "")) for name in names}
+        if all(value is None for value in typed.values()):
+            print("Nothing is said yet.")
+        else:
+            _note(question, asking.typed(texts.get("sure", "")), typed)
+
+    asking.show(text, form, answer)
+
+
+def _note(question, sure, values):
+    """Keep what is said, and say what is not."""
     said, missing, refused = {}, [], []
     for name, value in values.items():
         if value is None or value is ...:
@@ -58,20 +95,37 @@ def predict(question, *, sure=None, **values):
         except ValueError as error:
             refused.append(f"{name} {error}")
     try:
-        sure = _percentage(sure)
+        sure = percentage(sure)
     except ValueError as error:
         sure = None
         refused.append(f"sure {error}")
-    _said[question], _sure[question] = said, sure
-    if not said and not refused:
-        print("No prediction yet. Replace None by your numbers and run this cell again.")
-        return
     if said:
-        print(f"Noted: {_told(said)}{'' if sure is None else f'; {number(sure)} % sure'}.")
+        notes.remember("predictions", question, {"said": said, "sure": sure})
+        print(_noting(said, sure))
     for complaint in refused:
         print(f"Not noted: {complaint}.")
     if missing:
         print(f"Still open: {listing(missing)}.")
+
+
+def _noting(said, sure):
+    return f"Noted: {_told(said)}{'' if sure is None else f'; {number(sure)} % sure'}."
+
+
+def _noted(question):
+    """(what was said, how sure) as it is kept; what a reader wrote into the file and nobody can judge is left out."""
+    kept, said = notes.recall("predictions", question), {}
+    if not isinstance(kept, dict) or not isinstance(kept.get("said"), dict):
+        return {}, None
+    for name, value in kept["said"].items():
+        try:
+            said[name] = _asked(question, name, _plain(value, question, name))
+        except ValueError:
+            pass
+    try:
+        return said, percentage(kept.get("sure"))
+    except ValueError:
+        return said, None
 
 
 def reveal(question, **values):
@@ -115,7 +169,8 @@ def reveal(question, **values):
     pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not enough.
     32 is the batch. 32 pages may stay, so every second call is free; `>` is not `>=`.
     >>> reveal("04.nothing", before=621, after=39)
-    You said nothing yet; the run says before 621, after 39.
+    You said nothing yet.
+    The run says before 621, after 39.
     """
     _named(question, values)
     truth = {}
@@ -124,9 +179,10 @@ def reveal(question, **values):
             truth[name] = _plain(value)
         except ValueError as error:
             raise ValueError(f"{name} {error}.") from None
-    said = _said.get(question) or {}
+    said, sure = _noted(question)
     if not said.keys() & truth.keys():
-        print(f"You said nothing yet; the run says {_told(truth)}.")
+        # Two lines: JupyterLab shows the first one of what is folded.
+        print(f"You said nothing yet.\nThe run says {_told(truth)}.")
         return
     judged = []
     for name, value in truth.items():
@@ -140,8 +196,8 @@ def reveal(question, **values):
         sentence = None if right is not False else met(question, name, said[name], near=_nearness(asked))
         if sentence:
             print(sentence)
-    if judged and _sure.get(question) is not None:
-        print(_scored(_sure[question], judged))
+    if judged and sure is not None:
+        print(_scored(sure, judged))
 
 
 def _scored(sure, judged):
@@ -241,7 +297,7 @@ def _plain(value, question=None, name=None):
     return float(value)
 
 
-def _percentage(sure):
+def percentage(sure):
     """A percentage, or None where none was given; a ValueError that says what is wrong."""
     if sure is None or sure is ...:
         return None

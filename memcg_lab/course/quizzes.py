@@ -5,14 +5,13 @@ import numbers
 import unicodedata
 from collections import namedtuple
 
-from ..checks import flag, shown, whole_number
-from ..words import count, listing, number, printable
+from ..checks import shown
+from ..words import listing, number
 from .quiz_draw import TOPICS, Draw
 from .quiz_kinds import KINDS
 
 SEED_MAX = 2**64 - 1
 NAME_MAX = 100  # letters
-QUESTIONS_MAX = 1000
 ANSWER_MAX = 10**15
 CHOICES = 4  # the right answer and three others
 
@@ -151,52 +150,3 @@ def choices_of(question):
         return list(question.choices)
     right, wrong = solve(question)
     return sorted([right, *list(wrong)[: CHOICES - 1]])
-
-
-def quiz(topic, *, seed, questions=5, name="", answers=False):
-    """Ask about one topic. The same seed and name give the same questions everywhere.
-
-    Parameters
-    ----------
-    topic : str
-        ``start``, ``profile``, ``tree``, ``stock``, ``patch``, ``drift``, ``lines``, ``after``, ``contention``,
-        ``published``, ``threads`` or ``traces``: the notebooks 00 to 11.
-    seed : int
-        The course's, 0 to 2**64 - 1.
-    questions : int
-        1 to 1,000; the first few of a longer quiz are those of a shorter one.
-    name : str
-        The reader's; each name has questions of its own.
-    answers : bool
-        Print the answers too, and for each other choice which thought leads there and what it overlooks.
-
-    Raises
-    ------
-    ValueError
-        If there is no such topic, or an argument is not what it has to be.
-
-    Notes
-    -----
-    Answers are computed by the mechanism when they are asked for. Where none of a few choices is asked for, a number
-    is; with digits after the point it is right to two of them.
-
-    Examples
-    --------
-    >>> quiz("stock", seed=7, questions=1)  # doctest: +ELLIPSIS
-    Quiz stock (notebook 03), seed 7: 1 question.
-    <BLANKLINE>
-    1. ...
-    """
-    topic = topic_of(topic)
-    seed, name = whole_number("seed", seed, 0, SEED_MAX), name_of(name)
-    n, answers = whole_number("questions", questions, 1, QUESTIONS_MAX), flag("answers", answers)
-    whom = f", for {printable(name)}" if name else ""
-    print(f"Quiz {topic} (notebook {TOPICS[topic]}), seed {seed}{whom}: {count(n, 'question')}.")
-    for place, question in enumerate(draw_questions([topic] * n, seed=seed, name=name, scope="quiz"), start=1):
-        print(f"\n{place}. {question.text}")
-        print(f"   {listing([told(choice) for choice in choices_of(question)], last='or')}?")
-        if answers:
-            right, wrong = solve(question)
-            print(f"   Answer: {told(right)}.")
-            for guess, why in wrong.items():
-                print(f"   Not {told(guess)}: {why}")

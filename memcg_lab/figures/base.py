@@ -4,6 +4,7 @@ import base64
 import functools
 import html
 import io
+import os
 import pathlib
 from collections import namedtuple
 
@@ -126,9 +127,12 @@ def image_html(picture, sentence, size=""):
 
 
 def figure_html(picture, sentence, caption, table):
-    """A ``<figure>``: picture, caption, and the numbers folded below."""
+    """A ``<figure>``: picture, caption, and the numbers folded below.
+
+    Its first line says nothing: JupyterLab shows it of an output that is folded.
+    """
     return (
-        f"<figure>{image_html(picture, sentence)}<figcaption>{html.escape(caption)}</figcaption>"
+        f"<figure>\n{image_html(picture, sentence)}<figcaption>{html.escape(caption)}</figcaption>"
         f"{folded(table)}</figure>"
     )
 
@@ -136,6 +140,15 @@ def figure_html(picture, sentence, caption, table):
 def folded(table, summary="The numbers", caption=""):
     """A data table that the reader unfolds."""
     return f"<details><summary>{html.escape(summary)}</summary>{table_html(table, caption)}</details>"
+
+
+def mounted():
+    """True in a notebook of a Jupyter server: there a front end takes the place of a still picture or text in the page.
+
+    A saved notebook then has no widget in it, only what is still; opened anew it shows that, not "model not found".
+    Everywhere else (VS Code, Voila) the output names the widget too.
+    """
+    return "JPY_SESSION_NAME" in os.environ
 
 
 def table_html(table, caption=""):
@@ -149,7 +162,7 @@ def table_html(table, caption=""):
         row = [f"<td{side}>{html.escape(value)}</td>" for value, side in zip(values, sides[1:], strict=True)]
         rows.append(f'<th scope="row"{sides[0]}>{html.escape(label)}</th>{"".join(row)}')
     caption = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
+    return f"<table>\n{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
         "".join(f"<tr>{row}</tr>" for row in rows[1:]) + "</tbody></table>"
     )
 

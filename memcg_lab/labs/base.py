@@ -9,7 +9,6 @@ import functools
 import html
 import inspect
 import json
-import os
 import pathlib
 import uuid
 
@@ -17,7 +16,7 @@ import anywidget
 import traitlets
 
 from ..checks import shown
-from ..figures.base import folded, image_html
+from ..figures.base import folded, image_html, mounted
 
 LIVE = "Run this cell to make it live."
 STAGE = pathlib.Path(__file__).parent / "stage"
@@ -146,7 +145,7 @@ class Lab(anywidget.AnyWidget):
         """What a reader without a kernel sees: picture, sentence and numbers, not moving."""
         figure = self.figure(self.result)
         settings = html.escape(json.dumps(self._settings))
-        mark = f' data-memcg-live="{self.live}"' if _mounted() else ""
+        mark = f' data-memcg-live="{self.live}"' if mounted() else ""
         return (
             f'<figure data-memcg-lab="{type(self).__name__}" data-settings="{settings}"{mark} style="margin:0">'
             f"{image_html(figure.png(), figure.sentence)}"
@@ -160,7 +159,7 @@ class Lab(anywidget.AnyWidget):
     def _repr_mimebundle_(self, include=None, exclude=None, **options):
         picture = base64.b64encode(self.figure(self.result).png()).decode("ascii")
         still = {"text/plain": repr(self), "text/html": self.to_html(), "image/png": picture}
-        if _mounted():
+        if mounted():
             return still
         data = super()._repr_mimebundle_() or {}
         return dict(data[0] if isinstance(data, tuple) else data) | still
@@ -206,15 +205,6 @@ def failed(what):
     """What a lab says when something went wrong; the last good view stays."""
     what = str(what).strip() or "an unknown error"
     return f"That did not work: {what.rstrip('.')}. The lab still shows the last settings that did."
-
-
-def _mounted():
-    """True in a notebook of a Jupyter server: there the front end stands in the still picture's place.
-
-    A saved notebook then has no widget in it, only the picture; opened anew it shows that, not "model not found".
-    Everywhere else (VS Code, Voila) the output names the widget too.
-    """
-    return "JPY_SESSION_NAME" in os.environ
 
 
 def _quoted(value):

@@ -66,12 +66,12 @@ def good_notebook():
         markdown("# 01 · A start\n\n[Contents](01_a_start.ipynb)"),
         markdown(
             "**You will be able to**\n\n- count atomics;\n- say why\n\n"
-            "**Before you start:** nothing.\n\n**Time:** 25 min"
+            "**Before you start:** nothing.\n\n**Time:** 25 minutes, and 10 for practice."
         ),
         code("import math\n\nBATCH = 32"),
         markdown("## Predict\n\nHow many in a [batch](../docs/glossary.md#batch)? With $n = 2$, `x != y`."),
         code("predict('01.rows', rows=None)", printed("No prediction yet.\n"), tags=["predict"]),
-        markdown("## Run\n\n" + "word " * 1500),
+        markdown("## Run\n\n" + "word " * 1700),
         code("reveal('01.rows', rows=3)\nshow(621)", result(figure())),
         code("Lab(12)", result(lab())),
         code("measure()", printed("0.12 s\n"), tags=TIMING, reason="a measured time"),

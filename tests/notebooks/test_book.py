@@ -51,6 +51,13 @@ def test_the_book_is_readable_and_stands_alone(shelf):
     assert 'alt="Bar chart: the root takes 621."' in page
     assert 'alt="A lab: 12 pages in a batch."' in page  # the lab shows its static picture
     assert "<summary>Answer</summary>" in page
+    button, fold = "<summary>Show what the run says</summary>", page.index('<details class="tells">')
+    assert page[fold:].startswith(f'<details class="tells">{button}')
+    assert (
+        fold < page.index('alt="Bar chart: the root takes 621."') < page.index("</details>", page.index("<table", fold))
+    )
+    assert page.count('<details class="tells">') == 3  # the cell that reveals, and what follows at once
+    assert "Toggle hidden content" not in page
     assert "<mfrac>" in page  # formulas without a script
     assert "data/README.html#where-it-is-from" in page
     index = (built / "index.html").read_text(encoding="utf-8")

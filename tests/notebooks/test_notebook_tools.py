@@ -12,7 +12,7 @@ import pytest
 
 import notebook_samples as sample
 from notebook_samples import notebook
-from tools import check, comparison, coverage, execution, navigation, notebooks
+from tools import check, comparison, coverage, execution, minutes, navigation, notebooks
 
 PATH = pathlib.Path("01_a_start.ipynb")
 
@@ -104,6 +104,42 @@ def test_a_file_that_is_no_notebook_is_refused_by_name(raw):
         notebooks.parse(raw, PATH)
 
 
+# --- outputs that tell
+
+
+def flagged(nb):
+    return [i for i, cell in enumerate(nb.cells) if cell.metadata.get("jupyter") == {"outputs_hidden": True}]
+
+
+def test_what_answers_a_prediction_is_folded_up_to_the_next_text():
+    run = sample.printed("You said nothing yet.\nThe run says before 1,621, after 39.\n")
+    nb = notebook(
+        sample.code("show(1621)", sample.printed("1,621.\n")),  # before anybody asks
+        sample.code("predict('00.atomics', before=None)", sample.printed("No prediction yet.\n")),
+        sample.code("run()", sample.printed("39\n")),
+        sample.code("reveal('00.atomics', before=1621)", run),
+        sample.code("figure()", sample.printed("a bar\n")),
+        sample.markdown("## Look"),
+        sample.code("other()", sample.printed("39 and 21,621 and 1,6210\n")),  # 39 may stand anywhere
+        sample.code("table()", sample.printed("atomics\n1,621\n")),
+        sample.code("measure()", sample.printed("1,621 s\n"), tags=sample.TIMING, reason="a time"),
+        sample.code("exercise()", sample.printed("x\n"), tags=["tells"]),
+    )
+    nb.cells[6].metadata["jupyter"] = {"outputs_hidden": True}  # an editor's
+    assert flagged(notebooks.normalise(nb)) == [0, 2, 3, 4, 7, 9]
+
+
+def test_a_prediction_that_follows_at_once_stays_open():
+    nb = notebook(
+        sample.code("predict('00.a', a=None)"),
+        sample.code("reveal('00.a', a=1)"),
+        sample.code("predict('00.b', b=None)"),
+        sample.code("show()"),
+        sample.code("reveal('00.b', b=1)"),
+    )
+    assert flagged(notebooks.normalise(nb)) == [1, 3, 4]
+
+
 # --- navigation
 
 
@@ -141,6 +177,33 @@ def test_a_notebook_without_a_title_is_named(tmp_path, capsys):
     (folder / "05_bare.ipynb").write_text(notebooks.text_of(nb), encoding="utf-8")
     assert navigation.main(["--root", str(tmp_path)]) == 1
     assert "05_bare.ipynb: the first cell must be Markdown" in capsys.readouterr().err
+
+
+# --- minutes
+
+
+def test_minutes_out_of_date_are_written_where_they_are_stated_and_nothing_else_changes(tmp_path, good):
+    (tmp_path / "notebooks").mkdir()
+    path, readme = tmp_path / "notebooks" / PATH.name, tmp_path / "README.md"
+    row = "| [01 · A start](notebooks/01_a_start.ipynb) | count | 25 + 10 |\n"
+    right = notebooks.text_of(good)
+    wrong = right.replace("25 minutes, and 10", "5 minutes, and 40")
+    assert wrong != right
+    path.write_text(wrong, encoding="utf-8", newline="\n")
+    readme.write_text(row.replace("25 + 10", "0 + 0"), encoding="utf-8")
+    assert minutes.main(["--root", str(tmp_path)]) == 0
+    assert path.read_text(encoding="utf-8") == right
+    assert readme.read_text(encoding="utf-8") == row
+
+
+def test_practice_is_what_a_lab_an_exercise_and_their_sections_take(good):
+    story, practice = minutes.minutes(good)
+    good.cells.append(sample.code("DriftLab(cpus=2)\ncheck('01.2', None)", sample.printed("8 pages\n")))
+    good.cells.insert(-2, sample.markdown("## The lab\n\n" + "word " * 158))
+    assert minutes.minutes(good) == pytest.approx((story, practice + 5 + 3 + 0.2 + 0.05 + 2))
+
+
+# --- the command line
 
 
 def test_an_unknown_notebook_is_refused(tmp_path, capsys):

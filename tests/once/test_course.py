@@ -92,7 +92,7 @@ def test_no_prediction_is_no_error(capsys, nothing):
     told = said(capsys, predict, "t.none", before=nothing, after=nothing)
     assert told == "No prediction yet. Replace None by your numbers and run this cell again."
     assert said(capsys, reveal, "t.none", before=621, after=39) == (
-        "You said nothing yet; the run says before 621, after 39."
+        "You said nothing yet.\nThe run says before 621, after 39."
     )
 
 
@@ -163,10 +163,25 @@ def test_a_word_is_right_or_not(capsys):
     ]
 
 
-def test_a_new_prediction_replaces_the_old_one(capsys):
-    predict("t.b", pages=3)
-    predict("t.b", pages=None)
-    assert said(capsys, reveal, "t.b", pages=3) == "You said nothing yet; the run says pages 3."
+def test_a_new_prediction_replaces_the_old_one_and_none_does_not(capsys):
+    predict("t.b", pages=3, sure=70)
+    predict("t.b", pages=4)
+    assert said(capsys, predict, "t.b", pages=None) == "Noted: pages 4."
+    assert said(capsys, reveal, "t.b", pages=3) == "pages: you said 4, the run says 3; you were 1.3 times too high."
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (7, "You said nothing yet.\nThe run says before 621."),
+        ({"said": [7]}, "You said nothing yet.\nThe run says before 621."),
+        ({"said": {"before": "many", "befor": 7}}, "You said nothing yet.\nThe run says before 621."),
+        ({"said": {"before": 621}, "sure": "very"}, "before: you said 621, the run says 621; exactly right."),
+    ],
+)
+def test_what_a_reader_wrote_into_the_notes_is_judged_only_if_it_can_be(capsys, kept, told):
+    course.notes.remember("predictions", "00.atomics", kept)
+    assert said(capsys, reveal, "00.atomics", before=621) == told
 
 
 def test_half_a_prediction_counts(capsys):

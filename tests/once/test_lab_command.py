@@ -190,15 +190,32 @@ def test_jupyterlab_opens_at_once_and_the_warm_up_beside_it_ends_with_it(copy):
     (copy / "jupyterlab").mkdir()
     (copy / "jupyterlab" / "__main__.py").write_text(FAKE_JUPYTERLAB)
     (copy / "memcg_lab" / "__main__.py").write_text(FAKE_WARM_UP)
+    stand_in(copy, "tools", "study", "print('copies are made')")
     status, output = lab(copy)
     assert status == 7
     assert output.splitlines() == [
-        "lab.py: Opening JupyterLab. Ctrl-C twice ends it.",
-        "JupyterLab: --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+        "copies are made",
+        "lab.py: Opening JupyterLab on study/. Ctrl-C twice ends it.",
+        "JupyterLab: --LabApp.default_url=/lab/tree/study/00_start_here.ipynb",
     ]
     assert (copy / "begun").read_text() == "warmup --background"
     time.sleep(1.5)
     assert not (copy / "survived").exists()
+
+
+@pytest.mark.parametrize("words", [["--originals"], ["lab", "--originals"], []])
+def test_who_writes_the_course_and_who_can_have_no_copies_gets_the_originals(copy, words):
+    fake_finished_venv(copy)
+    stand_in(copy, "jupyterlab", "__main__", "print(*[a for a in sys.argv if 'original' in a or 'url' in a])")
+    stand_in(copy, "tools", "study", "sys.exit('No copies of your own.')")
+    (copy / "memcg_lab" / "__main__.py").write_text("")
+    status, output = lab(copy, *words)
+    assert status == 0
+    assert output.splitlines()[-2:] == [
+        "lab.py: Opening JupyterLab on notebooks/. Ctrl-C twice ends it.",
+        "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --LabApp.news_url=None",
+    ]
+    assert ("No copies of your own." in output) == (not words)
 
 
 @pytest.mark.parametrize("present", ["half-made", "finished"])

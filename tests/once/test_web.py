@@ -14,7 +14,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from lab_helpers import GOLDEN
+from lab_helpers import GOLDEN, node
 from memcg_lab import POLICIES, V4_13, V4_14, V6_1, System, forms, mixed, op, read_golden
 from memcg_lab import system as system_module
 from memcg_lab.__main__ import main
@@ -314,17 +314,6 @@ def test_layouts_and_locks_and_the_record_of_events_are_those_of_the_host(layout
 
 
 # --- node: kernel.js -------------------------------------------------------------------------------------------------
-def node():
-    """A node: the system's, or the one that playwright brings."""
-    found = shutil.which("node")
-    with contextlib.suppress(ImportError):
-        import playwright
-
-        driver = pathlib.Path(playwright.__file__).parent / "driver" / "node"
-        found = found or (str(driver) if driver.exists() else None)
-    return found or pytest.skip("no node here: install it, or the extra browser, which brings one")
-
-
 @pytest.fixture
 def in_node(folder, tmp_path):
     """What kernel.js answers, job by job."""

@@ -1,0 +1,236 @@
+"""Quizzes as they are asked: on one topic, or at both ends of a notebook: three on earlier ones, three on itself.
+
+The rule of the ends, once: before notebook n one question each on n - 1, n - 3 and n - 5, so that each notebook comes
+back three times, two notebooks apart; where there is none so early, it is the first. How sure the reader is is asked
+before each answer, and what the run says is told after all of them are returned.
+"""
+
+import re
+
+from ..checks import flag, shown, whole_number
+from ..words import capital, count, listing, number, printable
+from . import asking, notes
+from .predictions import percentage
+from .quiz_draw import TOPICS
+from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, solve, told, topic_of
+
+END = re.compile(r"(before|after) (\d\d)")
+BACK = (1, 3, 5)  # notebooks
+HOW_MANY = len(BACK)
+SURE = "How sure are you?"
+CONFIDENT = 80  # percent
+MEND = "An error made with such confidence is the one best mended: say now why it is not so."
+COURSE_SEED = 0x475D048
+QUESTIONS_MAX = 1000
+
+
+def quiz(topic, *, seed=COURSE_SEED, questions=5, name=None, answers=False, said=None, sure=None):
+    """Ask about one topic, or what stands at one end of a notebook. Seed and name make the questions.
+
+    Parameters
+    ----------
+    topic : str
+        ``start``, ``profile``, ``tree``, ``stock``, ``patch``, ``drift``, ``lines``, ``after``, ``contention``,
+        ``published``, ``threads`` or ``traces``: the notebooks 00 to 11. Or "before 04": three questions on earlier
+        notebooks; or "after 04": three on this one. In a notebook those are a form.
+    seed : int
+        The course's, 0 to 2**64 - 1.
+    questions : int
+        1 to 1,000, about one topic; the first few of a longer quiz are those of a shorter one.
+    name : str, optional
+        The reader's; each name has questions of its own. One given at an end of a notebook is kept in the reader's
+        notes, and is then taken where none is given.
+    answers : bool
+        About one topic: print the answers too, and for each other choice which thought leads there and what it
+        overlooks.
+    said, sure : list, optional
+        At an end of a notebook: an answer for each question, and how sure you are of it, in percent; None where you say
+        nothing. Then what the run says is told.
+
+    Raises
+    ------
+    ValueError
+        If there is no such topic or notebook, or an argument is not what it has to be.
+
+    Notes
+    -----
+    Answers are computed by the mechanism when they are asked for. Where none of a few choices is asked for, a number
+    is; with digits after the point it is right to two of them.
+
+    Examples
+    --------
+    >>> quiz("stock", seed=7, questions=1)  # doctest: +ELLIPSIS
+    Quiz stock (notebook 03), seed 7: 1 question.
+    <BLANKLINE>
+    1. ...
+    >>> quiz("before 01", seed=7)  # doctest: +ELLIPSIS
+    3 questions before 01. Say how sure you are before you look anything up.
+    <BLANKLINE>
+    1. ...
+    """
+    seed = whole_number("seed", seed, 0, SEED_MAX)
+    if isinstance(topic, str) and END.fullmatch(topic):
+        if name is None:
+            name = notes.recall("reader", "name")
+            name = name if isinstance(name, str) else ""
+        elif name_of(name):
+            notes.remember("reader", "name", name_of(name))
+        ask(topic, seed=seed, name=name_of(name), said=said, sure=sure)
+        return
+    topic = topic_of(topic)
+    name = name_of("" if name is None else name)
+    n, answers = whole_number("questions", questions, 1, QUESTIONS_MAX), flag("answers", answers)
+    whom = f", for {printable(name)}" if name else ""
+    print(f"Quiz {topic} (notebook {TOPICS[topic]}), seed {seed}{whom}: {count(n, 'question')}.")
+    for place, question in enumerate(draw_questions([topic] * n, seed=seed, name=name, scope="quiz"), start=1):
+        print(f"\n{place}. {question.text}")
+        print(f"   {listing([told(choice) for choice in choices_of(question)], last='or')}?")
+        if answers:
+            right, wrong = solve(question)
+            print(f"   Answer: {told(right)}.")
+            for guess, why in wrong.items():
+                print(f"   Not {told(guess)}: {why}")
+
+
+def topics_at(end):
+    """The topics of the questions at one end of a notebook, such as "before 04" or "after 04".
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to ask: no such notebook, or none before it.
+
+    Examples
+    --------
+    >>> topics_at("before 07"), topics_at("before 02"), topics_at("after 03")
+    (['lines', 'patch', 'tree'], ['profile', 'start', 'start'], ['stock', 'stock', 'stock'])
+    """
+    where, notebook = END.fullmatch(end).groups()
+    if where == "after":
+        found = [topic for topic, number_ in TOPICS.items() if number_ == notebook] * HOW_MANY
+    else:
+        earlier = [topic for topic, number_ in TOPICS.items() if number_ < notebook][::-1]
+        found = [earlier[min(back, len(earlier)) - 1] for back in BACK if earlier]
+    if not found:
+        raise ValueError(f"there is nothing to ask {printable(end)}; there are notebooks 00 to {max(TOPICS.values())}.")
+    return found
+
+
+def questions_at(end, *, seed, name):
+    """The questions at one end of a notebook."""
+    return draw_questions(topics_at(end), seed=seed, name=name, scope=end)
+
+
+def ask(end, *, seed, name, said=None, sure=None):
+    """Ask what stands at one end of a notebook, or judge what was said.
+
+    Parameters
+    ----------
+    end : str
+    seed : int
+    name : str
+    said : list, optional
+        An answer for each question, or None.
+    sure : list, optional
+        How sure the reader is of each, in percent, or None.
+
+    Raises
+    ------
+    ValueError
+        If there is no such notebook, or what is said is no list of as many answers.
+    """
+    questions = questions_at(end, seed=seed, name=name)
+
+    def answer(texts):
+        _judge(
+            end,
+            questions,
+            [asking.typed(texts.get(f"said{n}", "")) for n in range(HOW_MANY)],
+            [asking.typed(texts.get(f"sure{n}", "")) for n in range(HOW_MANY)],
+        )
+
+    if said is None and sure is None:
+        asking.show(_text(end, questions), form_of(end, questions), answer)
+        return
+    nothing = [None] * HOW_MANY
+    said, sure = nothing if said is None else said, nothing if sure is None else sure
+    for what, given in (("said", said), ("sure", sure)):
+        if not isinstance(given, (list, tuple)) or len(given) != HOW_MANY:
+            raise ValueError(f"{what} is {shown(given)}; give a list of {HOW_MANY}, one for each question, or None.")
+    _judge(end, questions, said, sure)
+
+
+def form_of(end, questions):
+    """The form: for each question how sure the reader is, and the answer."""
+    controls = []
+    for place, question in enumerate(questions):
+        group = f"{place + 1}. {question.text}"
+        controls.append(asking.control(f"sure{place}", SURE, "sure", group))
+        controls.append(asking.control(f"said{place}", "Your answer", question.choices, group))
+    return {"kind": "quiz", "name": end, "controls": controls, "button": "Return", "values": {}, "status": ""}
+
+
+def _text(end, questions):
+    lines = [f"{count(HOW_MANY, 'question')} {end}. Say how sure you are before you look anything up."]
+    for place, question in enumerate(questions, start=1):
+        choices = f" Is it {listing(question.choices, last='or')}?" if question.choices else ""
+        lines += ["", f"{place}. {question.text}{choices}"]
+    nothing = ", ".join(["None"] * HOW_MANY)
+    return "\n".join([*lines, "", f'In code: quiz("{end}", said=[{nothing}], sure=[{nothing}])'])
+
+
+def _judge(end, questions, said, sure):
+    """Print what the run says of each answer; keep it."""
+    kept, losses = [], []
+    for place, (question, answer, p) in enumerate(zip(questions, said, sure), start=1):
+        try:
+            right, why = judge(question, answer)
+            p = percentage(p)
+        except ValueError as error:
+            print(f"{place}. Your answer, or how sure you are, {error}.")
+            return
+        kept.append((answer.item() if hasattr(answer, "item") else answer, p, right, why))
+    if all(right is None for _, _, right, _ in kept):
+        print("Nothing is answered yet. A guess is worth more than none.")
+        return
+    for place, (question, (answer, p, right, why)) in enumerate(zip(questions, kept), start=1):
+        print(f"{place}. {said_of(answer, p, right, told(solve(question).right), why)}")
+        if p is not None and right is not None:
+            losses.append((p / 100 - right) ** 2)
+    if losses:
+        print(score_of(losses))
+    notes.remember("quizzes", end, [{"said": answer, "sure": p, "right": right} for answer, p, right, _ in kept])
+
+
+def said_of(answer, p, right, truth, why):
+    """One answer judged, as a sentence or three."""
+    if right is None:
+        return f"You said nothing. It is {truth}."
+    answer = ("no", "yes")[answer] if isinstance(answer, bool) else answer
+    words = f"You said {answer if isinstance(answer, str) else number(answer)}"
+    words += "" if p is None else f", {number(p)} % sure"
+    if right:
+        return f"{words}: right."
+    more = [capital(why)] if why else []
+    return " ".join([f"{words}; it is {truth}.", *more, *([MEND] if p is not None and p >= CONFIDENT else [])])
+
+
+def score_of(losses):
+    """Brier's score over several answers, in words."""
+    return f"Score {sum(losses) / len(losses):.2f} (0 is best, 1 worst; 50 % sure gets 0.25)."
+
+
+def solutions_at(end, *, seed=COURSE_SEED, name=""):
+    """What a page without Python needs to judge: of each question the right answer and the usual wrong ones.
+
+    Returns
+    -------
+    list of dict
+        "right"; "exact" if it is a whole number; "wrong": a list of (answer, sentence, whether it is a whole number).
+    """
+    made = []
+    for question in questions_at(end, seed=seed, name=name):
+        right, wrong = solve(question)
+        listed = [(guess, capital(why), isinstance(guess, int)) for guess, why in wrong.items()]
+        made.append({"right": right, "exact": isinstance(right, int), "wrong": listed})
+    return made
