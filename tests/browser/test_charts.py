@@ -309,8 +309,8 @@ def test_after_every_move_chart_and_curve_are_there_and_what_it_took_is_told(ope
         )
         assert len(ordered) == len(moves)
     measured(
-        f"longest slice {took['slice']:.1f} ms. CPU time: longest task {task:.1f} ms; until the first picture of a move "
-        f"median {statistics.median(drawn):.1f} ms, 95 of 100 under {drawn[int(0.95 * len(drawn))]:.1f}, "
+        f"longest slice {took['slice']:.1f} ms. CPU time: longest task {task:.1f} ms; until the first picture of a "
+        f"move median {statistics.median(drawn):.1f} ms, 95 of 100 under {drawn[int(0.95 * len(drawn))]:.1f}, "
         f"worst {drawn[-1]:.1f}; "
         f"{took['rough']} pictures of a simulation that was not over"
     )
