@@ -127,9 +127,13 @@ class Lab(anywidget.AnyWidget):
         """The settings by name."""
         return dict(self._settings)
 
+    def told(self):
+        """The settings that say what this lab is; a subclass may leave out what is so without being said."""
+        return self.settings()
+
     def code_line(self):
         """The line of Python that makes this lab with these settings."""
-        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self._settings.items())
+        told = ", ".join(f"{name}={_quoted(value)}" for name, value in self.told().items())
         return f"{type(self).__name__}({told})"
 
     def set(self, **values):
@@ -144,7 +148,7 @@ class Lab(anywidget.AnyWidget):
         self.chosen = self._settings
 
     def to_json(self):
-        """The lab as one line of JSON, which its front end reads and writes too.
+        """Give this lab as one line of JSON, which its front end reads and writes too.
 
         Examples
         --------
@@ -152,7 +156,7 @@ class Lab(anywidget.AnyWidget):
         >>> MeasureLab(seconds=5).to_json()
         '{"lab": "MeasureLab", "settings": {"seconds": 5}}'
         """
-        return json.dumps({"lab": type(self).__name__, "settings": self.settings()}, ensure_ascii=False)
+        return json.dumps({"lab": type(self).__name__, "settings": self.told()}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text):
@@ -190,7 +194,7 @@ class Lab(anywidget.AnyWidget):
     def to_html(self):
         """What a reader without a kernel sees: picture, sentence and numbers, not moving."""
         figure = self.figure(self.result)
-        settings = html.escape(json.dumps(self._settings))
+        settings = html.escape(json.dumps(self.told()))
         mark = f' data-memcg-live="{self.live}"' if _mounted() else ""
         return (
             f'<figure data-memcg-lab="{type(self).__name__}" data-settings="{settings}"{mark} style="margin:0">'

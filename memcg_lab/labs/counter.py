@@ -52,6 +52,8 @@ class CounterLab(StageLab):
         The level that has the limit: 0 is the root, ``depth`` the leaf.
     traffic : str
         One of ``CounterLab.traffics``.
+    fork, own : int, str
+        Operations of the traffic before the reader's own, and those; see ``PatchLab``.
     position : int
         Operations executed, 0 to 32.
 
@@ -113,9 +115,13 @@ So far 4 atomics.
         limit=100,
         limit_level=1,
         traffic="one page above the limit, then exactly the limit",
+        fork=0,
+        own="",
         position=1,
     ):
-        super().__init__(depth=depth, limit=limit, limit_level=limit_level, traffic=traffic, position=position)
+        super().__init__(
+            depth=depth, limit=limit, limit_level=limit_level, traffic=traffic, fork=fork, own=own, position=position
+        )
 
     def table(self, result=None):
         """Every level at the cursor, the leaf first."""

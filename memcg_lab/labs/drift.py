@@ -61,6 +61,8 @@ class DriftLab(StageLab):
         Whether the first hunk of the patch is there.
     traffic : str
         One of ``DriftLab.traffics``.
+    fork, own : int, str
+        Operations of the traffic before the reader's own, and those; see ``PatchLab``.
 
     Raises
     ------
@@ -78,7 +80,7 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     machines = (
         Machine("Before", "Before the patch", "Linux 4.13", V4_13),
         Machine("After", "After the patch", "Linux 4.14", V4_14),
-        Machine("After, without the cap", "After, without the cap", "4.13 + uncharge", UNCHARGE_ONLY),
+        Machine("After, without the cap", "After, without the cap", "4.13 + uncharge", UNCHARGE_ONLY, "no cap"),
     )
     sides = (0,), (1, 2)
     choice = "cap", (True, False)
@@ -114,10 +116,10 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
         },
     )
 
-    def __init__(self, *, cpus=4, depth=2, cap=True, traffic="one CPU charges, any CPU gives back"):
-        super().__init__(cpus=cpus, depth=depth, cap=cap, traffic=traffic)
+    def __init__(self, *, cpus=4, depth=2, cap=True, traffic="one CPU charges, any CPU gives back", fork=0, own=""):
+        super().__init__(cpus=cpus, depth=depth, cap=cap, traffic=traffic, fork=fork, own=own)
 
-    def rows(self, settings):
+    def given(self, settings):
         """See the base."""
         return rows(settings["traffic"], settings["cpus"])
 

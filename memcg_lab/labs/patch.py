@@ -6,7 +6,7 @@ from .. import figures
 from ..mechanism.policy import CAP_ONLY, UNCHARGE_ONLY, V4_13, V4_14
 from ..system import op
 from ..workload import alternating, bursts, mixed, pingpong, producer_consumer
-from .stage.data import listed
+from .stage.data import LETTERS, listed
 from .staged import Machine, StageLab, Traffic, Whole
 
 PAIRS = 200  # a charge and a return each
@@ -59,11 +59,17 @@ class PatchLab(StageLab):
     depth : int
         Levels below the root, 1 to 5.
     cgroups : int
-        Leaves below the last level, 1 or 2.
+        Leaves below the last level, 1 to 8; the traffic uses one or two.
     cpus : int
         2 to 8; the traffic uses the first two.
     machine : {"After", "Hunk 1 alone", "Hunk 2 alone"}
         What stands beside the machine before the patch.
+    pictures : int
+        2 to 4 machines at once; the third and the fourth are those that ``machine`` does not name.
+    fork : int
+        Operations of the traffic before the reader's own; without ``own`` it counts for nothing.
+    own : str
+        The reader's own operations, as :func:`memcg_lab.labs.stage.data.unpack` reads them.
     position : int
         Operations executed, from 0 to all of the traffic.
 
@@ -90,8 +96,9 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
     choice = "machine", ("After", "Hunk 1 alone", "Hunk 2 alone")
     numbers = (
         Whole("depth", "d", "Levels below the root", 1, 5),
-        Whole("cgroups", "l", "Leaves", 1, 2),
+        Whole("cgroups", "l", "Cgroups", 1, len(LETTERS)),
         Whole("cpus", "c", "CPUs", 2, 8),
+        Whole("pictures", "n", "Machines", 2, 4),
     )
     traffic = {name: Traffic(cgroups, listed(ops)) for name, (cgroups, ops) in STREAMS.items()}
     traffics = tuple(traffic)
@@ -123,13 +130,26 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
         cgroups=2,
         cpus=2,
         machine="After",
+        pictures=2,
+        fork=0,
+        own="",
         position=0,
     ):
-        super().__init__(traffic=traffic, depth=depth, cgroups=cgroups, cpus=cpus, machine=machine, position=position)
+        super().__init__(
+            traffic=traffic,
+            depth=depth,
+            cgroups=cgroups,
+            cpus=cpus,
+            machine=machine,
+            pictures=pictures,
+            fork=fork,
+            own=own,
+            position=position,
+        )
 
     def figure(self, result=None):
-        """Atomics so far on both machines, with the cursor."""
+        """Atomics so far on each machine shown, with the cursor."""
         result = result or self.result
-        labels = ["before", result.settings["machine"].lower()]
+        labels = [self.machines[i].name.lower() for i in self.shown(result.settings)]
         totals = {label: past.total for label, past in zip(labels, result.pasts, strict=True)}
         return figures.atomics_over_ops(totals, cursor=result.settings["position"])

@@ -1,6 +1,7 @@
 """What the labs share that stand on the stage: machines, a tree, traffic, and a cursor in it."""
 
 import functools
+import inspect
 from collections import namedtuple
 
 import pandas as pd
@@ -12,7 +13,7 @@ from ..system import Refusal, System
 from .base import Lab
 from .stage import data as stage
 
-Machine = namedtuple("Machine", "name title version policy")
+Machine = namedtuple("Machine", "name title version policy short", defaults=("",))  # short: beside a line
 Whole = namedtuple("Whole", "name key label low high")  # a setting that shapes the tree; key: its name in a link
 Traffic = namedtuple("Traffic", "cgroups ops")  # ops: as stage.listed has them; or for each number of CPUs such a list
 Result = namedtuple("Result", "settings pasts names first")  # a History of each machine shown; the first leaf
@@ -74,7 +75,7 @@ class StageLab(Lab):
             if number:
                 checked[name] = whole_number(name, value, number.low, number.high)
             elif name == "traffic":
-                checked[name] = one_of(name, value, tuple(self.traffic))
+                checked[name] = one_of(name, value, (*self.traffic, stage.EMPTY))
             elif self.choice and name == self.choice[0]:
                 flags = self.choice[1] == (True, False)
                 checked[name] = flag(name, value) if flags else one_of(name, value, self.choice[1])
@@ -83,9 +84,11 @@ class StageLab(Lab):
         depth, cgroups, _ = self._sizes(checked)
         if "limit_level" in checked:
             whole_number("limit_level", checked["limit_level"], 0, depth)
-        needed = self.traffic[checked["traffic"]].cgroups
+        needed = 1 if checked["traffic"] == stage.EMPTY else self.traffic[checked["traffic"]].cgroups
         if cgroups < needed:
             raise ValueError(f"cgroups is {cgroups}; the traffic {checked['traffic']!r} needs {needed}.")
+        checked["fork"] = whole_number("fork", checked["fork"], 0, len(self._given(checked)))
+        stage.unpack(checked["own"], self.hand, self._sizes(checked))
         if "position" in checked:
             checked["position"] = whole_number("position", settings["position"], 0, len(self.rows(checked)))
         return checked
@@ -105,12 +108,25 @@ class StageLab(Lab):
     def shown(self, settings):
         """The numbers of the machines that stand on the sides."""
         last = self.sides[-1][self.choice[1].index(settings[self.choice[0]]) if self.choice else 0]
-        return [*(side[0] for side in self.sides[:-1]), last]
+        rest = [i for i in self.sides[-1] if i != last]
+        return [*(side[0] for side in self.sides[:-1]), last, *rest][: settings.get("pictures", len(self.sides))]
 
     def rows(self, settings):
+        """The operations, as lists: the traffic's, or ``fork`` of them and then the reader's own."""
+        if not settings["own"]:
+            return self._given(settings)
+        return [
+            *self._given(settings)[: settings["fork"]],
+            *stage.unpack(settings["own"], self.hand, self._sizes(settings)),
+        ]
+
+    def given(self, settings):
         """The operations of the traffic, as lists."""
         ops = self.traffic[settings["traffic"]].ops
         return ops[self._sizes(settings)[2]] if isinstance(ops, dict) else ops
+
+    def _given(self, settings):
+        return [] if settings["traffic"] == stage.EMPTY else self.given(settings)
 
     def stream(self, settings):
         """The operations of the traffic in the tree of these settings."""
@@ -142,6 +158,18 @@ class StageLab(Lab):
         labels = [self.machines[i].name for i in self.shown(result.settings)]
         return pd.DataFrame(dict(zip(labels, columns, strict=True))).rename_axis("after the operation at the cursor")
 
+    def told(self):
+        """See the base: what is as it was given need not be told."""
+        return {name: value for name, value in self.settings().items() if self._plain().get(name) != value}
+
+    def _first(self):
+        signature = inspect.signature(type(self).__init__).parameters.values()
+        return {one.name: one.default for one in signature if one.name != "self"}
+
+    def _plain(self):
+        plain = {"fork": 0, "own": "", "pictures": len(self.sides)}
+        return {name: value for name, value in plain.items() if name in self.settings()}
+
     # --- the front end ----------------------------------------------------------------------------------------------
     def data(self):
         """See the base."""
@@ -150,6 +178,9 @@ class StageLab(Lab):
             **stage.common(),
             **(stage.patch_lines() if self.lines else {"lines": [], "line_rules": [], "cap_lines": [-1, -1]}),
             "machines": [stage.machine(*machine) for machine in self.machines],
+            "settings": self._first(),
+            "plain": self._plain(),
+            "lab": type(self).__name__,
             "sides": self.sides,
             "choice": self.choice and {"name": self.choice[0], "values": self.choice[1]},
             "numbers": [number._asdict() for number in self.numbers],

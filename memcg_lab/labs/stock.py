@@ -52,6 +52,8 @@ class StockLab(StageLab):
         One of ``StockLab.traffics``.
     policy : {"v4.13", "v4.14"}
         Before the patch, or after it.
+    fork, own : int, str
+        Operations of the traffic before the reader's own, and those; see ``PatchLab``.
     position : int
         Operations executed, 0 to 100.
 
@@ -105,8 +107,8 @@ class StockLab(StageLab):
         },
     )
 
-    def __init__(self, *, traffic="single pages", policy="v4.13", position=1):
-        super().__init__(traffic=traffic, policy=policy, position=position)
+    def __init__(self, *, traffic="single pages", policy="v4.13", fork=0, own="", position=1):
+        super().__init__(traffic=traffic, policy=policy, fork=fork, own=own, position=position)
 
     def counted(self, result, k):
         """Trips, hits, misses, refills and drains in the first ``k`` operations."""

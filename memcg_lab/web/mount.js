@@ -92,15 +92,17 @@ window.memcgLab = {
     },
     { rootMargin: "800px 0px" },
   );
-  const wanted = asked();
+  const wanted = asked(),
+    goTo = (figure) => (figure.closest("section") ?? figure).scrollIntoView(); // with its heading
   for (const figure of figures) {
-    if (figure.dataset.memcgLab === wanted?.name) figure.scrollIntoView(); // a link to a place leads to its lab
+    if (figure.dataset.memcgLab === wanted?.name) goTo(figure); // a link to a place leads to its lab
     near.observe(figure);
   }
   addEventListener("hashchange", () => {
     const now = asked();
     if (!now) return;
-    figures.find(({ dataset }) => dataset.memcgLab === now.name)?.scrollIntoView(); // one that is still a picture comes to life there
+    const figure = figures.find(({ dataset }) => dataset.memcgLab === now.name);
+    if (figure) goTo(figure); // one that is still a picture comes to life there
     handles.get(now.name)?.come?.(now.text);
   });
   for (const place of document.querySelectorAll("[data-memcg-check]")) {

@@ -87,10 +87,10 @@ def test_states_followed_along_pythons_log_are_those_of_history(mounted, make, i
 
 
 TOLD = """() => {
-  const { data, sentence, chart } = s.inner, { nodes, tree } = s, shown = s.pictures.map(({ i }) => i);
+  const { data, sentence } = s.inner, { nodes, tree, branch } = s, shown = s.pictures.map(({ i }) => i);
   return {
     sentences: nodes.map((node) => sentence(data, tree, node, nodes.length - 1, shown)),
-    charted: shown.map((i) => nodes.map((node) => chart.value(node, i))),
+    charted: shown.map((i) => nodes.map((node) => branch.value(node.k, i))),
   };
 }"""
 LABS = [
@@ -276,7 +276,7 @@ def test_each_lab_fits_is_readable_and_named(mounted, shots, lab, at, size, sche
     assert size[0] < 1000 or page.evaluate(last) <= 560
     if size[0] < 1000 and not isinstance(lab, TraceLab):  # the picture before the controls
         top = "(name) => s.root.querySelector(name).getBoundingClientRect().top"
-        assert page.evaluate(top, ".machine") < min(page.evaluate(top, ".bar"), page.evaluate(top, ".spine"))
+        assert page.evaluate(top, ".machine") < min(page.evaluate(top, ".moves"), page.evaluate(top, ".spine"))
 
 
 TRACED = """(places) => places.map(([k, name]) => {
@@ -433,15 +433,16 @@ MOVES = """async () => {
   return taken;
 }"""
 OPEN = """async (name) => {
-  const { source, branches } = s.walks, ask = source.ask;
+  const { source, branches } = s.walks, ask = source.asks;
   let waited = 0;
-  source.ask = async (question) => {
+  source.asks = async (question) => {
     const begun = performance.now(), answer = await ask(question);
     waited = performance.now() - begun;
     return answer;
   };
-  const begun = performance.now(), nodes = await s.walks.nodes(branches.find((branch) => branch.name === name));
-  return [nodes.length, waited, performance.now() - begun - waited];
+  const begun = performance.now(), branch = branches.find((branch) => branch.name === name);
+  await s.walks.open(branch);
+  return [branch.n + 1, waited, performance.now() - begun - waited];
 }"""
 
 

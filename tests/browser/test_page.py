@@ -7,14 +7,16 @@ It needs the extra ``browser`` and a Chromium; ``playwright install chromium`` o
 at.
 """
 
+import json
 import pathlib
+import random
 import statistics
 
 import pytest
 
 from lab_helpers import GOLDEN, stream_of
 from memcg_lab import System, read_golden
-from memcg_lab.history import History
+from memcg_lab.history import CAP_TEST, History
 from memcg_lab.labs import PatchLab
 from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.web.page import BYTES_MAX, make_page
@@ -56,7 +58,7 @@ def test_the_file_opens_by_itself(opened, one_file, measured):
     ready = min(opened("t=0").evaluate("memcgLab.stage.ready") for _ in range(3))
     measured(f"the stage alone, {one_file.stat().st_size:,} bytes: first picture after {ready:.0f} ms")
     page = opened("t=0")
-    assert stage(page, "[s.walks.ran, s.walks.disagreements]") == [4 * 180, 0]
+    assert stage(page, "[s.walks.ran, s.walks.disagreements]") == [4 * 2, 0]  # 180 operations are two chunks
 
 
 FOLLOW = """async ([parents, cpus, policy, ops]) => {
@@ -87,11 +89,17 @@ def test_states_followed_along_the_log_are_those_of_history(opened, policy):
 
 TOLD = """() => {
   const s = memcgLab.stage, { data, sentence, linesOf } = s.inner, { tree, nodes } = s;
-  const told = (node, right) => sentence(data, tree, node, nodes.length - 1, [0, right]);
+  const told = (node, shown) => sentence(data, tree, node, nodes.length - 1, shown);
+  const all = [0, 1, 2, 3], { branch } = s;
+  const ran = (k, i) => data.lines.map((_, line) => branch.ran(k, i, line));
   return {
-    sentences: [1, 2, 3].map((right) => nodes.map((node) => told(node, right))),
-    lines: [0, 1, 2, 3].map((i) => nodes.slice(1).map((node) => linesOf(data, i, node.op, node.m[i].rows))),
-    atomics: [0, 1, 2, 3].map((i) => nodes.map((node) => node.m[i].state.atomics)),
+    sentences: [[0, 1], [0, 2], [0, 3], [0, 1, 2], all].map((shown) => nodes.map((node) => told(node, shown))),
+    lines: all.map((i) => nodes.slice(1).map((node) => linesOf(data, i, node.op, node.m[i].rows))),
+    ran: all.map((i) => nodes.slice(1).map((node) => ran(node.k, i))),
+    atomics: all.map((i) => nodes.map((node) => node.m[i].state.atomics)),
+    kept: all.map((i) => nodes.map((node) => branch.atomics(node.k, i))),
+    drained: all.map((i) => nodes.slice(1).map((node) => branch.jumps(node.k, i))),
+    alike: nodes.slice(1).map((node) => all.map((i) => all.map((j) => !branch.differs(node.k, [i, j])))),
   };
 }"""
 
@@ -99,21 +107,26 @@ TOLD = """() => {
 @pytest.mark.parametrize("number", range(EMPTY))
 def test_sentences_and_lines_of_the_patch_are_those_of_the_library(opened, number):
     told = list(PatchLab.traffic.values())[number]
-    depth, leaves = 1 + number % 5, told.cgroups
+    depth, leaves = 1 + number % 5, max(told.cgroups, 1 + number)
     page = opened(f"d={depth}&l={leaves}&c=2&t={number}")
     found = page.evaluate(TOLD)
     ops = stream_of(told.ops, first=depth)
     pasts = [History(System(stage_data.parents(depth, leaves), cpus=2, policy=policy), ops) for policy in MACHINES]
     names, labels = stage_data.names(depth, leaves), [machine.name for machine in PatchLab.machines]
-    for right in (1, 2, 3):
-        expected = [
-            stage_data.sentence((pasts[0], pasts[right]), k, names, (labels[0], labels[right]))
-            for k in range(len(ops) + 1)
-        ]
-        assert found["sentences"][right - 1] == expected
-    for past, lines, atomics in zip(pasts, found["lines"], found["atomics"], strict=True):
-        assert [[-1 if line is None else line for line in past.lines(k)] for k in range(len(ops))] == lines
-        assert past.total.tolist() == atomics
+    for said, shown in zip(found["sentences"], ([0, 1], [0, 2], [0, 3], [0, 1, 2], [0, 1, 2, 3]), strict=True):
+        of, called = [pasts[i] for i in shown], [labels[i] for i in shown]
+        assert said == [stage_data.sentence(of, k, names, called) for k in range(len(ops) + 1)]
+    for i, past in enumerate(pasts):
+        lines = [[-1 if line is None else line for line in past.lines(k)] for k in range(len(ops))]
+        assert found["lines"][i] == lines
+        capped = [past.cap_test(k) is not None for k in range(len(ops))]
+        ran = [[line in lines[k] or (line == CAP_TEST and capped[k]) for line in range(5)] for k in range(len(ops))]
+        assert found["ran"][i] == ran
+        assert past.total.tolist() == found["atomics"][i] == found["kept"][i]
+        assert found["drained"][i] == [k in past.drains for k in range(len(ops))]
+    for k in range(len(ops)):
+        codes = [[row.step for row in past.steps(k)] for past in pasts]
+        assert found["alike"][k] == [[one == other for other in codes] for one in codes]
 
 
 SQUARES = """([k]) => {
@@ -126,14 +139,22 @@ SQUARES = """([k]) => {
       still: [p.still.pages, p.still.held.slice(s.tree.first)],
       kernel: [state["stock.nr_pages"], state.sock.slice(s.tree.first)],
       drawn: [p.cpus.map((c) => seen(c.pages)), p.sockets.map((c) => seen(c.pages))],
-      room: [p.cols * p.rows, p.socketCols * p.rows],
+      room: [p.cols * p.rows, p.socketCols * p.socketRows],
     };
   });
 }"""
 
 
 @pytest.mark.parametrize(
-    "place", ["d=2&l=2&c=2&r=0&t=6", "d=5&l=2&c=8&r=2&t=6", "d=1&l=1&c=3&r=0&t=7", "d=2&l=1&c=2&t=4"]
+    "place",
+    [
+        "d=2&l=2&c=2&r=0&t=6",
+        "d=5&l=2&c=8&r=2&t=6",
+        "d=1&l=1&c=3&r=0&t=7",
+        "d=2&l=1&c=2&t=4",
+        "d=2&l=2&c=2&n=4&t=6",
+        "d=5&l=8&c=8&n=3&t=6",
+    ],
 )
 def test_the_squares_at_rest_are_the_pages_in_the_kernels_memory(opened, place):
     page = opened(place)
@@ -163,13 +184,16 @@ def test_the_keyboard_alone_does_everything_and_finds_the_quests(opened):
     assert stage(page, "s.found")[0].startswith("Here they part: CPU 0 gives back 1 page of A, for 3 atomics before")
     press("z", *["]"] * 30, "q")
     assert stage(page, "s.found")[1].startswith("The last page left the stock of CPU 0; A stays its owner")
-    press(
-        "Home", *["["] * 30, "q", *["]"] * 39, "q", *["["] * 37, "a", "[", "[", "q"
-    )  # charge 1, 40; give back 3; charge 1
+    stage(page, "s.go(0)")
+    press(*["["] * 30, "q", *["]"] * 39, "q", *["["] * 37, "a", "[", "[", "q")  # charge 1, 40; give back 3; charge 1
     assert stage(page, "s.found")[2] == "After 4 operations: 9 atomics before, 12 after."
     assert stage(page, "s.walks.branches.filter((b) => b.mine).length") == 3
     press("c", "g", "q")
     assert stage(page, "s.nodes.at(-1).op.slice(0, 3)") == [0, 1, 3]
+    k = stage(page, "s.position")
+    press("Home", "End", "PageUp", "PageDown")  # these move the page, but on the chart
+    assert stage(page, "s.position") == k
+    stage(page, "s.root.querySelector('.cursor').focus()")
     press("Home", "ArrowRight", "ArrowRight")
     assert stage(page, "s.position") == 2
     press(",")
@@ -179,12 +203,13 @@ def test_the_keyboard_alone_does_everything_and_finds_the_quests(opened):
     press("Home", "n")
     assert stage(page, "s.nodes[s.position].m[1].rows.some((r) => r.step === s.inner.data.forms.codes.STEP_DRAIN)")
     seen = []
+    stage(page, "s.root.focus()")
     for _ in range(40):
         page.keyboard.press("Tab")
         seen.append(page.evaluate(FOCUSED))
         if page.evaluate("document.activeElement === document.body"):
             break
-    assert {"Play", "Undo", "Set limit", "cursor", "Copy as Python", "Check"} <= set(seen)
+    assert {"Play", "Undo", "Set limit", "cursor", "Copy as Python", "Copy as JSON", "Run the self-check"} <= set(seen)
 
 
 def test_the_mouse_plays_drags_points_and_chooses(opened):
@@ -230,11 +255,17 @@ def test_refusals_are_told_and_drawn(opened):
     page.get_by_role("button", name="CPU 0: give back 1 page of A").click()
     assert page.locator(".status").inner_text() == "Refused: A has 0 pages in use."
     limit = page.get_by_label("Limit in pages; empty for none")
+    refused = "A limit is a whole number from 0 to 99,999 pages, or nothing: {} is not. It is as it was."
     limit.press_sequentially("ee")
     page.get_by_role("button", name="Set limit").click()
-    assert page.locator(".status").inner_text() == "What stands in the box is no number; the limit is as it was."
+    assert page.locator(".status").inner_text() == refused.format("what stands in the box")
+    for wrong in ("-50", "1.5", "100000"):
+        limit.fill(wrong)
+        limit.press("Enter")
+        assert page.locator(".status").inner_text() == refused.format(wrong)
+        assert limit.input_value() == ""
     limit.fill("2")
-    page.get_by_role("button", name="Set limit").click()
+    limit.press("Enter")
     assert "CPU 0 sets the limit of A to 2 pages" in page.locator(".status").inner_text()
     for _ in range(3):
         page.keyboard.press("q")
@@ -259,8 +290,15 @@ def test_branches_stay_a_link_restores_them_and_python_gives_the_same(opened, ca
     again = opened(link)
     assert stage(again, "s.nodes.map((n) => n.op)") == stage(page, "s.nodes.map((n) => n.op)")
     assert stage(again, "s.here()") == link
-    odd = opened("d=1&l=1&c=2&t=8&o=0a.1x3,0b.1")
-    assert odd.locator(".status").inner_text() == "The link is not one of this page beyond 3 operations."
+    odd = opened("d=1&l=1&c=2&t=8&o=0a.1x3,0b.1&p=3")
+    assert odd.locator(".status").inner_text() == (
+        "Nothing was run beyond 3 operations: own, operation 4: 0b.1 names leaf 2; this tree has 1 to 1."
+    )
+    bent = opened("d=9&c=x&t=0&p=500")
+    assert bent.locator(".status").inner_text() == (
+        "Levels below the root 9 is not possible: 1 to 5; it is 5 now. CPUs x is not possible: 2 to 8; it is 2 now. "
+        "Operation 500 is not possible: 0 to 180; it is 180 now."
+    )
     page.get_by_role("button", name="Copy as Python").click()
     text = page.get_by_label("Text to copy").input_value()
     exec(text, {})
@@ -288,6 +326,16 @@ UNNAMED = """() => [
   .filter((el) => !(el.getAttribute("aria-label") || el.textContent.trim() || el.labels?.length))
   .map((el) => el.outerHTML.slice(0, 80))"""
 
+# What of a picture stands outside of it, but for the pages on their way and a badge or tag beside the first counter.
+OUTSIDE = """() => [...memcgLab.stage.root.querySelectorAll(".picture")].flatMap((svg) => {
+  const all = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("rect.counter, rect.socket, path.frame, text")].filter((el) => {
+    const { left, right, top, bottom, width } = el.getBoundingClientRect();
+    const out = left < all.left - 3 || right > all.right + 3 || top < all.top - 3 || bottom > all.bottom + 3;
+    return width && out && !el.closest(".token, .badge, .tag");
+  }).map((el) => el.outerHTML.slice(0, 120));
+})"""
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES, ids="{0[0]}x{0[1]}".format)
@@ -297,6 +345,9 @@ def test_it_fits_is_readable_and_named(opened, size, scheme):
         ("two", "t=0", 75.55),
         ("deep", "d=5&l=2&c=8&r=1&t=6", 100.5),
         ("limit", "d=2&l=1&t=7", 10.4),
+        ("four", "d=2&l=2&c=2&n=4&t=6", 100.5),
+        ("eight", "d=5&l=8&c=8&n=2&t=6", 100.5),
+        ("all", "d=5&l=8&c=8&n=4&t=6", 100.5),
     ]:
         page = opened(place, width=size[0], height=size[1], color_scheme=scheme)
         stage(page, f"s.seek({at})")
@@ -312,6 +363,7 @@ def test_it_fits_is_readable_and_named(opened, size, scheme):
                 )
                 <= 560
             )
+        assert page.evaluate(OUTSIDE) == []
         label = page.get_by_role("img").first.get_attribute("aria-label")
         assert label.startswith("Before the patch: ")
 
@@ -322,9 +374,71 @@ def test_reduced_motion_jumps(opened):
     assert stage(page, "s.position") == 1
 
 
+APART = """([names]) => {
+  const s = memcgLab.stage, paper = getComputedStyle(s.root);
+  const canvas = Object.assign(document.createElement("canvas"), { width: 20, height: 20 });
+  const g = canvas.getContext("2d", { willReadFrequently: true });
+  const drawn = (name) => {
+    const path = s.root.querySelector(`.radio .page-${name}`);
+    g.setTransform(2, 0, 0, 2, 0, 0);
+    g.clearRect(0, 0, 10, 10);
+    g.fillStyle = "#000";
+    g.fill(new Path2D(path.getAttribute("d")), name === "b" ? "evenodd" : "nonzero");
+    return Array.from(g.getImageData(0, 0, 20, 20).data).filter((_, n) => n % 4 === 3);
+  };
+  const rgb = (name) => {
+    g.fillStyle = paper.getPropertyValue(`--${name}`);
+    return [1, 3, 5].map((at) => parseInt(g.fillStyle.slice(at, at + 2), 16));
+  };
+  return { shapes: names.map(drawn), colours: names.map(rgb), panel: rgb("panel") };
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_of_eight_cgroups_are_told_apart_without_colour_and_seen_on_the_paper(opened, scheme):
+    page = opened("d=2&l=8&c=2&t=6", color_scheme=scheme)
+    found = page.evaluate(APART, [list("abcdefgh")])
+    for n, one in enumerate(found["shapes"]):
+        for other in found["shapes"][:n]:
+            assert sum(abs(a - b) > 127 for a, b in zip(one, other, strict=True)) >= 40  # of 400: a tenth of the page
+
+    def light(rgb):
+        parts = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    paper = light(found["panel"])
+    for colour in found["colours"]:
+        low, high = sorted((light(colour), paper))
+        assert (high + 0.05) / (low + 0.05) >= 3
+    assert len({tuple(colour) for colour in found["colours"]}) == 8
+
+
+def test_three_and_four_machines_move_with_one_cursor_and_change_places(opened):
+    page = opened("t=0&p=76", reduced_motion="reduce")
+    page.get_by_label("Machines", exact=True).fill("4")
+    page.get_by_label("Machines", exact=True).press("Enter")
+    page.wait_for_function("memcgLab.stage.pictures.length === 4")
+    assert stage(page, "s.position") == 76  # nothing was run again, nothing was lost
+    titles = [page.get_by_role("group", name=machine.title) for machine in PatchLab.machines]
+    totals = stage(page, "s.pictures.map((p) => s.branch.node(76).m[p.i].state.atomics)")
+    for title, total in zip(titles, totals, strict=True):
+        assert title.locator(".sum").inner_text() == f"{total} atomics"
+    assert (
+        page.locator(".status").inner_text()
+        == PatchLab(traffic="ten pages are on their way", pictures=4, position=76).message
+    )
+    page.get_by_role("combobox", name="Machine 4").select_option(label="After the patch")
+    assert stage(page, "s.pictures.map((p) => p.i)") == [0, 3, 2, 1]
+    assert stage(page, "s.here()").startswith("d=2&l=2&c=2&n=4&r=2&t=0&p=76")
+    page.get_by_label("Machines", exact=True).fill("3")
+    page.get_by_label("Machines", exact=True).press("Enter")
+    page.wait_for_function("memcgLab.stage.pictures.length === 3")
+    assert page.locator("section.machine:visible, .two > [role=group]:visible").count() == 3
+
+
 SCRUB = """() => Array.from({ length: 400 }, () => {
   const { stage } = memcgLab, begun = performance.now();
-  stage.seek(Math.random() * (stage.nodes.length - 1));
+  stage.seek(Math.random() * stage.branch.n);
   return performance.now() - begun;
 })"""
 ACT = """async () => {
@@ -352,3 +466,285 @@ def test_every_move_is_made_and_what_it_took_is_told(opened, measured):
     )
     assert (len(scrub), len(acts)) == (400, 50)
     assert stats["frames"] > 1
+
+
+LONG = """async ([own, position]) => {
+  const { stage } = memcgLab, begun = performance.now(), told = JSON.parse(stage.asJson());
+  Object.assign(told.settings, { traffic: stage.inner.data.empty, fork: 0, own, position });
+  await stage.load(JSON.stringify(told));
+  return performance.now() - begun;
+}"""
+TAKES = """async (call) => {
+  const begun = performance.now();
+  await new Function("s", `return ${call}`)(memcgLab.stage);
+  return performance.now() - begun;
+}"""
+MEMORY = "performance.memory ? performance.memory.usedJSHeapSize / 2 ** 20 : 0"
+
+
+def test_a_hundred_thousand_operations_are_scrubbed_as_a_hundred_are(opened, measured):
+    # A charge and a give-back on two CPUs in turn, of 1 to 3 pages; each thousandth pair is of another cgroup.
+    pairs = [(1 + k % 3, "ab"[k % 1000 == 999]) for k in range(50_000)]
+    own = ",".join(f"0{leaf}.{pages},1{leaf}-{pages}" for pages, leaf in pairs)
+    page = opened("t=0", reduced_motion="reduce")
+    short = page.evaluate(SCRUB)
+    taken = page.evaluate(LONG, [own, 100_000])
+    assert stage(page, "[s.branch.n, s.position, s.walks.disagreements]") == [100_000, 100_000, 0]
+    scrub = page.evaluate(SCRUB)
+    times = {}
+    for key in "nx":
+        stage(page, "s.go(50_000)")
+        times[key] = page.evaluate(TAKES, f"s.keys.{key}()")
+        assert stage(page, "s.position") > 50_000
+    stage(page, "s.go(99_999)")
+    act = page.evaluate(TAKES, "s.perform([0, 0, 2, 7, 1])")
+    memory = page.evaluate(MEMORY)
+    measured(
+        f"100,000 operations: opened in {taken:.0f} ms; scrub median {statistics.median(scrub):.2f} ms, worst "
+        f"{max(scrub):.1f} (180 operations: {statistics.median(short):.2f}, {max(short):.1f}); next drain "
+        f"{times['n']:.1f}, next difference {times['x']:.1f}; an operation of one's own {act:.1f}; JavaScript heap "
+        f"{memory:.0f} MB"
+    )
+    assert stage(page, "s.walks.branches.filter((b) => b.mine).map((b) => b.n)") == [100_000, 100_000]
+    # The state far inside is what the whole stream leads to.
+    rows = stage_data.unpack(own, PatchLab.hand, (2, 2, 2))[:77_777]
+    for i, policy in enumerate(MACHINES[:2]):
+        system = System(stage_data.parents(2, 2), cpus=2, policy=policy)
+        system.replay(stage_data.stream(rows, first=2))
+        assert stage(page, f"s.branch.node(77_777).m[{i}].state") == stage_data.memory(system)
+
+
+# --- one's own traffic stays, is compared, and is taken along
+def own(page):
+    return stage(page, "s.walks.branches.filter((b) => b.mine).map((b) => [b.name, b.n, b.ops])")
+
+
+def test_own_branches_go_along_to_another_tree_and_undo_brings_the_old_one_back(opened):
+    page = opened(f"d=2&l=2&c=4&t={EMPTY}", reduced_motion="reduce")
+    for call in ("[0,0,2,5,1]", "[0,3,3,5,1]", "[1,0,2,1,1]", "[4,0,1,77,0]"):
+        page.evaluate("(op) => memcgLab.stage.perform(op)", eval(call))
+    stage(page, "s.go(1)")
+    page.evaluate("(op) => memcgLab.stage.perform(op)", [0, 1, 2, 9, 1])
+    before = own(page)
+    assert [n for _, n, _ in before] == [4, 2]
+    depth, cpus = page.get_by_label("Levels below the root"), page.get_by_label("CPUs", exact=True)
+    depth.fill("4")
+    depth.press("Enter")
+    page.wait_for_function("memcgLab.stage.tree.depth === 4")
+    deeper = own(page)  # the same operations, on the leaves and levels that have the same names
+    assert [[op[:2] + op[3:] for op in ops] for *_, ops in deeper] == [
+        [op[:2] + op[3:] for op in ops] for *_, ops in before
+    ]
+    assert [op[2] for op in deeper[0][2]] == [4, 5, 4, 1]
+    assert stage(page, "s.position") == 2
+    assert page.locator(".status").inner_text().startswith("2 of 2: CPU 1 charges 9 pages to A.")
+    page.get_by_role("button", name="Undo").click()
+    assert page.locator(".status").inner_text() == "The old tree is back, with all that was done in it."
+    assert own(page) == before
+    stage(page, "s.root.querySelector('select').focus()")
+    page.get_by_role("combobox", name="Traffic").select_option(label="yours 1: 4 operations from 0 on")
+    cpus.fill("3")
+    cpus.press("Enter")
+    page.wait_for_function("memcgLab.stage.tree.cpus === 3")
+    assert page.locator(".status").inner_text() == (
+        "Operation 2 of yours 1, \u201cCPU 3 charges 5 pages to B\u201d, is not possible in this tree: it ends there. "
+        "Undo brings the old tree back."
+    )
+    assert sorted(n for _, n, _ in own(page)) == [1, 2]
+    page.get_by_role("button", name="Undo").click()
+    assert own(page) == before
+    assert stage(page, "[s.tree.cpus, s.position, s.walks.disagreements]") == [4, 4, 0]
+
+
+COMPARED = """() => {
+  const s = memcgLab.stage, { data, compared, ends } = s.inner, shown = s.pictures.map((p) => p.i), found = [];
+  const walks = s.walks.branches.filter((b) => b.opened && b.n);
+  for (const a of walks) for (const b of walks) {
+    const told = compared(data, s.tree, a, b, shown, ends(a), ends(b));
+    found.push({ names: [a.name, b.name], ops: [a.ops, b.ops], told });
+  }
+  return found;
+}"""
+
+
+def test_two_branches_are_compared_in_curves_numbers_and_a_sentence(opened, shots):
+    page = opened("d=3&l=2&c=4&t=0&p=20", reduced_motion="reduce")
+    assert not page.get_by_label("Compare with").is_visible()  # there is nothing yet
+    for k, op in ((20, [0, 0, 3, 33, 1]), (21, [1, 1, 3, 33, 1]), (20, [0, 2, 4, 5, 1])):
+        stage(page, f"s.go({k})")
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    page.get_by_label("Compare with").select_option(label="yours 1")
+    panel = page.get_by_role("region", name="Two branches compared")
+    told = panel.locator("p").inner_text()
+    assert told.startswith(
+        "\u201cyours 2\u201d and \u201cyours 1\u201d part in operation 21: \u201cCPU 2 charges 5 pages to B\u201d "
+        "against \u201cCPU 0 charges 33 pages to A\u201d. Before: "
+    )
+    page.locator(".unseen[role=status]", has_text="part in operation 21").wait_for(state="attached")
+    assert panel.get_by_role("img").count() == 2
+    cells = panel.locator("tbody tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].map((c) => c.textContent))"
+    )
+    page.screenshot(path=shots / "compared_1280_light.png", full_page=True)
+    names = stage_data.names(3, 2)
+    for found in page.evaluate(COMPARED):
+        pasts = [
+            [History(System(stage_data.parents(3, 2), cpus=4, policy=p), stream_of(ops)) for p in MACHINES[:2]]
+            for ops in found["ops"]
+        ]
+        expected = stage_data.compared(found["names"], names, ["Before", "After"], pasts)
+        assert found["told"] == expected
+        if found["names"] == ["yours 2", "yours 1"]:
+            assert told == expected
+            for n, label in enumerate(("Before", "After")):
+                ends = [past[n] for past in pasts]
+                assert cells[2 * n] == [f"{label}: atomics", *(f"{past.total[-1]:,}" for past in ends)]
+                assert cells[2 * n + 1][1:] == [f"{past.stock_pages[-1].sum():,}" for past in ends]
+
+
+def test_a_lab_is_taken_along_as_json_by_page_and_python(opened, tmp_path):
+    page = opened("d=3&l=2&c=4&r=2&n=3&t=0&p=20", reduced_motion="reduce")
+    for op in ([0, 0, 3, 33, 1], [1, 1, 3, 33, 1], [4, 0, 2, 500, 0]):
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as JSON").click()
+    assert download.value.suggested_filename == "PatchLab.json"
+    file = tmp_path / "PatchLab.json"
+    download.value.save_as(file)
+    lab = PatchLab.from_json(file.read_text(encoding="utf-8"))
+    assert page.evaluate("memcgLab.stage.go(23)") is None
+    assert page.locator(".status").inner_text() == lab.message
+    assert lab.settings()["own"] == "0a.33,1a-33,0=2:500"
+    again = opened("t=3")
+    again.locator("input[type=file]").set_input_files(file)
+    again.wait_for_function("memcgLab.stage.branch.mine")
+    assert again.evaluate("JSON.parse(memcgLab.stage.asJson())") == {
+        "lab": "PatchLab",
+        "settings": lab.settings(),
+    }
+    text = PatchLab(traffic="a mixture", depth=5, cgroups=8, fork=7, own="1h.3x9", position=12).to_json()
+    again.evaluate("(text) => memcgLab.stage.load(text)", text)
+    assert again.evaluate("JSON.parse(memcgLab.stage.asJson())") == json.loads(text)
+    again.get_by_role("button", name="Undo").click()  # what was there comes back
+    assert stage(again, "s.tree.depth") == 3
+
+
+GOOD = json.loads(PatchLab(position=4).to_json())
+WRONG = [
+    ("{", "This is no JSON; it must be what"),
+    ("[1]", "This is no lab; it must be"),
+    (GOOD | {"lab": "StockLab"}, "This is of a StockLab; it must be of a PatchLab."),
+    (GOOD | {"settings": 3}, "This is no lab; it must be"),
+]
+SETTINGS = [
+    ({"speed": 1}, '"speed" is no setting of this lab; there are traffic, depth,'),
+    ({"position": 401}, "position is 401; it must be a whole number from 0 to 400."),
+    ({"depth": 2.5}, "depth is 2.5; it must be a whole number from 1 to 5."),
+    ({"depth": "2"}, 'depth is "2"; it must be a whole number'),
+    ({"machine": "v6"}, 'machine is "v6"; it must be one of "After", "Hunk 1 alone", "Hunk 2 alone".'),
+    ({"cgroups": 1, "traffic": "a mixture"}, 'traffic is "a mixture"; it must be one of'),
+    ({"fork": -1}, "fork is -1; it must be a whole number from 0 to 400."),
+    ({"own": None}, "own is null; it must be a text such as 0a.1x3,1a-2."),
+    ({"own": "0a.1,bad"}, "own, operation 2: bad is no operation; one reads 0a.1"),
+    ({"own": "7a.1"}, "own, operation 1: 7a.1 names CPU 7; this tree has 0 to 1."),
+    ({"own": "0a.1,0a-9"}, "Nothing was run beyond 1 operation: Refused: A has 1 page in use."),
+    ({"own": ",".join(["0a.1x999"] * 101)}, "own has more operations than a walk may have here, 100,000."),
+]
+
+
+def test_a_wrong_json_is_refused_with_its_place_and_nothing_changes(opened):
+    page = opened("t=2&p=9", reduced_motion="reduce")
+    before = stage(page, "[s.here(), s.asJson()]")
+    for told, why in [*WRONG, *((GOOD | {"settings": GOOD["settings"] | more}, why) for more, why in SETTINGS)]:
+        text = told if isinstance(told, str) else json.dumps(told)
+        page.evaluate("(text) => memcgLab.stage.load(text)", text)
+        assert page.locator(".status").inner_text().startswith(why)
+        assert stage(page, "[s.here(), s.asJson()]") == before
+        with pytest.raises(ValueError, match="."):
+            PatchLab.from_json(text)
+
+
+# --- what must hold
+LIT = """([parents, states, bounds]) => {
+  const { data, lightsOf } = memcgLab.stage.inner, tree = { parents, names: parents.map((_, m) => `${m}`) };
+  return states.map((state, n) => lightsOf(data, tree, { bound: bounds[n] }, state).map((wrong) => wrong === ""));
+}"""
+LIGHTS = [rule["name"] for rule in stage_data.INVARIANTS]
+BREAK = {  # an array and a field, by the field of the state
+    "counter.count": ("counter", "count"),
+    "memcg.css": ("memcg", "css"),
+    "memcg.held": ("memcg", "held"),
+    "memcg.sock_held": ("memcg", "sock_held"),
+    "stock.nr_pages": ("stock", "nr_pages"),
+    "stock.memcg": ("stock", "memcg"),
+    "sock": ("sock", None),
+}
+
+
+@pytest.mark.parametrize("policy", MACHINES, ids=lambda policy: policy.name)
+def test_lights_are_the_invariants_of_the_library_on_good_states_and_on_broken_ones(opened, policy):
+    page, chance = opened(), random.Random(3)
+    states, bounds, expected, parents = [], [], [], stage_data.parents(3, 3)
+    bound = policy.batch if policy.stock_bound is None else policy.stock_bound
+    for seed in range(40):
+        system = System(parents, cpus=4, policy=policy)
+        system.replay(random_traffic(seed, 3, 3, 4)[: 10 + 4 * seed])
+        for broken in range(1 + 3 * (seed > 4)):
+            other = system.copy()
+            if broken:
+                array, field = BREAK[chance.choice(list(BREAK))]
+                values = getattr(other.mechanism_state(), array)
+                values = (values[field] if field else values).reshape(-1)
+                at = chance.randrange(min(len(values), len(parents) if array in ("counter", "memcg") else len(values)))
+                values[at] = chance.choice([-1, 40, values[at] + 1]) if field != "memcg" else chance.choice([-1, 3, 4])
+            states.append(stage_data.memory(other))
+            bounds.append(bound)
+            found = {one.name: one.holds for one in other.invariants()}
+            if policy.stock_bound is None:  # the library has no bound for it; the light shows the patch's
+                found["no stock exceeds its bound"] = max(states[-1]["stock.nr_pages"]) <= bound
+            expected.append([found[name] for name in LIGHTS])
+    lit = page.evaluate(LIT, [parents, states, bounds])
+    assert lit == expected
+    for n, name in enumerate(LIGHTS):
+        assert {True, False} <= {row[n] for row in lit}, name  # each was seen both ways
+
+
+def test_a_light_that_is_out_shows_the_shortest_way_there(opened, shots):
+    page = opened("t=1&p=10&r=2", reduced_motion="reduce")
+    right = page.get_by_role("group", name="Hunk 2 alone")
+    assert right.locator(".lights li.false").count() == 0
+    assert not right.get_by_role("button", name="How?").is_visible()
+    for op in ([0, 0, 2, 40, 1], [1, 0, 2, 40, 1]):
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    assert right.locator(".lights li.false").inner_text().split() == ["\u2717", "bound", "does", "not", "hold"]
+    page.locator(".unseen[role=status]", has_text="this does not hold: no stock exceeds its bound.").wait_for(
+        state="attached"
+    )
+    right.get_by_role("button", name="How?").click()
+    page.wait_for_function("memcgLab.stage.branch.n === 2")
+    assert stage(page, "s.branch.ops.map((op) => [op[0], op[3]])") == [[0, 33], [1, 33]]
+    assert page.locator(".status").inner_text() == (
+        "2 operations are the shortest way there. Hunk 2 alone: this does not hold: no stock exceeds its bound."
+    )
+    page.screenshot(path=shots / "light_out_1280_light.png")
+
+
+def test_nothing_is_said_before_the_reader_acts(opened):
+    page = opened("t=0&p=20")
+    page.wait_for_timeout(600)
+    assert page.locator(".unseen[role=status]").inner_text() == ""
+    page.keyboard.press("ArrowLeft")
+    page.locator(".unseen[role=status]", has_text="19 of 180").wait_for(state="attached")
+
+
+def test_on_a_phone_picture_and_controls_are_on_the_screen_together(opened, shots):
+    page = opened("t=0", 400, 800, reduced_motion="reduce")
+    box = page.locator(".moves").bounding_box()
+    top, bottom = box["y"], box["y"] + box["height"]
+    assert 600 < top < bottom <= 800
+    heights = []
+    for k in (10, 75, 76, 77, 120):
+        stage(page, f"s.go({k})")
+        heights.append(stage(page, "s.root.scrollHeight"))
+    assert len(set(heights)) == 1  # no note shifts the page
+    page.screenshot(path=shots / "phone_400_light.png")

@@ -204,7 +204,17 @@ def test_the_extremes_of_every_setting_work(traffic, depth):
         ({"position": 89, "traffic": "a limit is met"}, "0 to 46"),
         ({"traffic": "none"}, "one CPU charges and gives back;"),
         ({"traffic": ["a"]}, "it must be one of"),
-        ({"cgroups": 3}, "1 to 2"),
+        ({"cgroups": 9}, "1 to 8"),
+        ({"pictures": 1}, "2 to 4"),
+        ({"pictures": 5}, "2 to 4"),
+        ({"fork": 401}, "0 to 400"),
+        ({"own": 7}, "own is 7; it must be a text such as '0a.1x3,1a-2'."),
+        ({"own": "0a.1,9"}, "own, operation 2: 9 is no operation; one reads 0a.1"),
+        ({"own": "0a.1x2,2a.1"}, "own, operation 3: 2a.1 names CPU 2; this tree has 0 to 1."),
+        ({"own": "0c.1"}, "own, operation 1: 0c.1 names leaf 3; this tree has 1 to 2."),
+        ({"own": "0=4:1"}, "own, operation 1: 0=4:1 names cgroup 4; this tree has 1 to 3."),
+        ({"own": ",".join(["0a.1x999"] * 101)}, "more operations than a walk may have here, 100,000"),
+        ({"own": "0a.1", "fork": 3, "position": 5}, "0 to 4"),
         ({"cgroups": 1, "traffic": "a mixture"}, "cgroups is 1; the traffic 'a mixture' needs 2."),
         ({"cpus": 1}, "2 to 8"),
         ({"machine": "v4.14"}, "it must be one of: After; Hunk 1 alone; Hunk 2 alone"),
@@ -220,9 +230,13 @@ def test_wrong_settings_are_refused_in_a_sentence(settings, why):
 
 
 def test_an_unknown_setting_is_refused(lab):
-    with pytest.raises(ValueError, match="there are traffic, depth, cgroups, cpus, machine, position"):
+    with pytest.raises(
+        ValueError, match="there are traffic, depth, cgroups, cpus, machine, pictures, fork, own, position"
+    ):
         lab.set(speed=1)
-    with pytest.raises(ValueError, match="its settings are traffic, depth, cgroups, cpus, machine, position"):
+    with pytest.raises(
+        ValueError, match="its settings are traffic, depth, cgroups, cpus, machine, pictures, fork, own, position"
+    ):
         PatchLab(speed=1)
 
 
@@ -410,7 +424,7 @@ def test_a_lab_reads_without_a_kernel(any_lab):
     assert "<details><summary>The numbers</summary>" in data["text/html"]
     told = re.match(r'<figure data-memcg-lab="(\w+)" data-settings="([^"]*)" style="[^"]*">', data["text/html"])
     assert told[1] == name
-    assert json.loads(html.unescape(told[2])) == json.loads(json.dumps(any_lab.settings()))
+    assert json.loads(html.unescape(told[2])) == json.loads(json.dumps(any_lab.told()))
     assert not re.search(r"<style|<script|onclick|data-memcg-live", data["text/html"])
 
 
@@ -506,3 +520,65 @@ def test_an_unknown_setting_of_any_lab_is_refused(any_lab):
 def test_a_base_lab_says_what_is_missing():
     with pytest.raises(NotImplementedError):
         Lab()
+
+
+# --- more machines, own traffic, and a lab taken along
+
+
+def test_three_and_four_machines_are_told_in_one_sentence_and_in_columns():
+    lab = PatchLab(traffic="33 pages at a time", pictures=4, position=2)
+    assert lab.message == (
+        "2 of 400: CPU 1 gives back 33 pages of A. Before and Hunk 1 alone: straight to the counters, 3 atomics. "
+        "After: the stock passes 32 and is emptied, 3 atomics. Hunk 2 alone: into the stock, no atomic. "
+        "So far 6, 6, 6 and 3 atomics."
+    )
+    assert lab.table().columns.tolist() == ["Before", "After", "Hunk 1 alone", "Hunk 2 alone"]
+    lab.set(pictures=3, machine="Hunk 2 alone", position=1)
+    assert lab.table().columns.tolist() == ["Before", "Hunk 2 alone", "After"]
+    assert "All machines: too large for the stock, 3 atomics." in lab.message
+    assert list(lab.figure().table.columns) == ["before", "hunk 2 alone", "after"]
+
+
+def test_a_tree_of_eight_cgroups_has_traffic_of_ones_own_on_each():
+    own = ",".join(f"{n % 2}{leaf}.{n + 1}" for n, leaf in enumerate("abcdefgh"))
+    lab = PatchLab(traffic=stage_data.EMPTY, cgroups=8, depth=1, own=own, position=8)
+    assert lab.table()["After"][[f"pages in sockets of {leaf}" for leaf in "ABCDEFGH"]].tolist() == list(range(1, 9))
+    lab.set(own=f"{own},0=5:3,0e-1", position=10)
+    assert lab.table()["After"]["limit of E"] == "3"
+
+
+def test_own_traffic_begins_after_some_of_the_given():
+    lab = PatchLab(fork=7, own="0a.1x3,1a-2", position=11)
+    given = PatchLab()
+    assert lab.stream(lab.settings())[:7].tobytes() == given.stream(given.settings())[:7].tobytes()
+    assert lab.rows(lab.settings())[7:] == [[0, 0, 0, 1, 1]] * 3 + [[1, 1, 0, 2, 1]]
+    assert lab.code_line().endswith('machine="After", fork=7, own="0a.1x3,1a-2", position=11)')
+    with pytest.raises(ValueError, match="op 1 of 2"):
+        PatchLab(traffic=stage_data.EMPTY, own="0a.1,0a-2")
+
+
+@pytest.mark.parametrize("make", [PatchLab, CounterLab, StockLab, DriftLab], ids=lambda lab: lab.__name__)
+def test_a_lab_with_own_traffic_is_the_same_after_json(make):
+    lab = make(own="0a.3,0a.9x4,0a-2", fork=2, **({} if make is DriftLab else {"position": 5}))
+    again = make.from_json(lab.to_json())
+    assert (again.settings(), again.message) == (lab.settings(), lab.message)
+
+
+def test_the_shortest_way_past_the_bound_is_found_by_search_and_no_shorter_one_is_there():
+    breaks = [machine["breaks"] for machine in PatchLab().data()["machines"]]
+    bound = [rule["short"] for rule in stage_data.INVARIANTS].index("bound")
+    assert [told[bound] for told in breaks] == [False, False, False, "0a.33,0a-33"]
+    assert all(not any(told[:bound] + told[bound + 1 :]) for told in breaks)
+    rows = stage_data.unpack(breaks[3][bound], PatchLab.hand, (1, 1, 1))
+    system = System.chain(depth=1, cpus=1, policy=UNCHARGE_ONLY)
+    system.replay(stage_data.stream(rows, first=1))
+    assert system.stock[0].nr_pages == 33
+    for nr in range(1, 100):  # one operation is not enough
+        one = System.chain(depth=1, cpus=1, policy=UNCHARGE_ONLY)
+        one.replay(op("charge_skmem", cpu=0, memcg=1, nr=nr))
+        assert one.stock[0].nr_pages <= 32
+
+
+def test_every_light_but_that_of_recorded_faults_is_an_invariant_of_the_library():
+    names = [one.name for one in System.chain(depth=1, cpus=1, policy=V4_14).invariants()]
+    assert [rule["name"] for rule in stage_data.INVARIANTS] == [n for n in names if n != "no counter is below zero"]

@@ -97,7 +97,7 @@ def test_the_extremes_of_the_stock_lab_work(traffic, policy):
     lab = StockLab()
     for position in (0, 1, stock.OPERATIONS):
         lab.set(traffic=traffic, policy=policy, position=position)
-        assert lab.settings() == {"traffic": traffic, "policy": policy, "position": position}
+        assert lab.told() == {"traffic": traffic, "policy": policy, "position": position}
         held = lab.table().loc["pages in the stock of CPU 0", policy]
         assert held == lab.result.pasts[0].stock_pages[position, 0, 0]
     assert lab.figure().table[policy].iloc[-2] == held
@@ -226,7 +226,7 @@ def test_the_extremes_of_the_drift_lab_agree_with_a_record(traffic, cpus, depth)
     lab = DriftLab()
     for cap, policy in ((True, V4_14), (False, UNCHARGE_ONLY)):
         lab.set(cpus=cpus, depth=depth, cap=cap, traffic=traffic)
-        assert lab.settings() == {"cpus": cpus, "depth": depth, "cap": cap, "traffic": traffic}
+        assert lab.told() == {"cpus": cpus, "depth": depth, "cap": cap, "traffic": traffic}
         assert "That did not work" not in lab.message
         for label, rules in (("before", V4_13), (lab.table().columns[1], policy)):
             run = figures.record(System.chain(depth, cpus=cpus, policy=rules), lab.stream(lab.settings()))

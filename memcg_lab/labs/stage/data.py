@@ -5,17 +5,68 @@ the sentence is made of the same templates on both sides.
 """
 
 import functools
+import re
 
 import numpy as np
 
 from ... import forms, history
+from ...checks import shown
 from ...mechanism import records, steps
 from ...mechanism.policy import V4_14
-from ...words import capital, count, number
+from ...system import Refusal, System
+from ...words import capital, count, listing, number
 
-LETTERS = "AB"  # leaves
+LETTERS = "ABCDEFGH"  # leaves
 PAGES_MAX = 99  # of the reader's own calls
 HUNKS = (1, 1, 2, 2, 2)  # of 475d048, for each of history.PATCH_LINES
+EMPTY = "nothing yet: make your own"  # the traffic that the reader makes from the start
+LONGEST, LONGEST_ASKED = 100_000, 5_000  # operations of a walk, in a page and where Python answers
+
+# What System.invariants checks and a state shows, for a page to check again: a field is the sum of the books, with the
+# pages in stocks, over the subtree; or every number of some fields has a bound. "bound" is the machine's. What the
+# library adds (the books of single sockets, faults that were recorded) the stage does not have.
+USED = ["memcg.held", "memcg.sock_held"]
+INVARIANTS = [
+    {
+        "name": "usage = pages in use + pages in stocks, over the subtree",
+        "short": "usage",
+        "fields": ["counter.count"],
+        "sum": USED,
+        "stocks": True,
+        "subtree": True,
+    },
+    {
+        "name": "references = pages in use + pages in stocks",
+        "short": "references",
+        "fields": ["memcg.css"],
+        "sum": USED,
+        "stocks": True,
+    },
+    {
+        "name": "sock = pages the sockets hold",
+        "short": "sockets",
+        "fields": ["sock"],
+        "sum": ["memcg.sock_held"],
+    },
+    {"name": "no stock exceeds its bound", "short": "bound", "fields": ["stock.nr_pages"], "bound": True},
+    {
+        "name": "an empty owner holds no pages",
+        "short": "owner",
+        "fields": ["stock.nr_pages"],
+        "least": 0,
+        "owned": True,
+    },
+    {"name": "nobody holds less than nothing", "short": "books", "fields": USED, "least": 0},
+]
+
+# What the caller of an operation got, for the books of the state: the field, +1 or -1 for each page, and the answer
+# with which it counts (None: any). mechanism/operations.py writes the same books.
+LEDGER = {
+    "charge_skmem": {"field": "memcg.sock_held", "sign": 1, "answer": None},
+    "uncharge_skmem": {"field": "memcg.sock_held", "sign": -1, "answer": None},
+    "try_charge": {"field": "memcg.held", "sign": 1, "answer": 0},
+    "cancel_charge": {"field": "memcg.held", "sign": -1, "answer": None},
+}
 
 WORDS = {
     "nothing": "Nothing has run yet. Press Play, or make traffic of your own.",
@@ -27,9 +78,10 @@ WORDS = {
     "set_max": "CPU {cpu} sets the limit of {cgroup} to {pages}",
     "one": "{deed}.",
     "both": "Both machines: {deed}.",
-    "each": "{left}: {deed}. {right}: {other}.",
+    "all": "All machines: {deed}.",
+    "each": "{machines}: {deed}.",
     "sum": "So far {atomics}.",
-    "sums": "So far {left} and {right} atomics.",
+    "sums": "So far {atomics} atomics.",
     # what one machine did, by what stands in its log
     "hit": "served from the stock",
     "miss": "a miss",
@@ -58,13 +110,52 @@ WORDS = {
         "Step log against the kernel's memory: {states} states, {differences} differences."
     ),
     "first mismatch": "The first: {scenario}, operation {op}, {field}.",
+    # a long walk is run
+    "coming": "Running: {done} of {all} operations.",
     # what is taken along
-    "copied": "Copied.",
-    "to copy": "The text is below, selected: copy it from there.",
     "long link": "Too long for a link; copy it as Python.",
-    "bad link": "The link is not one of this page beyond {operations}.",
+    "saved": "Saved with your browser's downloads.",
+    "loaded": "Loaded. Undo brings back what was here.",
+    "bad link": "Nothing was run beyond {operations}: {why}",
+    "bent link": "{what} {given} is not possible: {low} to {high}; it is {kept} now.",
+    # a walk from outside, read here and in Python
+    "own where": "own, operation {place}: {text}",
+    "own form": (
+        "{where} is no operation; one reads 0a.1 (CPU 0 charges 1 page to A), 1b-2 (CPU 1 gives back 2 of B) or 0=2:48 "
+        "(CPU 0 sets the limit of cgroup 2 to 48), and x3 behind it is three times."
+    ),
+    "own there": "{where} names {what} {value}; this tree has {low} to {high}.",
+    "own long": "own has more operations than a walk may have here, {most}.",
+    "json unknown": "{name} is no setting of this lab; there are {names}.",
+    "json value": "{name} is {value}; it must be {allowed}.",
+    # another tree
+    "not there": (
+        "Operation {k} of {branch}, \u201c{operation}\u201d, is not possible in this tree: it ends there. "
+        "Undo brings the old tree back."
+    ),
+    "tree back": "The old tree is back, with all that was done in it.",
+    # two branches
+    "compare none": "nothing",
+    "compare same": "\u201c{one}\u201d and \u201c{other}\u201d are the same in all their {operations}.",
+    "compare part": (
+        "\u201c{one}\u201d and \u201c{other}\u201d part in operation {k}: "
+        "\u201c{left}\u201d against \u201c{right}\u201d."
+    ),
+    "compare over": "nothing more",
+    "compare end": "{machine}: {a} against {b} atomics, {c} against {d} pages in stocks.",
+    "compare head": "at the end",
+    "compare atomics": "{machine}: atomics",
+    "compare stocks": "{machine}: pages in stocks",
+    # what must hold
+    "light true": "holds",
+    "light false": "does not hold",
+    "light wrong": "{where}: {here}, not {there}",
+    "light out": "{machine}: this does not hold: {name}.",
+    "shortest": "{operations} are the shortest way there. {machine}: this does not hold: {name}.",
     # what is not there
-    "no number": "What stands in the box is no number; the limit is as it was.",
+    "not whole": "{what}: {value} is not possible; a whole number from {low} to {high} is.",
+    "no limit": "A limit is a whole number from 0 to 99,999 pages, or nothing: {value} is not. It is as it was.",
+    "no number": "what stands in the box",
     "no drain": "No stock of this machine is drained any more in this traffic.",
     "no refusal": "Nobody refuses any more in this traffic.",
     "no trip": "No operation goes to the counters any more in this traffic.",
@@ -138,6 +229,68 @@ def stream(rows, first=0):
     return ops
 
 
+_OPERATION = re.compile(r"(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d{0,2}))?")
+
+
+def unpack(text, hand, tree):
+    """A walk of the reader's own, from the short text of a link or a file.
+
+    Parameters
+    ----------
+    text : str
+        Operations between commas: ``0a.1x3`` (CPU 0 charges 1 page to A, three times), ``1b-2`` (CPU 1 gives back 2
+        pages of B), ``0=2:48`` (CPU 0 sets the limit of cgroup 2 to 48 pages; -1 is none).
+    hand : (str, str, int)
+        What charging and giving back are, and their context.
+    tree : (int, int, int)
+        Levels below the root, leaves, CPUs.
+
+    Returns
+    -------
+    list of list
+        As :func:`listed` has them.
+
+    Raises
+    ------
+    ValueError
+        If something is no operation, or not there in the tree; the message says which one and what is allowed.
+
+    Examples
+    --------
+    >>> unpack("0a.1x2,1a-2", ("charge_skmem", "uncharge_skmem", 1), (1, 1, 2))
+    [[0, 0, 0, 1, 1], [0, 0, 0, 1, 1], [1, 1, 0, 2, 1]]
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"own is {shown(text)}; it must be a text such as '0a.1x3,1a-2'.")
+    depth, cgroups, cpus = tree
+    rows = []
+    for one in text.split(",") if text else []:
+        where = WORDS["own where"].format(place=number(len(rows) + 1), text=one)
+        found = _OPERATION.fullmatch(one)
+        if not found:
+            raise ValueError(WORDS["own form"].format(where=where))
+        cpu, leaf, sign, nr, memcg, limit, times = found.groups()
+        if leaf:
+            row = [int(records.OPS.index(hand[sign == "-"])), int(cpu), LETTERS.lower().index(leaf), int(nr), hand[2]]
+        else:
+            row = [int(records.SET_MAX), int(cpu), int(memcg) - depth, int(limit), int(records.TASK)]
+        for what, value, low, high in (
+            ("CPU", row[1], 0, cpus - 1),
+            (
+                "leaf" if leaf else "cgroup",
+                row[2] + (1 if leaf else depth),
+                1,
+                cgroups if leaf else depth + cgroups - 1,
+            ),
+        ):
+            if not low <= value <= high:
+                raise ValueError(WORDS["own there"].format(where=where, what=what, value=value, low=low, high=high))
+        rows += [row] * int(times or 1)
+        if len(rows) > LONGEST:
+            raise ValueError(WORDS["own long"].format(most=number(LONGEST)))
+    return rows
+
+
 @functools.cache
 def common():
     """What every lab on the stage is told: words, letters, codes, and the form of the records of a step log."""
@@ -146,6 +299,11 @@ def common():
         "words": WORDS,
         "letters": LETTERS,
         "pages": PAGES_MAX,
+        "empty": EMPTY,
+        "invariants": INVARIANTS,
+        "ledger": [LEDGER.get(name) for name in records.OPS],
+        "longest": LONGEST,
+        "longest_asked": LONGEST_ASKED,
         "forms": {
             "codes": codes,
             "records": {"step": forms.record_forms()["step"]},
@@ -166,22 +324,48 @@ def patch_lines():
     }
 
 
-def machine(name, title, version, policy):
+def machine(name, title, version, policy, short=""):
     """One machine of a lab, as the stage takes it."""
     hunks = [1] * policy.capped + [2] * (policy.uncharge is V4_14.uncharge)
     return {
         "name": name,
+        "short": short or name.lower(),
         "title": title,
         "version": version,
         "policy": policy.name,
         "batch": policy.batch,
         "capped": policy.capped,
         "hunks": hunks,
+        # Where the rules set no bound, the light says whether that of the patch is kept.
+        "bound": policy.batch if policy.stock_bound is None else policy.stock_bound,
+        "breaks": [rule.get("bound") and policy.stock_bound is None and _shortest(policy) for rule in INVARIANTS],
     }
 
 
+@functools.cache
+def _shortest(policy):
+    """The shortest walk after which a stock of these rules holds more than a batch, as text; it is there on every tree.
+
+    Every walk of one operation is tried, then of two, and so on: one cgroup, one CPU, sizes around a batch.
+    """
+    sizes = (1, policy.batch - 1, policy.batch, policy.batch + 1)
+    moves = [(code, nr) for code in (records.CHARGE_SKMEM, records.UNCHARGE_SKMEM) for nr in sizes]
+    walks = [()]
+    for _ in range(4):
+        walks = [(*walk, move) for walk in walks for move in moves]
+        for walk in walks:
+            system = System.chain(depth=1, cpus=1, policy=policy)
+            try:
+                system.replay(stream([[code, 0, 1, nr, int(records.SOFTIRQ)] for code, nr in walk]))
+            except Refusal:
+                continue
+            if system.stock[0].nr_pages > policy.batch:
+                return ",".join(f"0a{'.' if code == records.CHARGE_SKMEM else '-'}{nr}" for code, nr in walk)
+    raise AssertionError(f"no short walk of {policy.name} brings a stock above its batch.")
+
+
 def sentence(pasts, k, called, labels):
-    """What the operation at the cursor did on one machine or on two.
+    """What the operation at the cursor did on each machine; those that did the same are named together.
 
     Parameters
     ----------
@@ -205,22 +389,66 @@ no atomic. So far 4 and 2 atomics.
     """
     if k == 0:
         return WORDS["nothing"]
-    row = pasts[0].ops[k - 1]
-    operation = WORDS[records.OPS[row["op"]]].format(
-        cpu=int(row["cpu"]), pages=_pages(int(row["nr"])), cgroup=called[row["memcg"]]
-    )
-    deeds, totals = [_deed(past, k, called) for past in pasts], [int(past.total[k]) for past in pasts]
+    operation = _operation(pasts[0], k - 1, called)
+    totals, done = [int(past.total[k]) for past in pasts], {}
+    for label, past in zip(labels, pasts, strict=True):
+        done.setdefault(_deed(past, k, called), []).append(label)
     if len(pasts) == 1:
-        told = WORDS["one"].format(deed=capital(deeds[0]))
+        told = WORDS["one"].format(deed=capital(next(iter(done))))
         sums = WORDS["sum"].format(atomics=count(totals[0], "atomic"))
     else:
-        left, right = labels
-        same = deeds[0] == deeds[1]
-        told = WORDS["both" if same else "each"].format(left=left, deed=deeds[0], right=right, other=deeds[1])
-        sums = WORDS["sums"].format(left=number(totals[0]), right=number(totals[1]))
+        if len(done) == 1:
+            told = WORDS["both" if len(pasts) == 2 else "all"].format(deed=next(iter(done)))
+        else:
+            told = " ".join(WORDS["each"].format(machines=listing(who), deed=deed) for deed, who in done.items())
+        sums = WORDS["sums"].format(atomics=listing(map(number, totals)))
     return capital(
         WORDS["place"].format(k=number(k), n=number(len(pasts[0])), operation=operation, deeds=told, sums=sums)
     )
+
+
+def compared(walks, called, labels, pasts):
+    """Two walks in a sentence: where they part, and what each machine has at their ends.
+
+    Parameters
+    ----------
+    walks : (str, str)
+        What they are called.
+    called : sequence of str
+        A name for each cgroup.
+    labels : sequence of str
+        What the machines are called.
+    pasts : (sequence of History, sequence of History)
+        Of each walk, one a machine.
+
+    Examples
+    --------
+    >>> from memcg_lab import System, V4_14, pingpong
+    >>> from memcg_lab.history import History
+    >>> ends = [[History(System.chain(depth=1, cpus=1, policy=V4_14), pingpong(pairs))] for pairs in (1, 2)]
+    >>> print(compared(("yours 1", "yours 2"), names(1, 1), ["After"], ends))
+    “yours 1” and “yours 2” part in operation 3: “nothing more” against “CPU 0 charges 1 page to A”. \
+After: 2 against 2 atomics, 32 against 32 pages in stocks.
+    """
+    one, other = ([tuple(row)[:5] for row in side[0].ops.tolist()] for side in pasts)
+    k = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    named = {"one": walks[0], "other": walks[1]}
+    if k == len(one) == len(other):
+        how = WORDS["compare same"].format(**named, operations=count(len(one), "operation"))
+    else:
+        left, right = (_operation(side[0], k, called) for side in pasts)
+        how = WORDS["compare part"].format(**named, k=number(k + 1), left=left, right=right)
+    ends = [
+        WORDS["compare end"].format(
+            machine=label,
+            a=number(int(first.total[-1])),
+            b=number(int(second.total[-1])),
+            c=number(int(first.stock_pages[-1].sum())),
+            d=number(int(second.stock_pages[-1].sum())),
+        )
+        for label, first, second in zip(labels, *pasts, strict=True)
+    ]
+    return " ".join([how, *ends])
 
 
 def table(pasts, k, called, first):
@@ -258,7 +486,9 @@ def memory(system):
     """
     state, memcgs = system.mechanism_state(), len(system.parents)
     found = {f"counter.{name}": state.counter[name][:memcgs] for name in ("count", "watermark", "failcnt", "limit")}
-    found |= {"memcg.css": state.memcg["css"], "sock": state.sock.sum(axis=0)}
+    found |= {f"memcg.{name}": state.memcg[name] for name in ("css", "held", "sock_held")} | {
+        "sock": state.sock.sum(axis=0)
+    }
     found |= {f"stock.{name}": state.stock[name].ravel() for name in ("memcg", "nr_pages")}
     plain = {name: values.tolist() for name, values in found.items()}
     return plain | {"atomics": int(sum(state.counter[kind].sum() for kind in ("add", "sub", "xchg")))}
@@ -266,6 +496,16 @@ def memory(system):
 
 # --- one machine, one operation --------------------------------------------------------------------------------------
 CHARGES, RETURNS = ("charge_skmem", "try_charge"), ("uncharge_skmem", "cancel_charge")
+
+
+def _operation(past, k, called):
+    """An operation in words."""
+    if k >= len(past.ops):
+        return WORDS["compare over"]
+    row = past.ops[k]
+    return WORDS[records.OPS[row["op"]]].format(
+        cpu=int(row["cpu"]), pages=_pages(int(row["nr"])), cgroup=called[row["memcg"]]
+    )
 
 
 def _pages(nr):

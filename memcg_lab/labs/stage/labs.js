@@ -33,6 +33,7 @@ async function mountLab(figure, context) {
     const handle = await LABS[context.name]({ ...context, el });
     for (const part of still) part.style.display = "none";
     host.style.cssText = "";
+    figure.style.overflow = "visible"; // nothing in between that scrolls: what sticks to the screen's edge does so
     const { leave } = handle;
     return Object.assign(handle, { host, leave: () => (unwatch(), leave?.()) }); // what it tells of itself stays alive
   } catch (error) {

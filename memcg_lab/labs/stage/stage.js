@@ -23,6 +23,8 @@ const FIELDS = [
   "stock.memcg",
   "stock.nr_pages",
 ];
+/** What was handed out: no step of the kernel changes it, the answer to the caller does. */
+const BOOKS = ["memcg.held", "memcg.sock_held"];
 const add = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
 /** The state as it stands in a system's arrays: a list of numbers for each field, and the atomics on counters. */
@@ -31,7 +33,7 @@ export function readState(system) {
     n = parents.length,
     state = {};
   const column = (array, field) => Array.from(tables[array].column(field, 0, array === "counter" ? n : tables[array].length));
-  for (const name of FIELDS) state[name] = column(...name.split("."));
+  for (const name of [...FIELDS, ...BOOKS]) state[name] = column(...name.split("."));
   state.sock = parents.map((_, m) => add(Array.from({ length: cpus }, (_, cpu) => state.sock[cpu * n + m])));
   state.atomics = add(["add", "sub", "xchg"].map((kind) => add(column("counter", kind))));
   return state;
@@ -45,24 +47,73 @@ export function follow(words, slots, state, row) {
   if (words.counter_atomic[row.step]) state.atomics++;
 }
 
+/** What the caller of an operation got, put into the books. ledger: for each operation {field, sign, answer}. */
+export function book(ledger, state, [code, , memcg, nr], answer) {
+  const rule = ledger[code];
+  if (rule && (rule.answer === null || rule.answer === answer)) state[rule.field][memcg] += rule.sign * nr;
+}
+
 export function copyState(state) {
   const copy = { atomics: state.atomics };
   for (const name of FIELDS) copy[name] = state[name].slice();
+  for (const name of BOOKS) copy[name] = state[name].slice();
   return copy;
 }
-export const sameState = (a, b) => a.atomics === b.atomics && FIELDS.every((name) => a[name].every((x, i) => x === b[name][i]));
+const agree = (names, a, b) => names.every((name) => a[name].every((x, i) => x === b[name][i]));
+export const sameState = (a, b) => a.atomics === b.atomics && agree(FIELDS, a, b);
 
-/** A log as plain rows. */
-export function rowsOf(log) {
+/** A log as plain rows; or those from `begin` to `end`. */
+export function rowsOf(log, begin = 0, end = log.length) {
   const names = Object.keys(log.form.fields),
-    columns = names.map((name) => log.column(name)),
+    columns = names.map((name) => log.column(name, begin, end)),
     rows = [];
-  for (let k = 0; k < log.length; k++) {
+  for (let k = 0; k < end - begin; k++) {
     const row = {};
     for (let i = 0; i < names.length; i++) row[names[i]] = columns[i][k];
     rows.push(row);
   }
   return rows;
+}
+
+/** A log read in place: `run(o, state, line)` follows the rows of operation o, and makes no object for any of them. */
+class Reader {
+  constructor(data, log, ops) {
+    const { fields, size } = log.form,
+      { offset } = fields.step;
+    Object.assign(this, { data, log, ops, low: log.low, high: log.high, width: size / 4 });
+    this.place = Object.fromEntries(["op", "cpu", "where", "before", "after"].map((name) => [name, fields[name].offset / 4]));
+    const { buffer, byteOffset, length } = log.bytes,
+      short = new Int16Array(buffer, byteOffset, length / 2);
+    this.step = (k) => short[(k * size + offset) / 2];
+    this.edges = new Int32Array(ops.length + 1).fill(log.length);
+    const { low, width, place } = this;
+    for (let k = log.length - 1; k >= 0; k--) this.edges[low[k * width + place.op]] = k;
+    for (let o = ops.length - 1; o >= 0; o--) this.edges[o] = Math.min(this.edges[o], this.edges[o + 1]);
+  }
+  number(k, name) {
+    const at = k * this.width + this.place[name];
+    return this.high[at + 1] * 4294967296 + this.low[at];
+  }
+  run(o, state, line) {
+    const { steps, counter_atomic: atomic } = this.data.forms,
+      returned = this.data.forms.codes.STEP_RETURN;
+    for (let k = this.edges[o]; k < this.edges[o + 1]; k++) {
+      const step = this.step(k),
+        numbers = state[steps[step].field];
+      if (numbers) {
+        const where = this.number(k, "where"); // one slot a CPU in every machine of the stage
+        if (where < numbers.length) numbers[where] += this.number(k, "after") - this.number(k, "before");
+      }
+      if (atomic[step]) {
+        state.atomics++;
+        line[this.number(k, "where")] = this.high[k * this.width + this.place.cpu];
+      }
+      if (step === returned) book(this.data.ledger, state, this.ops[o], this.number(k, "after"));
+    }
+  }
+  rows(o) {
+    return rowsOf(this.log, this.edges[o], this.edges[o + 1]);
+  }
 }
 
 // ----------------------------------------------------------------------------------------------------- 2 walks
@@ -75,159 +126,335 @@ function treeOf(data, settings) {
   return { parents, names, cpus, depth, leaves, limits, first: depth };
 }
 
-/* A source runs operations: source.step(node, ops) -> a promise of {steps, refused}. steps: for each operation, for each
- * machine {rows: its part of the step log, memory: the state as the machine holds it, or null, ...}. refused: what the
- * kernel did not take, {reason, allowed}; the operations before it have run. step(null, []) gives where all begins as
- * `start`. */
+const CHUNK = 128; // operations between two states that are kept
 
-/** The compiled kernels in this page. */
+/* A source runs operations behind an end: source.run(end, ops, past) -> a promise of {logs, ends, done, refused}. An end:
+ * for each machine {state, line, saved}. logs, ends: for each machine its step log of the operations done, and {memory: the
+ * state as the machine holds it, saved}. refused: what the kernel did not take, {reason, allowed}. source.start() gives an
+ * end where all begins; source.most: operations that may be asked at once. */
+
+/** The compiled kernels in this page: what a chunk's log was, they say again in less than a frame. */
 class Kernels {
   constructor(lab, data, tree) {
-    Object.assign(this, { lab, data, tree });
+    Object.assign(this, { lab, data, tree, most: CHUNK, longest: data.longest });
   }
 
-  async step(node, ops) {
+  async start() {
     const { lab, data, tree } = this;
-    if (!this.systems) {
-      await Promise.all(data.machines.map(({ policy }) => lab.need("steps", policy)));
-      this.systems = data.machines.map(({ policy }) => lab.system({ ...tree, limits: tree.limits ?? undefined, policy }));
+    await Promise.all(data.machines.map(({ policy }) => lab.need("steps", policy)));
+    this.systems = data.machines.map(({ policy }) => lab.system({ ...tree, limits: tree.limits ?? undefined, policy }));
+    return this.systems.map((system) => ({ saved: system.save(), memory: readState(system) }));
+  }
+
+  /** Each machine in turn after some operations. */
+  *each(end, ops) {
+    const stream = this.lab.ops(ops.map(([op, cpu, memcg, nr, ctx]) => ({ op, cpu, memcg, nr, ctx })));
+    for (const [i, system] of this.systems.entries()) {
+      system.restore(end[i].saved);
+      yield { system, ...system.stepThrough(stream) };
     }
-    if (!node) return { steps: [], start: this.systems.map((system) => ({ saved: system.save(), memory: readState(system) })) };
-    const steps = [];
-    let before = node.m;
-    for (const [op, cpu, memcg, nr, ctx] of ops) {
-      const one = lab.ops([{ op, cpu, memcg, nr, ctx }]),
-        after = [];
-      for (const [i, system] of this.systems.entries()) {
-        system.restore(before[i].saved);
-        const { reason, allowed, log } = system.stepThrough(one);
-        if (reason !== 0) return { steps, refused: { reason, allowed } };
-        after.push({ rows: rowsOf(log), saved: system.save(), memory: readState(system) });
-      }
-      steps.push(after);
-      before = after;
+  }
+
+  run(end, ops) {
+    const logs = [],
+      ends = [];
+    for (const { system, log, done, reason, allowed } of this.each(end, ops)) {
+      if (reason !== 0) return { ...this.run(end, ops.slice(0, done)), refused: { reason, allowed } };
+      logs.push(log);
+      ends.push({ saved: system.save(), memory: readState(system) });
     }
-    return { steps };
+    return { logs, ends, done: ops.length };
+  }
+
+  logsOf({ before, ops }) {
+    return Array.from(this.each(before, ops), ({ log }) => log);
+  }
+
+  savedAfter({ before, ops }) {
+    return Array.from(this.each(before, ops), ({ system }) => system.save());
   }
 }
 
-/** Python, asked: it runs the whole walk and gives the new part of the log, as records. */
+/** Python, asked: it runs the whole walk and gives the new part of the log, as records, which is kept. */
 class Asked {
   constructor(ask, data, tree) {
-    Object.assign(this, { ask, data, tree });
+    Object.assign(this, { asks: ask, data, tree, most: Infinity, longest: data.longest_asked });
   }
 
-  async step(node, ops) {
-    const past = [];
-    for (let at = node; at?.op; at = at.parent) past.push(at.op);
+  ask(past, ops) {
     const { parents, cpus, limits } = this.tree;
-    const answer = await this.ask({ ask: "steps", tree: { parents, cpus, limits }, past: past.reverse(), ops });
-    if (!node) return { steps: [], start: answer.states.map((memory) => ({ memory })) };
-    const form = this.data.forms.records.step,
-      done = answer.refused ? answer.refused.at : ops.length,
-      steps = Array.from({ length: done }, () => []);
-    answer.blobs.forEach((blob, i) => {
-      const bytes = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength);
-      const rows = rowsOf(new Table(form, [bytes.byteLength / form.size], bytes));
-      for (const step of steps) step.push({ rows: [], memory: null });
-      for (const row of rows) steps[row.op - past.length][i].rows.push(row);
-      if (done) steps[done - 1][i].memory = answer.states[i];
+    return this.asks({ ask: "steps", tree: { parents, cpus, limits }, past, ops });
+  }
+
+  async start() {
+    return (await this.ask([], [])).states.map((memory) => ({ memory }));
+  }
+
+  async run(end, ops, past) {
+    const { states, blobs, refused } = await this.ask(past, ops),
+      form = this.data.forms.records.step,
+      done = refused ? refused.at : ops.length;
+    const logs = blobs.map((blob) => {
+      const bytes = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength),
+        log = new Table(form, [bytes.byteLength / form.size], bytes);
+      for (let k = 0; k < log.length; k++) log.set(k, "op", log.get(k, "op") - past.length);
+      return log;
     });
-    return { steps, refused: answer.refused };
+    return { logs, ends: states.map((memory) => ({ memory })), done, refused };
+  }
+}
+
+/** One operation as it is shown: what each machine did in it, and where it led. Made when it is looked at. */
+class Node {
+  constructor(data, told) {
+    Object.assign(this, { data }, told);
+  }
+  get score() {
+    return (this.scores ??= this.m.map((_, i) => (this.op ? makeScore(this.data, this, i) : null)));
+  }
+  /** Milliseconds at speed 1. */
+  get length() {
+    return this.op ? Math.max(...this.score.map((s) => s.length)) + TIME.gap : 0;
+  }
+}
+
+/** A walk: its operations, the state each CHUNK of them, and of each operation what a chart and a search need. */
+class Branch {
+  constructor(walks, told) {
+    Object.assign(this, { walks, mine: false, base: 0, fork: 0, opened: false, ops: [], chunks: [], end: walks.copy(walks.start), given: [] }, told);
+  }
+  /** Operations executed at its end. */
+  get n() {
+    return this.ops.length;
+  }
+  at(k, column, i) {
+    return this.chunks[(k - 1) >> 7][column][i][(k - 1) & 127];
+  }
+  value(k, i) {
+    return k ? this.at(k, "value", i) : this.walks.valueOf(this.walks.start[i].state);
+  }
+  atomics(k, i) {
+    return k ? this.at(k, "atomics", i) : 0;
+  }
+  /** Whether an operation went where the button of this lab goes. */
+  jumps(k, i) {
+    return (this.at(k, "bits", i) & 1) > 0;
+  }
+  /** Whether a line of the patch ran in it. */
+  ran(k, i, line) {
+    return (this.at(k, "bits", i) & (2 << line)) > 0;
+  }
+  /** Whether two machines did not do the same in it. */
+  differs(k, [a, b]) {
+    return this.at(k, "alike", a) !== this.at(k, "alike", b);
+  }
+  node(k) {
+    return this.walks.node(this, k);
   }
 }
 
 class Walks {
   constructor(source, data, tree, settings) {
-    Object.assign(this, { source, data, tree, disagreements: 0, ran: 0 });
-    const ops = (given) => (Array.isArray(given) ? given : (given[tree.cpus] ?? []));
-    this.branches = Object.entries(data.traffic)
-      .map(([name, { cgroups, ops: given }], traffic) => ({
-        name,
-        traffic,
-        cgroups,
-        nodes: null,
-        fork: 0,
-        given: ops(given).map(([code, cpu, leaf, nr, ctx, times = 0]) => [code, cpu, leaf + tree.first, nr + times * (settings.limit ?? 0), ctx]),
-      }))
-      .filter(({ cgroups }) => cgroups <= tree.leaves);
-    this.branches.push({ name: "nothing yet: make your own", traffic: Object.keys(data.traffic).length, nodes: null, given: [], fork: 0 });
+    Object.assign(this, { source, data, tree, settings, disagreements: 0, ran: 0, seen: [], kept: [] });
+    const c = data.forms.codes,
+      jump = new Set(JUMPS[data.jump].steps.map((name) => c[name]));
+    this.jump = Uint8Array.from(data.forms.steps, (_, step) => Number(jump.has(step)));
+    this.valueOf = (state) => VALUES[data.chart.value](state, tree);
+    // The bits of the lines that a step belongs to, by the library's rules, for each way an operation may go.
+    this.lineBits = data.machines.map(({ capped }) =>
+      Array.from({ length: 8 }, (_, way) => {
+        const here = { gives_back: !!(way & 1), refills: !!(way & 2), filled: !!(way & 4), capped };
+        return data.forms.steps.map((_, step) => 2 << ruleOf(data, step, here)); // 2 << -1 is 1 << 31: no line
+      }),
+    );
   }
 
   async begin() {
-    const { start } = await this.source.step(null, []),
-      line = this.tree.parents.map(() => -1);
-    this.root = { k: 0, op: null, mine: false, m: start.map((one) => ({ ...one, state: one.memory, rows: [], line })) };
+    const { data, tree, settings } = this,
+      line = tree.parents.map(() => -1);
+    this.start = (await this.source.start()).map(({ memory, ...more }) => ({ ...more, state: memory, line }));
+    const ops = (given) => (Array.isArray(given) ? given : (given[tree.cpus] ?? []));
+    this.branches = Object.entries(data.traffic)
+      .map(([name, { cgroups, ops: given }], traffic) => [cgroups, { name, traffic, given: ops(given).map((row) => placed(row, tree, settings)) }])
+      .filter(([cgroups]) => cgroups <= tree.leaves)
+      .map(([, told]) => new Branch(this, told));
+    this.branches.push(new Branch(this, { name: data.empty, traffic: Object.keys(data.traffic).length }));
+    this.root = new Node(data, { k: 0, op: null, mine: false, m: this.start.map((one) => ({ ...one, rows: [] })) });
   }
 
-  /** The nodes after some more operations on every machine, as far as the kernel takes them: {nodes, refused}. */
-  async grow(parent, ops, mine) {
-    const nodes = [],
-      key = (op) => `${mine} ${op.join()}`;
-    let node = parent;
-    for (const op of ops) {
-      const known = node.next?.get(key(op));
-      if (!known) break;
-      nodes.push((node = known));
+  copy(end) {
+    return end.map(({ saved, state, line }) => ({ saved, state: copyState(state), line: line.slice() }));
+  }
+
+  /** Run operations behind a branch, as far as the kernel takes them: what was refused, {reason, allowed}. */
+  async run(branch, ops, tell = () => {}) {
+    for (let at = 0; at < ops.length; ) {
+      const room = CHUNK - (branch.n & (CHUNK - 1)),
+        part = ops.slice(at, at + Math.min(this.source.most, this.source.most === Infinity ? Infinity : room));
+      const { logs, ends, done, refused } = await this.source.run(branch.end, part, branch.ops);
+      this.take(branch, part.slice(0, done), logs, ends);
+      if (refused) return refused;
+      at += part.length;
+      if ((at & 8191) === 0 && at < ops.length) {
+        tell(at, ops.length);
+        await new Promise((go) => setTimeout(go)); // let the page draw and the reader act
+      }
     }
-    if (nodes.length === ops.length) return { nodes };
-    const rest = ops.slice(nodes.length),
-      { steps, refused } = await this.source.step(node, rest);
-    steps.forEach((after, n) => {
-      const op = rest[n],
-        was = node,
-        m = after.map((one, i) => this.reach(was.m[i], one));
-      node = { k: was.k + 1, op, mine, m, parent: was };
-      (was.next ??= new Map()).set(key(op), node);
-      nodes.push(node);
-    });
-    return { nodes, refused };
   }
 
-  /** What one machine is after its part of the log. */
-  reach(was, { rows, memory, ...more }) {
-    const { forms } = this.data,
-      state = copyState(was.state),
-      line = was.line.slice();
+  /** Put operations with their logs behind a branch. */
+  take(branch, ops, logs, ends) {
+    const { data } = this,
+      c = data.forms.codes,
+      readers = logs.map((log) => new Reader(data, log, ops)),
+      count = data.machines.length;
+    ops.forEach((op, o) => {
+      let chunk = branch.chunks.at(-1);
+      if (!chunk || chunk.ops.length === CHUNK) {
+        const column = (make) => Array.from({ length: count }, () => new make(CHUNK));
+        chunk = { before: this.copy(branch.end), ops: [], value: column(Float64Array), atomics: column(Float64Array), bits: column(Uint16Array), alike: column(Uint8Array) };
+        if (!this.source.logsOf) chunk.rows = Array.from({ length: count }, () => []);
+        branch.chunks.push(chunk);
+      }
+      const at = chunk.ops.push(op) - 1;
+      branch.ops.push(op);
+      readers.forEach((reader, i) => {
+        const { state, line } = branch.end[i],
+          from = reader.edges[o],
+          to = reader.edges[o + 1];
+        reader.run(o, state, line);
+        chunk.value[i][at] = this.valueOf(state);
+        chunk.atomics[i][at] = state.atomics;
+        let way = Number(op[0] === c.UNCHARGE_SKMEM),
+          bits = 0;
+        for (let k = from; k < to; k++) if (reader.step(k) === c.STEP_REFILL) way |= 2;
+        for (let k = from; k < to; k++) {
+          const step = reader.step(k);
+          bits |= this.jump[step] | this.lineBits[i][way][step];
+          if (step === c.STEP_REFILL) {
+            way |= 4;
+            if (data.machines[i].capped && data.cap_lines[0] >= 0) bits |= 2 << data.cap_lines[0];
+          }
+        }
+        chunk.bits[i][at] = bits;
+        chunk.alike[i][at] = readers.findIndex((other) => {
+          const begin = other.edges[o];
+          if (other.edges[o + 1] - begin !== to - from) return false;
+          for (let k = 0; k < to - from; k++) if (other.step(begin + k) !== reader.step(from + k)) return false;
+          return true;
+        });
+        chunk.rows?.[i].push(reader.rows(o));
+      });
+    });
+    ends.forEach(({ memory, saved }, i) => {
+      const end = branch.end[i];
+      end.saved = saved;
+      // Two ways of reading one kernel, its log and its memory: they have to agree.
+      this.ran++;
+      if (!sameState(end.state, memory) || !agree(BOOKS, end.state, memory)) this.disagreements++;
+    });
+  }
+
+  /** An operation of a branch as it is shown. */
+  node(branch, k) {
+    if (!k) return this.root;
+    const chunk = branch.chunks[(k - 1) >> 7],
+      at = (k - 1) & 127,
+      mine = branch.mine && k > branch.base;
+    const known = chunk.nodes?.get(at);
+    if (known?.mine === mine) return known;
+    if (!chunk.rows && chunk.read?.[0].ops.length !== chunk.ops.length) {
+      const ops = chunk.ops.slice();
+      chunk.read = this.source.logsOf(chunk).map((log) => new Reader(this.data, log, ops));
+      this.kept.push(chunk);
+      if (this.kept.length > 8) {
+        const old = this.kept.shift();
+        if (!this.kept.includes(old)) old.read = null;
+      }
+    }
+    const m = [],
+      was = [],
+      op = chunk.ops[at];
+    chunk.before.forEach((before, i) => {
+      const state = copyState(before.state),
+        line = before.line.slice(),
+        one = (o) => (chunk.rows ? this.along(state, line, chunk.ops[o], chunk.rows[i][o]) : chunk.read[i].run(o, state, line));
+      for (let o = 0; o < at; o++) one(o);
+      was.push({ state: copyState(state), line: line.slice() });
+      one(at);
+      m.push({ state, line, rows: chunk.rows ? chunk.rows[i][at] : chunk.read[i].rows(at) });
+    });
+    const node = new Node(this.data, { k, op, mine, m, parent: { k: k - 1, m: was } });
+    (chunk.nodes ??= new Map()).set(at, node);
+    this.seen.push([chunk, at]);
+    if (this.seen.length > 600) {
+      const [old, place] = this.seen.shift();
+      old.nodes.delete(place);
+    }
+    return node;
+  }
+
+  along(state, line, op, rows) {
+    const { forms, ledger } = this.data;
     for (const row of rows) {
       follow(forms, 1, state, row);
       if (forms.counter_atomic[row.step]) line[row.where] = row.cpu;
+      if (row.step === forms.codes.STEP_RETURN) book(ledger, state, op, row.after);
     }
-    if (memory) {
-      // Two ways of reading one kernel, its log and its memory: they have to agree.
-      this.ran++;
-      if (!sameState(state, memory)) this.disagreements++;
-    }
-    return { ...more, rows, state, line };
   }
 
-  async nodes(branch) {
-    branch.nodes ??= [this.root, ...(await this.grow(this.root, branch.given, false)).nodes];
-    return branch.nodes;
+  async open(branch, tell) {
+    if (branch.opened) return;
+    branch.opened = true;
+    await this.run(branch, branch.given, tell);
+  }
+
+  /** A branch that shares the first k operations of another. */
+  split(branch, k) {
+    const { traffic, mine, base } = branch,
+      number = this.branches.filter((b) => b.mine).length + 1;
+    const made = new Branch(this, { name: `yours ${number}`, mine: true, opened: true, traffic, fork: k, base: mine && k > base ? base : k });
+    made.ops = branch.ops.slice(0, k);
+    made.chunks = branch.chunks.slice(0, k >> 7);
+    const more = k & 127;
+    if (more) {
+      const part = branch.chunks[k >> 7],
+        cut = (columns) => columns.map((column) => column.slice());
+      const chunk = { before: part.before, ops: part.ops.slice(0, more), value: cut(part.value), atomics: cut(part.atomics), bits: cut(part.bits), alike: cut(part.alike) };
+      if (part.rows) chunk.rows = part.rows.map((rows) => rows.slice(0, more));
+      made.chunks.push(chunk);
+    }
+    if (k) {
+      const saved = this.source.savedAfter?.(made.chunks.at(-1));
+      made.end = this.copy(this.node(branch, k).m.map((one, i) => ({ ...one, saved: saved?.[i] })));
+    }
+    return made;
   }
 
   /** The reader does something after operation k of a branch: {branch, k}, and what was refused. What was there stays. */
-  async act(branch, k, ops) {
-    const { nodes: grown, refused } = await this.grow((await this.nodes(branch))[k], ops, true);
-    for (const node of grown) ({ branch, k } = this.put(branch, k, node));
-    return { branch, k, refused };
-  }
-
-  /** One operation of the reader's, on the branch that it belongs to. */
-  put(branch, k, node) {
-    const { nodes } = branch,
-      known = this.branches.find((b) => b.mine && b.nodes[k + 1] === node);
-    if (known) return { branch: known, k: k + 1 };
-    if (branch.mine && k === nodes.length - 1) {
-      nodes.push(node);
-      return { branch, k: k + 1 };
+  async act(branch, k, ops, tell) {
+    await this.open(branch);
+    const same = (b, at, op) => b.mine && at >= b.base && at < b.n && b.ops[at].join() === op.join();
+    const shares = (b) => b !== branch && b.traffic === branch.traffic && b.n > k && !branch.ops.slice(0, k).some((op, n) => op !== b.ops[n] && op.join() !== b.ops[n].join());
+    let at = 0;
+    for (; at < ops.length; at++, k++) {
+      if (same(branch, k, ops[at])) continue;
+      const other = this.branches.find((b) => same(b, k, ops[at]) && shares(b));
+      if (!other) break;
+      branch = other;
     }
-    const number = this.branches.filter((b) => b.mine).length + 1;
-    const grown = { name: `yours ${number}`, mine: true, traffic: branch.traffic, fork: k, nodes: [...nodes.slice(0, k + 1), node] };
-    grown.base = branch.mine && k > branch.base ? branch.base : k; // operations shared with the given traffic
-    this.branches.push(grown);
-    return { branch: grown, k: k + 1 };
+    if (at === ops.length) return { branch, k };
+    const grows = branch.mine && k === branch.n ? branch : this.split(branch, k),
+      refused = await this.run(grows, ops.slice(at), tell);
+    if (grows.n === k) return { branch, k, refused };
+    if (grows !== branch) this.branches.push(grows);
+    return { branch: grows, k: grows.n, refused };
   }
+}
+
+/** An operation of given traffic in a tree: its cgroup counted from the leaves, its pages from the limit. */
+function placed([code, cpu, leaf, nr, ctx, times = 0], tree, settings) {
+  return [code, cpu, leaf + tree.first, nr + times * (settings.limit ?? 0), ctx];
 }
 
 // ----------------------------------------------------------------------------------------------------- 3 score
@@ -249,7 +476,13 @@ const TIME = {
 const FLYING = 72; // pages that are shown on their way at once
 const signed = (n) => (n < 0 ? "\u2212" : "+") + Math.abs(n);
 
-/** The changed line of the patch that each row of a log belongs to, by the library's rules; -1 = none. */
+/** The changed line of the patch that a step belongs to, by the library's rules; -1 = none. */
+function ruleOf(data, step, here) {
+  const fits = (rule) => rule.steps.includes(step) && Object.keys(here).every((name) => rule[name] === null || rule[name] === here[name]);
+  return data.line_rules.find(fits)?.line ?? -1;
+}
+
+/** The same for each row of a log. */
 export function linesOf(data, i, op, rows) {
   const c = data.forms.codes,
     here = {
@@ -259,23 +492,17 @@ export function linesOf(data, i, op, rows) {
       capped: data.machines[i].capped,
     };
   return rows.map(({ step }) => {
-    const rule = data.line_rules.find(
-      (r) => r.steps.includes(step) && Object.keys(here).every((name) => r[name] === null || r[name] === here[name]),
-    );
+    const line = ruleOf(data, step, here);
     here.filled ||= step === c.STEP_REFILL;
-    return rule ? rule.line : -1;
+    return line;
   });
 }
 
 const isCharge = (c, code) => code === c.CHARGE_SKMEM || code === c.TRY_CHARGE;
 const isReturn = (c, code) => code === c.UNCHARGE_SKMEM || code === c.CANCEL_CHARGE;
 
-/** Pages that the users of each cgroup have: what its counter says, without what lies in stocks. For leaves. */
-function inUse(state) {
-  const pages = state["counter.count"].slice();
-  state["stock.memcg"].forEach((owner, at) => owner >= 0 && (pages[owner] -= state["stock.nr_pages"][at]));
-  return pages;
-}
+/** Pages that the users of each cgroup have. */
+const inUse = (state) => state["memcg.held"].map((pages, m) => pages + state["memcg.sock_held"][m]);
 
 /** When each row of a log happens in the picture, and what moves meanwhile. */
 function makeScore(data, node, i) {
@@ -393,14 +620,6 @@ function makeScore(data, node, i) {
   return s;
 }
 
-function scored(data, node) {
-  if (!node.score) {
-    node.score = node.m.map((_, i) => (node.op ? makeScore(data, node, i) : null));
-    node.length = node.op ? Math.max(...node.score.map((s) => s.length)) + TIME.gap : 0;
-  }
-  return node.score;
-}
-
 /** Pages that lie still at a time: what was there, less what has left, plus what has come. */
 function resting(state, flights, t) {
   const pages = state["stock.nr_pages"].slice(),
@@ -437,12 +656,23 @@ function put(el, name, value) {
 }
 const puts = (el, values) => Object.entries(values).forEach(([name, value]) => put(el, name, value));
 
-// A page of A is a full square, a page of B one with a hole: the shape tells them apart without the colour.
-const PAGE = ["M0 0h10v10h-10z", "M0 0h10v10h-10zM3 3v4h4v-4z"];
+// The shape of a page tells its cgroup without the colour: a square, one with a hole, two bars, a triangle, a cross, a
+// diamond, two steps, a ring of corners.
+const PAGE = [
+  "M0 0h10v10h-10z",
+  "M0 0h10v10h-10zM3 3v4h4v-4z",
+  "M0 0h10v3.5h-10zM0 6.5h10v3.5h-10z",
+  "M0 10h10l-10 -10z",
+  "M3.2 0h3.6v3.2h3.2v3.6h-3.2v3.2h-3.6v-3.2h-3.2v-3.6h3.2z",
+  "M5 -.6l5.6 5.6l-5.6 5.6l-5.6 -5.6z",
+  "M0 0h5v5h5v5h-5v-5h-5z",
+  "M0 0h3.5v10h-3.5zM6.5 0h3.5v10h-3.5z",
+];
 const PAGE_SIZE = 10;
 const ease = (x) => (x <= 0 ? 0 : x >= 1 ? 1 : x < 0.5 ? 4 * x * x * x : 1 - (-2 * x + 2) ** 3 / 2);
 const mix = (a, b, x) => a + (b - a) * x;
 const TAG = 50,
+  SMALL_TAG = 20,
   BADGE = 97,
   WIDE_BADGE = 112,
   SHORT = 44; // widths beside a counter
@@ -463,12 +693,7 @@ class Picture {
         box: make("rect", { class: "counter", rx: 5 }),
         name: make("text", { class: "label" }, tree.names[m]),
         value: make("text", { class: "value", "text-anchor": "end" }),
-        tag: make(
-          "g",
-          { class: "tag" },
-          make("rect", { width: TAG - 2, rx: 4 }),
-          make("text", { x: TAG / 2 - 1, "text-anchor": "middle" }),
-        ),
+        tag: make("g", { class: "tag" }, make("rect", { rx: 4 }), make("text", { "text-anchor": "middle" })),
         badge: make("g", { class: "badge" }, make("rect", { rx: 4 }), make("text", { "text-anchor": "middle" })),
       };
       c.g = make("g", {}, c.ring, c.box, c.name, c.value, c.tag, c.badge);
@@ -524,76 +749,123 @@ class Picture {
     return PAGE[memcg - this.tree.first] ?? "";
   }
 
-  /** All places, in pixels of this width: text is never smaller than it says. */
-  layout(width, height) {
+  /** All places, in pixels of this width: text is never smaller than it says. beside: the drawers stand beside the tree. */
+  layout(width, height, beside = false, snug = false) {
     const { tree, data } = this,
       { depth, leaves, cpus, first } = tree,
       batch = data.machines[0].batch;
     Object.assign(this, { width, height, drawn: null });
-    const fits = ([cell, cols, gap, left]) => left + cpus * (cols * cell + 4 + gap) + leaves * Math.max(2 * cell + 8, 28) <= width;
+    const shelves = leaves > 4 ? 2 : 1, // the pages in use of many cgroups stand in two rows
+      inRow = Math.ceil(leaves / shelves),
+      narrowest = (cell) => inRow * Math.max(2 * cell + 8, 28),
+      rowsOf = (cell, cols) => Math.ceil(batch / cols) + 2;
+    const wants = beside ? Math.max(190, width * 0.4) : 0; // pixels of the tree
+    const fits = ([cell, cols, gap, left]) =>
+      left + cpus * (cols * cell + 4 + gap) + narrowest(cell) + wants <= width && (!beside || rowsOf(cell, cols) * cell <= height - 52);
     const [cell, cols, gap, left] = [
       [12, 8, 12, 26],
       [9, 8, 8, 26],
       [9, 4, 6, 32],
+      [8, 8, 6, 26],
+      [8, 4, 6, 26],
       [9, 4, 4, 2],
       [8, 4, 2, 2],
-    ].find(fits) ?? [7, 4, 2, 2];
-    const rows = batch / cols + 2,
-      tall = rows * cell;
-    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70, pitch: cols * cell + 4 + gap });
-    const floor = height - tall - 68,
-      pitch = Math.min(42, Math.floor(floor / (depth + 1))),
-      high = Math.min(30, pitch - 3),
-      middle = width / 2;
+      [7, 4, 2, 2],
+      [6, 4, 2, 2],
+    ].find(fits) ?? [5, 4, 2, 2];
+    const rows = rowsOf(cell, cols),
+      tall = rows * cell,
+      pitchOfDrawers = cols * cell + 4 + gap,
+      tight = pitchOfDrawers < 34; // no room for "20 A": the letter stands below the number
+    Object.assign(this, { cell, cols, rows, scale: (cell - 2) / PAGE_SIZE, roomy: cols * cell > 70, pitch: pitchOfDrawers, tight });
+    const block = cpus * pitchOfDrawers + left,
+      stage = beside ? width - block - narrowest(cell) - 8 : width, // width of the tree
+      foot = tight ? 15 : 0,
+      room = beside ? height - 7 : height - tall - 68 - foot; // height of the tree
+    // The leaves: one line of text each where there is room, else two lines; in two rows where even so there is not.
+    const high2 = 32,
+      gap2 = beside ? 2 : 5,
+      flat = stage / leaves >= 150,
+      leafRows = !flat && leaves > 4 && stage / leaves < 50 ? 2 : 1,
+      across = Math.ceil(leaves / leafRows),
+      below = flat ? 0 : leafRows * (high2 + gap2);
+    const levels = flat ? depth + 1 : depth,
+      pitch = Math.min(42, Math.floor(((room - below) / levels) * 2) / 2),
+      high = Math.min(30, pitch - (pitch < 20 ? 2 : 3)),
+      middle = stage / 2,
+      slim = stage < 300;
     this.box = tree.parents.map((_, m) => {
-      const y = Math.min(m, first) * pitch + 1;
+      const y = Math.min(m, first) * pitch + 1,
+        tag = slim ? SMALL_TAG + 2 : TAG;
       if (m < first || leaves === 1) {
-        const w = Math.min(170, width - 2 * WIDE_BADGE - 4);
-        return { x: middle - w / 2, y, w, h: high, badge: WIDE_BADGE };
+        const badge = stage < 400 ? SHORT : WIDE_BADGE,
+          w = Math.min(170, stage - 2 * Math.max(badge, tag) - 4);
+        return { x: middle - w / 2, y, w, h: high, badge, tag };
       }
-      const half = width / leaves,
-        badge = half < 220 ? SHORT : BADGE,
-        w = Math.min(110, half - TAG - badge - 4);
-      return { x: (m - first) * half + (half - TAG - badge - w) / 2 + TAG, y, w, h: high, badge };
+      const half = stage / across,
+        n = m - first;
+      if (flat) {
+        const badge = half < 220 ? SHORT : BADGE,
+          w = Math.min(110, half - tag - badge - 4);
+        return { x: n * half + (half - tag - badge - w) / 2 + tag, y, w, h: high, badge, tag };
+      }
+      const w = Math.min(96, half - 4);
+      return { x: (n % across) * half + (half - w) / 2, y: y + Math.floor(n / across) * (high2 + gap2), w, h: high2, badge: 0, tag: SMALL_TAG, tall: true };
     });
-    const rail = depth * pitch + high + 8,
-      top = rail + 26;
-    this.drawer = Array.from({ length: cpus }, (_, cpu) => ({ x: left + 2 + cpu * (cols * cell + 4 + gap), y: top }));
-    this.port = this.drawer.map(({ x }) => ({ x: x + (cols * cell) / 2, y: rail }));
-    const begin = left + cpus * (cols * cell + 4 + gap),
-      room = (width - begin - 2) / leaves;
-    this.socketCols = Math.max(1, Math.min(10, Math.floor((room - 8) / cell)));
-    const wide = this.socketCols * cell + 4;
-    this.socket = Object.fromEntries(this.sockets.map(({ memcg }, n) => [memcg, { x: begin + n * room + (room - wide) / 2 + 2, y: top }]));
+    const deepest = this.box.at(-1),
+      rail = deepest.y + deepest.h + (beside ? 5 : 7),
+      top = beside ? 20 : rail + 26,
+      begins = beside ? stage + 6 : 0,
+      gate = beside ? 3 : rail;
+    this.drawer = Array.from({ length: cpus }, (_, cpu) => ({ x: begins + left + 2 + cpu * pitchOfDrawers, y: top }));
+    this.port = this.drawer.map(({ x }) => ({ x: x + (cols * cell) / 2, y: gate }));
+    const begin = begins + block,
+      each = (width - begin - 2) / inRow;
+    const between = 21, // a label
+      shelfRows = shelves === 1 ? rows : Math.max(2, Math.floor((tall + (tight ? 15 : 0) - between) / 2 / cell));
+    this.socketCols = Math.max(1, Math.min(10, Math.floor((each - 8) / cell)));
+    this.socketRows = shelfRows;
+    this.shelf = each;
+    const wide = this.socketCols * cell + 4,
+      deep = shelfRows * cell;
+    this.socket = Object.fromEntries(
+      this.sockets.map(({ memcg }, n) => [
+        memcg,
+        { x: begin + (n % inRow) * each + (each - wide) / 2 + 2, y: top + Math.floor(n / inRow) * (deep + between) },
+      ]),
+    );
+    if (snug) this.height = height = Math.min(height, top + tall + foot + 44);
+    this.steps = beside ? { from: begins, width: width - begins } : { from: 0, width };
     puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
     puts(this.inSockets, { x: begin + (width - begin) / 2, y: top - 6 });
     this.counters.forEach((c, m) => {
-      const { x, y, w, h, badge } = this.box[m],
-        base = h / 2 + 5;
+      const { x, y, w, h, badge, tag, tall: two } = this.box[m],
+        base = two ? 13 : h / 2 + 5,
+        line = two ? 15 : Math.min(20, h);
       put(c.g, "transform", `translate(${x} ${y})`);
       puts(c.box, { width: w, height: h });
-      puts(c.name, { x: 9, y: base });
-      puts(c.value, { x: w - 8, y: base + 1 });
-      puts(c.tag.children[0], { height: Math.min(20, h), y: (h - Math.min(20, h)) / 2 });
-      put(c.tag.children[1], "y", base);
+      puts(c.name, { x: two ? 5 : 9, y: base });
+      puts(c.value, { x: w - (two ? 4 : 8), y: two ? h - 3 : base + 1 });
+      puts(c.tag.children[0], { width: tag - 2, height: line, y: two ? 0 : (h - line) / 2 });
+      puts(c.tag.children[1], { x: tag / 2 - 1, y: base });
       put(c.badge.children[1], "x", badge / 2);
       puts(c.badge.children[0], { width: badge, height: Math.min(22, h), y: (h - Math.min(22, h)) / 2 });
       put(c.badge.children[1], "y", base);
     });
-    const wire = tree.parents.flatMap((p, m) =>
-      p < 0
-        ? []
-        : [
-            `M${this.box[m].x + this.box[m].w / 2} ${this.box[m].y}V${this.box[m].y - (pitch - high) / 2}H${this.box[p].x + this.box[p].w / 2}V${this.box[p].y + high}`,
-          ],
-    );
-    const feet = this.sockets.map(({ memcg }) => this.box[memcg]).map((b) => b.x + b.w / 2),
-      ends = [...feet, ...this.port.map((p) => p.x)];
-    wire.push(
-      `M${Math.min(...ends)} ${rail}H${Math.max(...ends)}`,
-      ...feet.map((x) => `M${x} ${rail}V${rail - 8}`),
-      ...this.port.map((p) => `M${p.x} ${rail}v6`),
-    );
+    const wire = tree.parents.flatMap((p, m) => {
+      if (p < 0 || (m >= first + across && leafRows > 1)) return [];
+      const gap = Math.max(2, (pitch - high) / 2);
+      return [`M${this.box[m].x + this.box[m].w / 2} ${this.box[m].y}V${this.box[m].y - gap}H${this.box[p].x + this.box[p].w / 2}V${this.box[p].y + high}`];
+    });
+    const feet = this.sockets.map(({ memcg }) => this.box[memcg]).filter(({ y }) => y === deepest.y).map((b) => b.x + b.w / 2);
+    if (beside) {
+      const edge = stage + 2;
+      wire.push(`M${Math.min(...feet)} ${rail}H${edge}V${gate}H${this.port.at(-1).x}`, ...this.port.map((p) => `M${p.x} ${gate}v3`));
+    } else {
+      const ends = [...feet, ...this.port.map((p) => p.x)];
+      wire.push(`M${Math.min(...ends)} ${rail}H${Math.max(...ends)}`, ...this.port.map((p) => `M${p.x} ${rail}v6`));
+    }
+    wire.push(...feet.map((x) => `M${x} ${rail}V${deepest.y + deepest.h}`));
     put(this.wires, "d", wire.join(""));
     const w = cols * cell,
       edge = gap > 4 ? 5 : 2;
@@ -610,15 +882,17 @@ class Picture {
       }
       put(c.grid, "d", d);
       puts(c.who, { x: x + w / 2, y: y - 6, text: this.roomy ? `CPU ${cpu}` : String(cpu) });
-      puts(c.label, { x: x + w / 2, y: y + tall + 17 });
+      puts(c.label, { x: x + w / 2, y: y + tall + (tight ? 15 : 17) });
+      c.letter ??= c.g.appendChild(make("text", { class: "label", "text-anchor": "middle" }));
+      puts(c.letter, { x: x + w / 2, y: y + tall + 29, hidden: !tight });
       c.centre = { x: x + w / 2, y: brim + (tall - 2 * cell) / 2 };
     });
-    puts(this.mark, { x: left - 8, y: top + 2 * cell + 5, text: String(batch), hidden: left < 20 });
-    puts(this.word, { y: top - 6, hidden: this.roomy || left < 20 });
+    puts(this.mark, { x: begins + left - 8, y: top + 2 * cell + 5, text: String(batch), hidden: left < 20 });
+    puts(this.word, { x: begins, y: top - 6, hidden: this.roomy || left < 32 });
     for (const c of this.sockets) {
       const p = this.socket[c.memcg];
-      puts(c.frame, { x: p.x - 2, y: p.y - 2, width: wide, height: tall + 4 });
-      puts(c.label, { x: p.x - 2 + wide / 2, y: p.y + tall + 17 });
+      puts(c.frame, { x: p.x - 2, y: p.y - 2, width: wide, height: deep + 4 });
+      puts(c.label, { x: p.x - 2 + wide / 2, y: p.y + deep + (shelves > 1 ? 15 : 17) });
     }
     const pages = (list, n, before) => {
       while (list.length < n) {
@@ -628,17 +902,17 @@ class Picture {
       }
     };
     this.cpus.forEach((c) => pages(c.pages, cols * rows, c.frame));
-    this.sockets.forEach((c) => pages(c.pages, this.socketCols * rows, c.label));
+    this.sockets.forEach((c) => pages(c.pages, this.socketCols * this.socketRows, c.label));
   }
 
   /** Where a page lies (its upper left corner), or where something passes. */
   place(where, j = 0) {
-    const grid = (corner, cols, n) => {
-      const i = Math.min(cols * this.rows - 1, n);
-      return { x: corner.x + (i % cols) * this.cell + 1, y: corner.y + (this.rows - 1 - Math.floor(i / cols)) * this.cell + 1 };
+    const grid = (corner, cols, rows, n) => {
+      const i = Math.min(cols * rows - 1, n);
+      return { x: corner.x + (i % cols) * this.cell + 1, y: corner.y + (rows - 1 - Math.floor(i / cols)) * this.cell + 1 };
     };
-    if ("drawer" in where) return grid(this.drawer[where.drawer], this.cols, (where.i ?? 0) + j);
-    if ("socket" in where) return grid(this.socket[where.socket], this.socketCols, (where.i ?? 0) + j);
+    if ("drawer" in where) return grid(this.drawer[where.drawer], this.cols, this.rows, (where.i ?? 0) + j);
+    if ("socket" in where) return grid(this.socket[where.socket], this.socketCols, this.socketRows, (where.i ?? 0) + j);
     const half = PAGE_SIZE / 2;
     if ("port" in where) return { x: this.port[where.port].x - half, y: this.port[where.port].y - half };
     const b = this.box[where.counter];
@@ -647,7 +921,7 @@ class Picture {
 
   /** Show a node at a time of its score; Infinity is its end. */
   draw(node, time) {
-    const score = scored(this.data, node)[this.i];
+    const score = node.score[this.i];
     const t = Math.min(time, score ? score.length + 2000 : 0),
       key = `${this.i} ${this.hot} ${t}`;
     if (this.drawn === node && this.key === key) return;
@@ -664,6 +938,7 @@ class Picture {
         follow(data.forms, 1, state, row);
         if (data.forms.counter_atomic[row.step]) line[row.where] = row.cpu;
       });
+    if (!score || t >= score.length) for (const name of BOOKS) state[name] = here.state[name].slice();
     this.atomics = state.atomics;
     this.shown = state;
     this.drawCounters(score, here, was, state, line, t, done);
@@ -682,15 +957,18 @@ class Picture {
         last = flashes.at(-1);
       const limit = state["counter.limit"][m],
         count = state["counter.count"][m];
-      put(c.value, "text", limit < most ? `${count}/${limit}` : String(count));
+      const { tag, tall, badge } = this.box[m],
+        full = limit < most ? `${count}/${limit}` : String(count);
+      put(c.value, "text", tall && full.length * 8.7 > w - 5 ? `${count}${limit < most ? "/…" : ""}` : full);
       const owner = line[m],
         before = flashes.length > 1 ? flashes.at(-2).cpu : was.line[m];
       put(c.tag, "hidden", owner < 0);
       if (owner >= 0) {
         // a line that changes hands hops over from where the request arrives
         const hop = last && before !== owner ? ease((t - last.t + 60) / 240) : 1;
-        put(c.tag, "transform", `translate(${mix(w / 2, -TAG, hop).toFixed(1)} ${(Math.sin(Math.PI * hop) * -16).toFixed(1)})`);
-        put(c.tag.children[1], "text", `CPU ${owner}`);
+        const rests = tall ? w - SMALL_TAG : -tag;
+        put(c.tag, "transform", `translate(${mix(w / 2, rests, hop).toFixed(1)} ${(Math.sin(Math.PI * hop) * -16).toFixed(1)})`);
+        put(c.tag.children[1], "text", tag === TAG ? `CPU ${owner}` : String(owner));
         put(c.tag, "class", `tag${last && before !== owner && before >= 0 ? " moved" : ""}`);
       }
       const age = last ? (t - last.t) / 420 : 9,
@@ -709,10 +987,10 @@ class Picture {
         "class",
         `counter${last ? " touched" : ""}${age < 0.6 ? " lit" : ""}${refused ? " refused" : ""}${hot ? " hot" : ""}${count > limit ? " over-limit" : ""}`,
       );
-      put(c.badge, "hidden", !last);
-      if (last) {
+      put(c.badge, "hidden", !last || !badge);
+      if (last && badge) {
         const undone = flashes.some((f) => f.refused),
-          short = this.box[m].badge === SHORT,
+          short = badge === SHORT,
           times = flashes.length > 1 ? `\u00d7${flashes.length}` : last.label;
         put(c.badge, "transform", `translate(${w + 2} 0)`);
         put(
@@ -766,8 +1044,15 @@ class Picture {
       put(
         c.label,
         "text",
-        owner < 0 ? (this.roomy ? "no owner" : "\u2013") : `${this.pitch > 100 ? "stock: " : ""}${stocks[cpu]} ${this.roomy ? "of " : ""}${letter}`,
+        owner < 0
+          ? this.roomy
+            ? "no owner"
+            : "\u2013"
+          : this.tight
+            ? String(stocks[cpu])
+            : `${this.pitch > 100 ? "stock: " : ""}${stocks[cpu]} ${this.roomy ? "of " : ""}${letter}`,
       );
+      if (this.tight) put(c.letter, "text", letter ?? "");
     });
     for (const c of this.sockets) {
       c.pages.forEach((el, n) => {
@@ -775,7 +1060,7 @@ class Picture {
         put(el, "hidden", !shown);
         if (shown) show(el, { socket: c.memcg }, n, c.memcg, false);
       });
-      put(c.label, "text", `${this.tree.names[c.memcg]}${this.socketCols < 4 ? "\u2009" : ": "}${held[c.memcg]}`);
+      put(c.label, "text", `${this.tree.names[c.memcg]}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg]}`);
     }
   }
 
@@ -834,8 +1119,9 @@ class Picture {
   /** The steps of this operation as marks: a bar is an ATOMIC, a dot touches this CPU's own memory alone. */
   drawMarks(score, here, t, done) {
     this.marks = this.visible(here).slice(0, MARKS);
-    const pitch = Math.min(11, (this.width - 20) / Math.max(this.marks.length, 1)),
-      start = this.width / 2 - (this.marks.length * pitch) / 2,
+    const { from, width } = this.steps,
+      pitch = Math.min(11, (width - 20) / Math.max(this.marks.length, 1)),
+      start = from + width / 2 - (this.marks.length * pitch) / 2,
       y = this.height - 8;
     this.chips.forEach((el, n) => {
       const k = this.marks[n];
@@ -1004,41 +1290,57 @@ class Chart {
     puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
   }
 
-  /** What the chart shows of a machine after an operation. */
-  value(node, i) {
-    return VALUES[this.told.value](node.m[i].state, this.tree);
+  /** A line over the operations of a walk; where they are more than pixels, what each pixel's operations reach. */
+  path(walk, i, first = 0) {
+    const at = (k) => this.x(k).toFixed(1),
+      y = (v) => this.y(v).toFixed(1);
+    let d = `M${at(first)} ${y(walk.value(first, i))}`;
+    if (walk.n - first <= 3 * this.width) {
+      for (let k = first + 1; k <= walk.n; k++) d += `H${at(k)}V${y(walk.value(k, i))}`;
+      return d;
+    }
+    for (let k = first + 1; k <= walk.n; ) {
+      const x = at(k);
+      let low = Infinity,
+        high = -Infinity,
+        last = 0;
+      for (const edge = Math.floor(this.x(k)) + 1; k <= walk.n && this.x(k) < edge; k++) {
+        last = walk.value(k, i);
+        low = Math.min(low, last);
+        high = Math.max(high, last);
+      }
+      d += `H${x}V${y(low)}V${y(high)}V${y(last)}`;
+    }
+    return d;
   }
 
-  show({ nodes, branch, branches, shown, machines, tree, settings, onBranch }) {
-    this.n = nodes.length - 1;
+  show({ walk, branches, shown, machines, tree, settings, onBranch, against }) {
+    this.n = walk.n;
     this.tree = tree;
-    const others = branches.filter((b) => b !== branch && b.traffic === branch.traffic && b.nodes?.length > b.fork + 1).slice(-6),
-      lists = [nodes, ...others.map((b) => b.nodes)],
-      peaks = machines.map((_, i) => (shown.includes(i) ? Math.max(...nodes.map((node) => this.value(node, i))) : 0)),
+    const others = branches.filter((b) => b !== walk && (b === against || (b.traffic === walk.traffic && b.n > b.fork))).slice(-6),
       rising = this.told.value === "atomics",
       told = this.told.bound,
       bound = told && (told.setting ? settings[told.setting] : told.pages * (told.per ? tree[told.per] : 1));
-    this.span = Math.max(20, ...lists.map((list) => list.at(-1).k));
-    this.top = Math.max(10, bound ?? 0, ...lists.flatMap((list) => shown.flatMap((i) => (rising ? [list.at(-1)] : list).map((node) => this.value(node, i)))));
-    const y = (node, i) => this.y(this.value(node, i)).toFixed(1);
-    const path = (i, list = nodes, first = 0) => {
-      let d = `M${this.x(first).toFixed(1)} ${y(list[first], i)}`;
-      for (let k = first + 1; k < list.length; k++) d += `H${this.x(k).toFixed(1)}V${y(list[k], i)}`;
-      return d;
+    const peak = (b, i) => {
+      if (rising) return b.value(b.n, i);
+      let most = 0;
+      for (let k = 0; k <= b.n; k++) most = Math.max(most, b.value(k, i));
+      return most;
     };
-    this.lines.forEach((el, i) => puts(el, { hidden: !shown.includes(i), d: shown.includes(i) ? path(i) : "" }));
+    this.span = Math.max(20, walk.n, ...others.map((b) => b.n));
+    this.top = Math.max(10, bound ?? 0, ...[walk, ...others].flatMap((b) => shown.map((i) => peak(b, i))));
+    this.lines.forEach((el, i) => puts(el, { hidden: !shown.includes(i), d: shown.includes(i) ? this.path(walk, i) : "" }));
     put(this.axis, "d", `M48 ${this.y(0)}H${this.x(this.span)}M48 ${this.y(this.top)}H${this.x(this.span)}`);
     const end = this.x(this.span);
     puts(this.ticks[0], { x: 42, y: this.y(0) + 5, "text-anchor": "end", text: "0" });
     puts(this.ticks[1], { x: 42, y: this.y(this.top) + 5, "text-anchor": "end", text: this.top.toLocaleString("en") });
-    puts(this.ticks[2], { x: end, y: this.height - 4, "text-anchor": "end", text: String(this.span) });
+    puts(this.ticks[2], { x: end, y: this.height - 4, "text-anchor": "end", text: this.span.toLocaleString("en") });
     puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? this.told.short : `${this.told.label}, over operations` });
     put(this.bound, "d", bound === null ? "" : `M48 ${this.y(bound)}H${end}`);
     // Labels at the right, each near its line's end, none over another.
     const labels = shown.map((i) => {
-      const now = rising ? nodes.at(-1).m[i].state.atomics : peaks[i],
-        name = machines.length > 1 ? machines[i].name.split(",")[0].toLowerCase() : "";
-      return { el: this.labels[i], at: this.y(this.value(nodes.at(-1), i)) + 5, text: `${name} ${rising ? "" : "up to "}${now.toLocaleString("en")}`.trim() };
+      const name = machines.length > 1 ? machines[i].short : "";
+      return { el: this.labels[i], at: this.y(walk.value(walk.n, i)) + 5, text: `${name} ${rising ? "" : "up to "}${peak(walk, i).toLocaleString("en")}`.trim() };
     });
     if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: `${told.name} ${bound.toLocaleString("en")}` });
     labels.sort((a, b) => a.at - b.at);
@@ -1048,12 +1350,10 @@ class Chart {
     for (const { el, at, text } of labels) puts(el, { hidden: false, x: end + 10, y: at, text });
     this.others.replaceChildren(
       ...others.map((b) => {
-        const k = b.nodes.length - 1,
-          g = make("g", { class: "other", onclick: () => onBranch(b) }, make("title", {}, `${b.name}: go there`));
-        const shared = nodes.findIndex((node, n) => node !== b.nodes[n]),
-          fork = Math.max(0, Math.min(k, (shared < 0 ? nodes.length : shared) - 1));
-        for (const i of shown) g.append(make("path", { d: path(i, b.nodes, fork), class: `line m${i}` }));
-        g.append(make("circle", { cx: this.x(k), cy: Math.max(6, this.y(this.value(b.nodes[k], shown.at(-1)))), r: 6 }));
+        const g = make("g", { class: b === against ? "other against" : "other", onclick: () => onBranch(b) }, make("title", {}, `${b.name}: go there`));
+        const shared = parting(walk, b) - 1;
+        for (const i of shown) g.append(make("path", { d: this.path(b, i, shared), class: `line m${i}` }));
+        g.append(make("circle", { cx: this.x(b.n), cy: Math.max(6, this.y(b.value(b.n, shown.at(-1)))), r: 6 }));
         return g;
       }),
     );
@@ -1065,38 +1365,35 @@ class Chart {
   }
 
   /** Marks below the lines: where a line of the patch ran if one is pointed at, else where a stock was drained. */
-  mark(nodes, hot, drains) {
-    const at = (test) => nodes.filter((node) => node.op && test(node)).map((node) => this.x(node.k).toFixed(1));
-    put(
-      this.rug,
-      "d",
-      hot
-        ? at(hot)
-            .map((x) => `M${x} ${this.y(0) - 9}v9`)
-            .join("")
-        : "",
-    );
-    put(
-      this.drains,
-      "d",
-      hot
-        ? ""
-        : at(drains)
-            .map((x) => `M${x} ${this.y(0) - 6}l3.5 6h-7z`)
-            .join(""),
-    );
+  mark(walk, hot, drains) {
+    const at = (test) => {
+      const places = new Set();
+      for (let k = 1; k <= walk.n; k++) if (test(k)) places.add(walk.n > this.width ? Math.round(this.x(k)) : this.x(k).toFixed(1));
+      return [...places];
+    };
+    const draw = (places, way) => places.map(way).join("");
+    put(this.rug, "d", hot ? draw(at(hot), (x) => `M${x} ${this.y(0) - 9}v9`) : "");
+    put(this.drains, "d", hot ? "" : draw(at(drains), (x) => `M${x} ${this.y(0) - 6}l3.5 6h-7z`));
   }
 
-  move(nodes, position) {
+  move(walk, position) {
     const k = Math.floor(position),
       x = this.x(k + (position - k) * 0.999).toFixed(1);
     put(this.cursor, "transform", `translate(${this.x(position).toFixed(1)} 0)`);
     this.dots.forEach((el, i) => {
       put(el, "hidden", !this.shown.includes(i));
-      if (this.shown.includes(i)) put(el, "transform", `translate(${x} ${this.y(this.value(nodes[k], i)).toFixed(1)})`);
+      if (this.shown.includes(i)) put(el, "transform", `translate(${x} ${this.y(walk.value(k, i)).toFixed(1)})`);
     });
     put(this.cursor, "aria-valuenow", k);
   }
+}
+
+/** The first operation in which two walks are not the same, counted from 1; one more than there are if there is none. */
+function parting(a, b) {
+  const most = Math.min(a.n, b.n);
+  let k = 0;
+  while (k < most && (a.ops[k] === b.ops[k] || a.ops[k].join() === b.ops[k].join())) k++;
+  return k + 1;
 }
 
 // ----------------------------------------------------------------------------------------------------- 6 words
@@ -1152,40 +1449,81 @@ function fits(c, node, i) {
   return answer.after === (node.op[0] === c.CHARGE_SKMEM ? 1 : 0);
 }
 
+/** Names or numbers in a row: "a", "a and b", "a, b and c". */
+const listed = (parts) => (parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`);
+
 function sentence(data, tree, node, length, shown) {
   const { words, machines } = data;
   if (!node.op) return words.nothing;
-  const [one, other] = shown.map((i) => deed(data, tree, node, i)),
-    [left, right] = shown.map((i) => machines[i].name),
+  const deeds = new Map(); // what was done -> who did it
+  for (const i of shown) {
+    const told = deed(data, tree, node, i);
+    deeds.set(told, [...(deeds.get(told) ?? []), machines[i].name]);
+  }
+  const [[first]] = deeds,
     totals = shown.map((i) => node.m[i].state.atomics);
+  const told =
+    shown.length === 1
+      ? fill(words.one, { deed: capital(first) })
+      : deeds.size === 1
+        ? fill(words[shown.length === 2 ? "both" : "all"], { deed: first })
+        : [...deeds].map(([deed, names]) => fill(words.each, { machines: listed(names), deed })).join(" ");
   return capital(
     fill(words.place, {
       k: node.k.toLocaleString("en"),
       n: length.toLocaleString("en"),
       operation: operationText(data, tree, node.op),
-      deeds: fill(shown.length === 1 ? words.one : one === other ? words.both : words.each, {
-        deed: shown.length === 1 ? capital(one) : one,
-        other,
-        left,
-        right,
-      }),
-      sums: fill(shown.length === 1 ? words.sum : words.sums, {
-        atomics: count(totals[0], "atomic"),
-        left: totals[0].toLocaleString("en"),
-        right: totals.at(-1).toLocaleString("en"),
-      }),
+      deeds: told,
+      sums:
+        shown.length === 1
+          ? fill(words.sum, { atomics: count(totals[0], "atomic") })
+          : fill(words.sums, { atomics: listed(totals.map((n) => n.toLocaleString("en"))) }),
     }),
   );
 }
 
-// ---------------------------------------------------------------------------------------------------- 7 quests
-const differs = (node, [a, b]) => node.op && node.m[a].rows.map((r) => r.step).join() !== node.m[b].rows.map((r) => r.step).join();
+/** Two walks in a sentence. ends: for each machine that is shown, atomics and pages in stocks at the end of the walk. */
+export function compared(data, tree, one, other, shown, left, right) {
+  const { words } = data,
+    k = parting(one, other),
+    names = { one: one.name, other: other.name },
+    operation = (b) => (k <= b.n ? operationText(data, tree, b.ops[k - 1]) : words["compare over"]);
+  const how = k > one.n && k > other.n ? fill(words["compare same"], { ...names, operations: count(one.n, "operation") }) : fill(words["compare part"], { ...names, k: k.toLocaleString("en"), left: operation(one), right: operation(other) });
+  const told = shown.map((i, n) => {
+    const [a, b] = [left[n], right[n]].map((end) => end.map((v) => v.toLocaleString("en")));
+    return fill(words["compare end"], { machine: data.machines[i].name, a: a[0], b: b[0], c: a[1], d: b[1] });
+  });
+  return [how, ...told].join(" ");
+}
 
+/** Which of the library's invariants hold in a state: for each "" or what is wrong. */
+export function lightsOf(data, tree, machine, state) {
+  const owners = state["stock.memcg"],
+    pages = state["stock.nr_pages"],
+    told = (where, here, there) => fill(data.words["light wrong"], { where, here, there });
+  return data.invariants.map((rule) => {
+    if (rule.sum) {
+      const sums = tree.parents.map((_, m) => add(rule.sum.map((field) => state[field][m])));
+      if (rule.stocks) owners.forEach((owner, cpu) => owner >= 0 && (sums[owner] += pages[cpu]));
+      if (rule.subtree) for (let m = sums.length - 1; m > 0; m--) sums[tree.parents[m]] += sums[m]; // parents stand before their children
+      const m = sums.findIndex((sum, n) => sum !== state[rule.fields[0]][n]);
+      return m < 0 ? "" : told(tree.names[m], state[rule.fields[0]][m], sums[m]);
+    }
+    const least = rule.least ?? -Infinity,
+      most = rule.bound ? machine.bound : Infinity;
+    for (const field of rule.fields) {
+      const at = state[field].findIndex((v, n) => v < least || v > most || (rule.owned && owners[n] < 0 && v !== 0));
+      if (at >= 0) return told(field.startsWith("stock") ? `CPU ${at}` : tree.names[at], state[field][at], rule.bound ? `at most ${most}` : rule.owned ? "0 without an owner" : `at least ${least}`);
+    }
+    return "";
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- 7 quests
 /** Each answers with what its sentence needs, or with null. shown: the numbers of the machines that are looked at. */
 const RECOGNISE = {
-  part({ data, tree, node }) {
-    if (!differs(node, [0, 1])) return null;
-    for (let n = node.parent; n.op; n = n.parent) if (differs(n, [0, 1])) return null;
+  part({ data, tree, node, walk }) {
+    for (let k = 1; k <= node.k; k++) if (walk.differs(k, [0, 1]) !== (k === node.k)) return null;
     return { operation: operationText(data, tree, node.op), before: count(bill(node, 0), "atomic"), after: bill(node, 1) };
   },
   empty({ tree, node, shown }) {
@@ -1266,36 +1604,43 @@ const JUMPS = {
     none: "no trip",
   },
 };
-const WIDE = 900; // pixels from which the machines stand side by side
+const WIDE = 700, // pixels from which the machines stand side by side
+  ROOMY = 1100, // and from which the reader's hands stand between them
+  LINE = 440; // and that a line of the patch takes with its note
 let instances = 0;
 
-const OP = /^(\d)(?:([ab])([-.])([1-9]\d?)|=([1-9]):(-1|\d{1,6}))(?:x(\d{1,3}))?$/;
+const OP = /^(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d{0,2}))?$/;
 
 /** A walk as text and back: 0a.1x3 = CPU 0 charges 1 page to A three times; 1b-2 gives 2 of B back; 0=2:48 limits memcg 2. */
 function packOps(data, tree, ops) {
   const c = data.forms.codes,
     one = ([code, cpu, memcg, nr]) =>
-      code === c.SET_MAX ? `${cpu}=${memcg}:${nr}` : `${cpu}${"ab"[memcg - tree.first]}${isCharge(c, code) ? "." : "-"}${nr}`;
+      code === c.SET_MAX ? `${cpu}=${memcg}:${nr}` : `${cpu}${data.letters[memcg - tree.first].toLowerCase()}${isCharge(c, code) ? "." : "-"}${nr}`;
   return runsOf(ops, one)
     .map(([text, times]) => (times > 1 ? `${text}x${times}` : text))
     .join(",");
 }
-/** The operations, up to the first that is not understood or not there in this tree. */
+/** The operations, up to the first that is not understood or not there in this tree; `wrong` says what it is. */
 function unpackOps(data, tree, text) {
   const ops = [],
     { codes: c, ops: names } = data.forms,
-    { charge, back, ctx } = data.hand;
+    { charge, back, ctx } = data.hand,
+    { words } = data;
   for (const one of text === "" ? [] : text.split(",")) {
-    const found = OP.exec(one);
-    if (!found) return { ops, understood: false };
-    const [, cpu, leaf, sign, nr, memcg, limit, times = "1"] = found;
-    const op = leaf
-      ? [names.indexOf(sign === "." ? charge : back), +cpu, tree.first + "ab".indexOf(leaf), +nr, ctx]
-      : [c.SET_MAX, +cpu, +memcg, +limit, c.TASK];
-    if (op[1] >= tree.cpus || op[2] >= tree.parents.length) return { ops, understood: false };
+    const found = OP.exec(one),
+      where = fill(words["own where"], { place: (ops.length + 1).toLocaleString("en"), text: one });
+    if (!found) return { ops, wrong: fill(words["own form"], { where }) };
+    const [, cpu, leaf, sign, nr, memcg, limit, times = "1"] = found,
+      number = leaf && data.letters.toLowerCase().indexOf(leaf);
+    const op = leaf ? [names.indexOf(sign === "." ? charge : back), +cpu, tree.first + number, +nr, ctx] : [c.SET_MAX, +cpu, +memcg, +limit, c.TASK];
+    for (const [what, value, low, high] of [
+      ["CPU", op[1], 0, tree.cpus - 1],
+      leaf ? ["leaf", number + 1, 1, tree.leaves] : ["cgroup", +memcg, 1, tree.parents.length - 1],
+    ])
+      if (value < low || value > high) return { ops, wrong: fill(words["own there"], { where, what, value, low, high }) };
     for (let n = 0; n < +times; n++) ops.push(op);
   }
-  return { ops, understood: true };
+  return { ops, wrong: "" };
 }
 function runsOf(list, text) {
   const runs = [];
@@ -1331,7 +1676,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     calm = matchMedia("(prefers-reduced-motion: reduce)"),
     id = instances++,
     paired = data.sides.length > 1,
-    settings = { ...given };
+    settings = { ...data.plain, ...given };
   const high = Object.fromEntries(data.numbers.map((number) => [number.name, number.high]));
   for (const { name, label, high: most } of data.numbers)
     if (settings[name] > most) throw new Error(`${label}: the stage shows up to ${most}.`);
@@ -1339,10 +1684,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     walks,
     pictures,
     branch,
-    nodes,
     position = 0; // whole: settled; else on the way to the next operation
-  let right = data.choice ? data.sides.at(-1)[Math.max(0, data.choice.values.indexOf(settings[data.choice.name]))] : data.sides.at(-1)[0],
-    target = null,
+  let target = null,
     playing = false,
     speed = 1,
     size = 1,
@@ -1353,7 +1696,15 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     frame = 0,
     notice = "";
   const stats = { frames: 0, worst: 0, work: 0 };
-  const shown = () => [...data.sides.slice(0, -1).map(([i]) => i), right];
+  // The machines in the order of their pictures; what the last side may show, and does not, stands behind.
+  const last_side = data.sides.at(-1),
+    firsts = data.sides.slice(0, -1).map(([i]) => i);
+  let order = [...firsts, ...last_side];
+  const chosen = () => order[firsts.length],
+    setChosen = (i) => (order = [...firsts, i, ...last_side.filter((other) => other !== i)]),
+    shown = () => order.slice(0, settings.pictures ?? data.sides.length),
+    others = () => shown().slice(firsts.length),
+    byChoice = () => data.choice && setChosen(last_side[Math.max(0, data.choice.values.indexOf(settings[data.choice.name]))]);
 
   // --- controls
   const button = (label, title, key, act, name = "") =>
@@ -1375,14 +1726,18 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       max: high,
       value,
       onchange: () => {
-        const given = Math.round(Number(box.value));
-        act(box.value === "" || !Number.isFinite(given) ? null : Math.max(+box.min, Math.min(+box.max, given)), box);
+        const given = box.value === "" ? NaN : Number(box.value),
+          kept = Math.max(+box.min, Math.min(+box.max, Math.round(given)));
+        act(kept === given ? kept : null, box);
+        if (kept !== given)
+          say(fill(data.words["not whole"], { what: box.ariaLabel ?? box.parentElement.textContent, low: box.min, high: (+box.max).toLocaleString("en"), value: box.value }));
       },
     });
     return box;
   };
   const jump = JUMPS[data.jump],
-    jumps = (node) => !!node.op && node.m[right].rows.some((r) => jump.steps.some((name) => r.step === c[name]));
+    jumps = (k) => others().some((i) => branch.jumps(k, i)),
+    apart = (k) => shown().some((i) => branch.differs(k, [shown()[0], i]));
   const trafficBox = choice([], "", (value) => later(() => choose(walks.branches[+value], null)));
   const speedBox = choice(
     SPEEDS.map((s) => [s, s < 1 ? `\u00d71/${1 / s}` : `\u00d7${s}`]),
@@ -1399,17 +1754,19 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     "div",
     { class: paired ? "bar" : "bar wide", role: "toolbar", "aria-label": "Moving through the traffic" },
     labelled("Traffic", trafficBox, "first"),
-    button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
-    playButton,
-    button("Step", "Execute the next operation", "ArrowRight", () => playTo(Math.floor(position) + 1)),
-    button(jump.label, jump.title, "n", () => seek(jumps, data.words[jump.none])),
-    paired &&
-      button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
-        seek((node) => differs(node, shown()), data.words["no difference"]),
-      ),
-    labelled("Operation", placeBox),
-    ofAll,
-    labelled("Speed", speedBox),
+    make(
+      "div",
+      { class: "moves" },
+      button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
+      playButton,
+      button("Step", "Execute the next operation", "ArrowRight", () => playTo(Math.floor(position) + 1)),
+      button(jump.label, jump.title, "n", () => seek(jumps, data.words[jump.none])),
+      paired &&
+        button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
+          seek(apart, data.words["no difference"]),
+        ),
+    ),
+    make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox)),
   );
   const voice = voiceOf(),
     { status } = voice;
@@ -1421,9 +1778,16 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const handBox = choice([], "", (value) => setHand(+value));
   const charge = button("", paired ? "Charge on every machine" : "Charge", "q", () => act(data.hand.charge)),
     giveBack = button("", paired ? "Give back on every machine" : "Give back", "a", () => act(data.hand.back));
-  const undo = button("Undo", "Take the last operation back; it stays on its branch", "z", () => go(Math.ceil(position) - 1));
+  const undo = button("Undo", "Take back the last operation, which stays on its branch, or the last change of the tree", "z", () => undoLast());
   const limitOf = choice([], "", () => showLimit()),
-    limitBox = make("input", { type: "number", min: 0, max: 99999, placeholder: "none", "aria-label": "Limit in pages; empty for none" });
+    limitBox = make("input", {
+      type: "number",
+      min: 0,
+      max: 99999,
+      placeholder: "none",
+      "aria-label": "Limit in pages; empty for none",
+      onkeydown: (e) => e.key === "Enter" && limit(),
+    });
   const setLimit = button("Set limit", "Write memory.max of this counter; it is an operation like any other", "", () => limit());
   [
     [charge, "Q"],
@@ -1451,16 +1815,18 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   limitOf.setAttribute("aria-label", "Counter whose limit is set");
 
   // --- the machines, with the lines of the patch
-  const sides = data.sides.map((machines, side) => {
-    const chooses = machines.length > 1;
+  const most = high.pictures ?? data.sides.length;
+  const sides = Array.from({ length: most }, (_, side) => {
+    const machines = side < firsts.length ? [firsts[side]] : last_side,
+      chooses = machines.length > 1;
     const title = chooses
       ? choice(
           machines.map((i) => [i, data.machines[i].title]),
-          right,
-          (value) => setRight(+value),
+          order[side],
+          (value) => setSide(side, +value),
         )
       : make("span", {}, data.machines[machines[0]].title);
-    if (chooses) title.setAttribute("aria-label", paired ? "Machine on the right" : "Machine");
+    if (chooses) title.setAttribute("aria-label", side > 1 ? `Machine ${side + 1}` : paired ? "Machine on the right" : "Machine");
     const version = make("span", { class: "soft" }),
       sum = make("span", { class: "sum" }),
       code = make("div", { class: "lines" });
@@ -1490,9 +1856,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         ),
         make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."),
       );
+    const lamps = data.invariants.map(({ short }) => make("li", {}, make("b", { "aria-hidden": "true" }), make("span", {}, short), make("span", { class: "unseen" })));
+    const way = button("How?", "Show the shortest walk that breaks this invariant", "", () => showBreak(order[side]), "way");
+    way.setAttribute("aria-label", "How? Show the shortest walk that breaks this invariant");
+    const lights = make("div", { class: "lights" }, make("ul", { "aria-label": "What must hold" }, ...lamps), way);
     const holder = make("div"),
-      section = make("div", { role: "group" }, make("div", { class: "head" }, title, version, sum), holder, code);
-    return { section, holder, version, sum, lines, code };
+      section = make("div", { role: "group" }, make("div", { class: "head" }, title, version, sum), lights, holder, code);
+    return { section, holder, title, version, sum, lines, code, lamps, way };
   });
   // With one machine there is room for the steps of the operation, in words.
   const walk = paired ? null : make("ol", { class: "walk", tabindex: 0, "aria-label": "The steps of this operation" });
@@ -1511,32 +1881,48 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     labelled(
       label,
       whole(low, most, settings[name], (value, box) => {
-        if (value !== null && value !== settings[name]) later(() => rebuild({ [name]: value }));
+        if (value !== null && value !== settings[name]) later(() => (name === "pictures" ? setPictures(value) : rebuild({ [name]: value })));
         box.value = settings[name];
       }),
     ),
   );
   const table = make("table"),
-    copied = make("textarea", { readonly: true, "aria-label": "Text to copy", hidden: true, rows: 6 });
+    out = exchange({
+      copies: [
+        ["Copy as JSON", "Settings, your own operations and this place, for another page or for Python", () => asJson()],
+        ["Copy as Python", "This traffic as a cell of a notebook", () => asPython(data, tree, branch.ops, shown())],
+      ],
+      take: (text) => load(text),
+      say: (text) => say(text),
+    });
+  const picker = make("input", {
+    type: "file",
+    accept: ".json,application/json",
+    hidden: true,
+    "aria-label": "JSON file to load",
+    onchange: async () => {
+      const [file] = picker.files;
+      picker.value = "";
+      if (file) load(await file.text());
+    },
+  });
+  const compareBox = choice([], "", (value) => compare(value === "" ? null : walks.branches[+value])),
+    compareLabel = labelled("Compare with", compareBox, "compared"),
+    panel = make("section", { class: "compare", "aria-label": "Two branches compared", hidden: true });
   const more = make(
     "div",
     { class: "bar more", role: "group", "aria-label": "Settings" },
     ...boxes,
+    compareLabel,
     place &&
       button("Copy link", "A link to this traffic and this place", "", () =>
-        here().length > LINK_MAX ? say(data.words["long link"]) : copy(place.link(here())),
+        here().length > LINK_MAX ? say(data.words["long link"]) : out.copy(place.link(here())),
       ),
-    button("Copy as Python", "This traffic as a cell of a notebook", "", () =>
-      copy(
-        asPython(
-          data,
-          tree,
-          nodes.slice(1).map((n) => n.op),
-          shown(),
-        ),
-      ),
-    ),
-    selfCheck && button("Check", "Run the kernel's own answers in this browser", "", () => checkHere()),
+    ...out.buttons,
+    button("Save as JSON", "The same as a file", "", () => save()),
+    button("Load JSON", "A file that was saved here or by Python", "", () => picker.click()),
+    picker,
+    selfCheck && button("Run the self-check", "Run the kernel's own answers in this browser", "", () => checkHere()),
   );
   const numbers = make("details", { ontoggle: () => showTable() }, make("summary", {}, "The same as a table"), table);
   const root = make(
@@ -1547,8 +1933,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     voice.live,
     make("div", { class: paired ? "two" : "two alone" }, spine, ...sides.map(({ section }) => section), walk),
     foot,
+    panel,
     more,
-    copied,
+    out.box,
     numbers,
   );
   el.replaceChildren(root);
@@ -1557,13 +1944,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- what moves
   function show() {
     const k = Math.ceil(position),
-      node = nodes[k];
-    scored(data, node);
+      node = branch.node(k);
     const time = position === k ? Infinity : (position - k + 1) * node.length;
     pictures.forEach((picture, side) => {
       picture.hot = hot;
       picture.draw(node, time);
-      const { lines, sum } = sides[side];
+      const { lines, sum, lamps, way } = sides[side];
+      if (lamps.node !== node || lamps.machine !== picture.i) shine(lamps, way, node, picture.i);
       put(sum, "text", count(picture.atomics, "atomic"));
       lines.forEach(({ row, note }, n) => {
         put(row, "class", `code sign-${data.lines[n].sign === "+" ? "plus" : "minus"} ${picture.lit[n]}${hot === n ? " hot" : ""}`);
@@ -1571,10 +1958,37 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       });
     });
     if (walk) showWalk(pictures[0], node, time);
-    chart.move(nodes, position);
-    put(status, "text", hot >= 0 ? often() : notice || sentence(data, tree, node, nodes.length - 1, shown()));
+    chart.move(branch, position);
+    put(status, "text", hot >= 0 ? often() : notice || sentence(data, tree, node, branch.n, shown()));
     put(playButton, "text", playing ? "Pause" : "Play");
     if (focused() !== placeBox) placeBox.value = k;
+  }
+  /** The invariants after this operation, each with a sign and in words. */
+  function shine(lamps, way, node, i) {
+    Object.assign(lamps, { node, machine: i });
+    const wrong = lightsOf(data, tree, data.machines[i], node.m[i].state);
+    lamps.forEach((lamp, n) => {
+      const { name } = data.invariants[n];
+      put(lamp, "class", wrong[n] ? "false" : "");
+      put(lamp.children[0], "text", wrong[n] ? "\u2717" : "\u2713");
+      put(lamp.children[2], "text", wrong[n] ? data.words["light false"] : data.words["light true"]);
+      put(lamp, "title", `${name}${data.invariants[n].bound ? `, ${data.machines[i].bound} pages` : ""}: ${wrong[n] || data.words["light true"]}`);
+    });
+    way.hidden = !wrong.some((text, n) => text && data.machines[i].breaks[n]);
+  }
+  /** The shortest walk that puts one of the lights out, as a branch of the reader's own. */
+  function showBreak(i) {
+    const wrong = lightsOf(data, tree, data.machines[i], branch.node(Math.ceil(position)).m[i].state),
+      n = wrong.findIndex((text, n) => text && data.machines[i].breaks[n]),
+      { ops } = unpackOps(data, tree, data.machines[i].breaks[n]);
+    later(async () => {
+      const empty = walks.branches.find((b) => !b.mine && b.name === data.empty),
+        answer = await walks.act(empty, 0, ops);
+      branch = answer.branch;
+      refresh();
+      go(answer.k);
+      say(fill(data.words["shortest"], { operations: count(ops.length, "operation"), machine: data.machines[i].name, name: data.invariants[n].name }));
+    });
   }
   const focused = () => root.getRootNode().activeElement;
 
@@ -1611,27 +2025,19 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     }
   }
 
-  const ranLine = (n, i) => (node) => {
-    const s = scored(data, node)[i];
-    return n === data.cap_lines[0] ? !!s.cap : s.line.includes(n);
-  };
   /** In how many operations the line that is pointed at ran so far. */
   function often() {
-    const past = nodes.slice(1, Math.ceil(position) + 1),
-      operations = count(past.length, "operation");
+    const past = Math.ceil(position);
     return shown()
       .filter((i) => hasLine(hot, i))
-      .map((i) =>
-        fill(data.words.ran, {
-          machine: data.machines[i].name,
-          line: data.lines[hot].text,
-          times: past.filter(ranLine(hot, i)).length,
-          operations,
-        }),
-      )
+      .map((i) => {
+        let times = 0;
+        for (let k = 1; k <= past; k++) times += branch.ran(k, i, hot);
+        return fill(data.words.ran, { machine: data.machines[i].name, line: data.lines[hot].text, times, operations: count(past, "operation") });
+      })
       .join(" ");
   }
-  const hotTest = () => (hot < 0 ? null : (node) => shown().some((i) => hasLine(hot, i) && ranLine(hot, i)(node)));
+  const hotTest = () => (hot < 0 ? null : (k) => shown().some((i) => hasLine(hot, i) && branch.ran(k, i, hot)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
 
   const speak = (text) => voice.speak(text, playing ? 4000 : 0);
@@ -1645,31 +2051,35 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   /** Something came to rest at a whole position. */
   function settle() {
-    const node = nodes[position];
+    const node = branch.node(position);
     pictures.forEach((picture) => picture.describe(node, data.machines[picture.i].title));
     put(
       chart.cursor,
       "aria-valuetext",
-      `${position} of ${nodes.length - 1}: ${shown()
+      `${position} of ${branch.n}: ${shown()
         .map((i) => `${data.machines[i].name} ${count(node.m[i].state.atomics, "atomic")}`)
         .join(", ")}`,
     );
-    let text = notice || sentence(data, tree, node, nodes.length - 1, shown());
+    let text = notice || sentence(data, tree, node, branch.n, shown());
     data.quests.forEach((quest, n) => {
-      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, shown: shown() });
+      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
       if (!answer) return;
       quests.find(n, fill(quest.found, answer));
       text += ` ${fill(data.words.found, { found: quests.found[n] })}`;
     });
     showTable();
     showLimit();
-    speak(text);
+    const broken = pictures
+      .map(({ i }) => [i, lightsOf(data, tree, data.machines[i], node.m[i].state).findIndex(Boolean)])
+      .filter(([, n]) => n >= 0)
+      .map(([i, n]) => fill(data.words["light out"], { machine: data.machines[i].name, name: data.invariants[n].name }));
+    speak([text, ...broken].join(" "));
     remember();
   }
 
   function showTable() {
     if (!numbers.open) return;
-    const node = nodes[Math.ceil(position)],
+    const node = branch.node(Math.ceil(position)),
       states = shown().map((i) => node.m[i].state),
       most = c.PAGE_COUNTER_MAX;
     const { words } = data,
@@ -1705,59 +2115,193 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   // --- the place: where the reader is, as settings and as a link
   let writing = 0;
-  const side = data.choice && data.sides.at(-1);
+  const side = data.choice && last_side;
+  /** The reader's own part of this walk as text. */
+  function packed() {
+    if (!branch.mine) return "";
+    if (branch.packed?.n !== branch.n) branch.packed = { n: branch.n, text: packOps(data, tree, branch.ops.slice(branch.base)) };
+    return branch.packed.text;
+  }
   function here() {
-    const own = branch.mine ? nodes.slice(branch.base + 1).map((node) => node.op) : [];
+    const own = packed();
     const parts = data.numbers.map(({ name, key }) => `${key}=${settings[name]}`);
-    if (side) parts.push(`r=${side.indexOf(right)}`);
+    if (side) parts.push(`r=${side.indexOf(chosen())}`);
     parts.push(`t=${branch.traffic}`, `p=${Math.ceil(position)}`);
-    if (own.length) parts.push(`f=${branch.base}`, `o=${packOps(data, tree, own)}`);
+    if (own) parts.push(`f=${branch.base}`, `o=${own}`);
     return parts.join("&");
+  }
+  /** All settings as they are now, the reader's own operations among them. */
+  function told() {
+    const own = packed(),
+      now = Object.fromEntries(Object.keys(data.settings).map((name) => [name, settings[name]]));
+    if (side) now[data.choice.name] = data.choice.values[side.indexOf(chosen())];
+    const traffic = Object.keys(data.traffic)[branch.traffic] ?? data.empty;
+    Object.assign(now, { traffic, fork: own ? branch.base : 0, own });
+    if ("position" in now) now.position = Math.ceil(position);
+    return now;
   }
   function remember() {
     clearTimeout(writing);
-    if (change) {
-      const told = Object.fromEntries(data.numbers.map(({ name }) => [name, settings[name]]));
-      if (side) told[data.choice.name] = data.choice.values[side.indexOf(right)];
-      // What is the reader's own has no name that Python knows: its settings stay at what was given.
-      if (!branch.mine && branch.given.length) Object.assign(told, { traffic: branch.name, position: Math.ceil(position) });
-      change(Object.fromEntries(Object.entries(told).filter(([name]) => name in given)));
-    }
+    if (change) writing = setTimeout(() => change(told()), 0);
     if (!place) return;
     const text = here();
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
-  /** Settings, and the reader's own operations, as a link has them. */
+  const asJson = () => toJson(data.lab, told());
+  function save() {
+    const url = URL.createObjectURL(new Blob([asJson()], { type: "application/json" }));
+    make("a", { href: url, download: `${data.lab}.json` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+    say(data.words.saved);
+  }
+  /** What a JSON of this lab asks for; a sentence is thrown that says what is wrong in it, where, and what is allowed. */
+  function asksFor(text) {
+    const { words } = data,
+      no = (name, values = {}) => {
+        throw new Error(fill(words[name], values));
+      },
+      shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
+      { settings: given } = fromJson(text, data.lab),
+      wanted = { ...data.settings, ...given };
+    for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
+    const whole = (name, value, low, most) => {
+      if (!Number.isInteger(value) || value < low || value > most) no("json value", { name, value: shown(value), allowed: `a whole number from ${low} to ${most.toLocaleString("en")}` });
+    };
+    const one = (name, values) => {
+      if (!values.includes(wanted[name])) no("json value", { name, value: shown(wanted[name]), allowed: `one of ${values.map(shown).join(", ")}` });
+    };
+    for (const { name, low } of data.numbers) whole(name, wanted[name], low, high[name]);
+    if (data.choice) one(data.choice.name, data.choice.values);
+    if ("limit_level" in wanted) whole("limit_level", wanted.limit_level, 0, wanted.depth);
+    const next = treeOf(data, wanted);
+    one("traffic", [...Object.keys(data.traffic).filter((name) => data.traffic[name].cgroups <= next.leaves), data.empty]);
+    const { ops = [] } = data.traffic[wanted.traffic] ?? {},
+      known = (Array.isArray(ops) ? ops : (ops[next.cpus] ?? [])).length;
+    whole("fork", wanted.fork, 0, known);
+    if (typeof wanted.own !== "string") no("json value", { name: "own", value: shown(wanted.own), allowed: "a text such as 0a.1x3,1a-2" });
+    const { ops: own, wrong } = unpackOps(data, next, wanted.own);
+    if (wrong) throw new Error(wrong);
+    const most = lab ? data.longest : data.longest_asked,
+      length = own.length ? wanted.fork + own.length : known;
+    if (length > most) no("own long", { most: most.toLocaleString("en") });
+    if ("position" in wanted) whole("position", wanted.position, 0, length);
+    return { wanted: { position: 0, ...wanted }, fork: wanted.fork, own: wanted.own };
+  }
+  /** Take a JSON over, or say why not; what is there stays until all of it has worked. */
+  const load = (text) =>
+    later(async () => {
+      halt();
+      const asked = asksFor(text),
+        was = keep();
+      await arrive({ ...asked, strict: true });
+      walks.before = was;
+      notice = data.words.loaded;
+      fit();
+      settle();
+    });
+  /** Settings, and the reader's own operations, as a link has them; what it asks for in vain is told. */
   function read(text) {
     const asked = new URLSearchParams(text),
-      whole = (name, low, most, otherwise) => {
-        const value = Math.round(Number(asked.get(name) ?? otherwise));
-        return Number.isFinite(value) ? Math.max(low, Math.min(most, value)) : otherwise;
-      };
-    const wanted = Object.fromEntries(data.numbers.map(({ name, key, low }) => [name, whole(key, low, high[name], settings[name])]));
-    if (side) wanted[data.choice.name] = data.choice.values[whole("r", 0, side.length - 1, side.indexOf(right))];
+      bent = [];
+    const whole = (what, name, low, most, otherwise) => {
+      if (!asked.has(name)) return otherwise;
+      const given = asked.get(name),
+        value = given === "" ? NaN : Number(given),
+        kept = Number.isFinite(value) ? Math.max(low, Math.min(most, Math.round(value))) : otherwise;
+      if (kept !== value) bent.push(fill(data.words["bent link"], { what, given: given.slice(0, 20), low, high: most.toLocaleString("en"), kept }));
+      return kept;
+    };
+    const wanted = Object.fromEntries(data.numbers.map(({ name, label, key, low }) => [name, whole(label, key, low, high[name], settings[name])]));
+    if (side) wanted[data.choice.name] = data.choice.values[whole("Machine", "r", 0, side.length - 1, side.indexOf(chosen()))];
     const traffics = Object.keys(data.traffic);
-    if (asked.has("t")) wanted.traffic = traffics[whole("t", 0, traffics.length, 0)] ?? null;
-    if (asked.has("p")) wanted.position = whole("p", 0, 1e6, 0);
-    return { wanted, fork: whole("f", 0, 1e6, 0), own: asked.get("o") ?? "" };
+    if (asked.has("t")) wanted.traffic = traffics[whole("Traffic", "t", 0, traffics.length, 0)] ?? data.empty;
+    const position = asked.has("p") ? whole("Operation", "p", 0, data.longest, 0) : undefined;
+    return { wanted: { ...wanted, position: position ?? settings.position }, fork: whole("Operation", "f", 0, data.longest, 0), own: asked.get("o") ?? "", bent };
   }
-  async function arrive({ wanted, fork = 0, own = "" }) {
-    Object.assign(settings, wanted);
-    if (settings.limit_level > settings.depth) settings.limit_level = settings.depth;
-    if (side) right = side[Math.max(0, data.choice.values.indexOf(settings[data.choice.name]))];
-    await build();
-    const at = walks.branches.find(({ name }) => name === settings.traffic) ?? (settings.traffic === null ? walks.branches.at(-1) : walks.branches[0]);
-    nodes = await walks.nodes(at);
-    branch = at;
+  /** Machines, traffic and place as they are asked for. What could not be done of the reader's own traffic is answered. */
+  async function arrive({ wanted, fork = wanted.fork ?? 0, own = wanted.own ?? "", bent = [], strict = false }) {
+    const made = await build(wanted);
+    let at = made.branches.find(({ name }) => name === made.settings.traffic) ?? made.branches[0],
+      wrong = "";
+    await made.open(at, coming);
     if (own) {
-      const asks = unpackOps(data, tree, own),
-        was = await walks.act(at, Math.min(fork, nodes.length - 1), asks.ops);
-      branch = was.branch;
-      nodes = branch.nodes;
-      notice = asks.understood && !was.refused ? "" : fill(data.words["bad link"], { operations: count(was.k, "operation") });
+      const asks = unpackOps(data, made.tree, own),
+        from = Math.min(fork, at.n),
+        was = await made.act(at, from, asks.ops, coming);
+      at = was.branch;
+      if (asks.wrong || was.refused)
+        wrong = fill(data.words["bad link"], { operations: count(was.k, "operation"), why: was.refused ? refusal(made.tree, was.refused, asks.ops[was.k - from]) : asks.wrong });
+      if (wrong && strict) throw new Error(wrong);
     }
-    position = Math.max(0, Math.min(nodes.length - 1, settings.position ?? 0));
+    const last = made.settings.position ?? 0;
+    if (last > at.n && !wrong) bent.push(fill(data.words["bent link"], { what: "Operation", given: last, low: 0, high: at.n.toLocaleString("en"), kept: at.n }));
+    adopt(made, at, last);
+    byChoice();
+    furnish();
+    notice = [...bent, wrong].filter(Boolean).join(" ");
   }
+  /** From now on the stage shows this walk. */
+  function adopt(made, at, last) {
+    for (const [name, value] of Object.entries(made.settings)) settings[name] = value;
+    walks = made;
+    ({ tree } = made);
+    branch = at;
+    position = Math.max(0, Math.min(at.n, last));
+    against = null;
+  }
+  /** Why the kernel did not take an operation. */
+  function refusal(tree, { reason: code, allowed }, op) {
+    const reason = Object.keys(c).find((name) => name.startsWith("BAD_") && c[name] === code),
+      { words } = data;
+    return fill(words[reason] ?? words.refused, { reason, allowed, cgroup: tree.names[op[2]], pages: count(allowed, "page") });
+  }
+
+  // --- the tree is changed, and comes back
+  const keep = () => ({ settings: { ...settings }, order: order.slice(), tree, walks, branch, position });
+  function restore(was) {
+    halt();
+    for (const name of Object.keys(settings)) delete settings[name];
+    Object.assign(settings, was.settings);
+    ({ order, tree, walks, branch, position } = was);
+    order = order.slice();
+    against = null;
+    furnish();
+    fit();
+    settle();
+  }
+  function undoLast() {
+    if (!walks.before || walks.acted) return go(Math.ceil(position) - 1);
+    restore(walks.before);
+    say(data.words["tree back"]);
+  }
+  /** An operation of one tree in another, or null where there is no such CPU or cgroup. */
+  function moved([code, cpu, memcg, nr, ctx], from, to) {
+    const leaf = memcg - from.first,
+      there = leaf >= 0 ? leaf < to.leaves : memcg < to.first;
+    return there && cpu < to.cpus ? [code, cpu, leaf >= 0 ? to.first + leaf : memcg, nr, ctx] : null;
+  }
+  /** The reader's own branches on another tree, each as far as it is possible there: {places, lost}. */
+  async function carry(was, made) {
+    const places = new Map(),
+      lost = [];
+    for (const b of was.walks.branches.filter(({ mine }) => mine)) {
+      const given = made.branches.find((g) => !g.mine && g.traffic === b.traffic),
+        at = given ?? made.branches.findLast((g) => !g.mine),
+        begin = given ? b.base : 0;
+      await made.open(at, coming);
+      const from = Math.min(begin, at.n),
+        ops = b.ops.slice(begin).map((op) => moved(op, was.tree, made.tree)),
+        stop = ops.indexOf(null),
+        done = await made.act(at, from, stop < 0 ? ops : ops.slice(0, stop), coming);
+      places.set(b, done.branch);
+      const wrong = done.refused ? begin + done.k - from : stop < 0 ? -1 : begin + stop;
+      if (wrong >= 0) lost.push({ b, wrong, operation: operationText(data, was.tree, b.ops[wrong]) });
+    }
+    return { places, lost };
+  }
+
+  /** A long walk says how far it is. */
+  const coming = (done, all) => put(status, "text", fill(data.words.coming, { done: done.toLocaleString("en"), all: all.toLocaleString("en") }));
 
   // What asks a kernel may take a moment: one after the other.
   let queue = Promise.resolve();
@@ -1766,26 +2310,18 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       say(error.message);
     }));
 
-  /** Machines of this size; traffic starts anew on them. */
-  async function build() {
-    const next = treeOf(data, settings),
-      made = new Walks(lab ? new Kernels(lab, data, next) : new Asked(ask, data, next), data, next, settings);
+  /** Machines of another size, or with another limit; traffic starts anew on them. */
+  async function build(wanted) {
+    const next = { ...settings, ...wanted };
+    if (next.limit_level > next.depth) next.limit_level = next.depth;
+    const grown = treeOf(data, next),
+      made = new Walks(lab ? new Kernels(lab, data, grown) : new Asked(ask, data, grown), data, grown, next);
     await made.begin();
-    tree = next;
-    walks = made;
-    pictures = sides.map(({ holder }, n) => {
-      const picture = new Picture(data, tree);
-      picture.onStep = (row) => {
-        halt();
-        const k = Math.ceil(position);
-        position = k - 1 + Math.min(0.999, (nodes[k].score[picture.i].at[row] + 1) / nodes[k].length);
-        show();
-      };
-      holder.replaceChildren(picture.svg);
-      picture.i = shown()[n];
-      return picture;
-    });
-    boxes.forEach((box, n) => (box.querySelector("input").value = settings[data.numbers[n].name]));
+    return made;
+  }
+  /** Pictures and boxes for the tree as it is. */
+  function furnish() {
+    paint();
     leafRow.replaceChildren(
       ...Array.from({ length: tree.leaves }, (_, n) =>
         make(
@@ -1801,40 +2337,79 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         ),
       ),
     );
+    leafRow.classList.toggle("crowd", tree.leaves > 2);
     handBox.replaceChildren(...Array.from({ length: tree.cpus }, (_, cpu) => make("option", { value: cpu }, `CPU ${cpu}`)));
     limitOf.replaceChildren(...tree.names.map((name, m) => (m === 0 ? null : make("option", { value: m }, name))).filter(Boolean));
     limitOf.value = tree.first;
     setLeaf(Math.min(leaf, tree.leaves - 1));
     setHand(Math.min(hand, tree.cpus - 1));
   }
+  /** A picture for each machine that is shown. */
+  function paint() {
+    pictures = sides.slice(0, shown().length).map(({ holder }, n) => {
+      const picture = new Picture(data, tree);
+      picture.onStep = (row) => {
+        halt();
+        const k = Math.ceil(position);
+        const node = branch.node(k);
+        position = k - 1 + Math.min(0.999, (node.score[picture.i].at[row] + 1) / node.length);
+        show();
+      };
+      holder.replaceChildren(picture.svg);
+      picture.i = shown()[n];
+      return picture;
+    });
+    boxes.forEach((box, n) => (box.querySelector("input").value = settings[data.numbers[n].name]));
+  }
+  /** Another tree. What the reader did is done there again, as far as it is possible; the old tree can be had back. */
   async function rebuild(wanted) {
     halt();
+    const was = keep(),
+      made = await build(wanted),
+      { places, lost } = await carry(was, made),
+      own = places.get(was.branch),
+      at = own ?? made.branches.find((b) => !b.mine && b.traffic === was.branch.traffic) ?? made.branches[0];
+    await made.open(at, coming);
+    made.before = was;
+    adopt(made, at, own ? Math.ceil(was.position) : 0);
+    furnish();
     notice = "";
-    // The reader's own operations name cgroups of the old tree.
-    await arrive({ wanted: { ...wanted, traffic: branch.traffic < Object.keys(data.traffic).length ? Object.keys(data.traffic)[branch.traffic] : null, position: 0 } });
+    const [first] = [...lost].sort((a, b) => (b.b === was.branch) - (a.b === was.branch));
+    if (first) notice = fill(data.words["not there"], { branch: first.b.name, k: (first.wrong + 1).toLocaleString("en"), operation: first.operation });
     fit();
     settle();
   }
-  function setRight(i) {
-    right = i;
-    if (side) settings[data.choice.name] = data.choice.values[side.indexOf(right)];
-    pictures.at(-1).i = i;
+  /** More machines, or fewer; the walk is the same on all. */
+  function setPictures(n) {
+    settings.pictures = n;
+    paint();
+    fit();
+    settle();
+  }
+  /** Another machine in a picture; if one shows it already, the two change places. */
+  function setSide(n, i) {
+    const from = order.indexOf(i);
+    [order[n], order[from]] = [i, order[n]];
+    if (side) settings[data.choice.name] = data.choice.values[side.indexOf(chosen())];
+    pictures.forEach((picture, at) => (picture.i = shown()[at]));
+    notice = "";
     dress();
     refresh();
-    notice = "";
     if (position === Math.ceil(position)) settle();
     show();
   }
   function dress() {
-    sides.forEach(({ section, version, lines }, n) => {
-      const i = shown()[n],
+    sides.forEach(({ section, title, version, lines }, n) => {
+      const i = order[n],
         machine = data.machines[i];
+      section.hidden = n >= shown().length;
       section.className = `machine m${i}`;
       section.setAttribute("aria-label", machine.title);
       version.textContent = machine.version;
       lines.forEach(({ row }, n) => (row.hidden = !hasLine(n, i)));
+      if (title.tagName === "SELECT") title.value = i;
     });
-    if (side) sides.at(-1).section.querySelector("select").value = right;
+    root.classList.toggle("many", shown().length > 2);
   }
 
   // --- time
@@ -1848,11 +2423,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     }
     last = now;
     let left = dt * speed;
-    const goal = target ?? nodes.length - 1;
+    const goal = target ?? branch.n;
     while (left > 0 && position < goal) {
       const k = Math.floor(position) + 1,
-        node = nodes[k];
-      scored(data, node);
+        node = branch.node(k);
       const rest = (k - position) * node.length;
       if (calm.matches || rest <= left) {
         position = k;
@@ -1897,14 +2471,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   function go(k) {
     halt();
     notice = "";
-    position = Math.max(0, Math.min(nodes.length - 1, k));
+    position = Math.max(0, Math.min(branch.n, k));
     settle();
     show();
   }
   function playTo(k) {
     halt();
     notice = "";
-    if (k >= nodes.length || calm.matches) return go(k);
+    if (k > branch.n || calm.matches) return go(k);
     position = k - 1;
     target = k;
     show();
@@ -1916,9 +2490,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     notice = "";
     const settled = position === Math.ceil(position),
       k = way > 0 && settled ? position + 1 : Math.ceil(position);
-    if (k >= nodes.length || k < 1) return;
-    const node = nodes[k],
-      scores = scored(data, node),
+    if (k > branch.n || k < 1) return;
+    const node = branch.node(k),
+      scores = node.score,
       now = settled ? (way > 0 ? -1 : Infinity) : (position - k + 1) * node.length;
     const times = [...new Set(pictures.flatMap((p) => p.visible(node.m[p.i]).map((row) => scores[p.i].at[row] + 1)))].sort((a, b) => a - b);
     const next = way > 0 ? times.find((t) => t > now + 0.5) : times.findLast((t) => t < now - 0.5);
@@ -1930,32 +2504,33 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     notice = "";
     if (playing || target !== null) halt();
     else {
-      if (position >= nodes.length - 1) position = 0;
+      if (position >= branch.n) position = 0;
       playing = true;
       want();
     }
     show();
   }
   function seek(test, none) {
-    const k = nodes.findIndex((node, n) => n > position && test(node));
-    if (k < 0) say(none);
+    let k = Math.floor(position) + 1;
+    while (k <= branch.n && !test(k)) k++;
+    if (k > branch.n) say(none);
     else playTo(k);
   }
 
   // --- branches
   async function choose(next, k) {
-    nodes = await walks.nodes(next);
+    await walks.open(next, coming);
     branch = next;
-    if (!branch.mine) settings.traffic = branch.given.length ? branch.name : null;
+    if (!branch.mine) settings.traffic = branch.name;
     refresh();
-    go(k ?? (branch.mine ? nodes.length - 1 : 0));
+    go(k ?? (branch.mine ? branch.n : 0));
   }
   function refresh() {
     const option = (b) =>
       make(
         "option",
         { value: walks.branches.indexOf(b) },
-        b.mine ? `${b.name}: ${count(b.nodes.length - 1 - b.fork, "operation")} from ${b.fork} on` : b.name,
+        b.mine ? `${b.name}: ${count(b.n - b.fork, "operation")} from ${b.fork} on` : b.name,
       );
     const mine = walks.branches.filter((b) => b.mine);
     trafficBox.replaceChildren(
@@ -1963,48 +2538,102 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       ...(mine.length ? [make("optgroup", { label: "Yours: all of it is kept" }, ...mine.map(option))] : []),
     );
     trafficBox.value = walks.branches.indexOf(branch);
-    placeBox.max = nodes.length - 1;
-    ofAll.textContent = `of ${(nodes.length - 1).toLocaleString("en")}`;
+    placeBox.max = branch.n;
+    ofAll.textContent = `of ${branch.n.toLocaleString("en")}`;
     chart.show({
-      nodes,
-      branch,
+      walk: branch,
       branches: walks.branches,
       shown: [...new Set([...shown(), ...(paired ? data.sides.map(([i]) => i) : [])])].sort(),
       machines: data.machines,
       tree,
       settings,
       onBranch: (b) => later(() => choose(b, null)),
+      against,
     });
-    chart.mark(nodes, hotTest(), jumps);
+    showCompared();
+    chart.mark(branch, hotTest(), jumps);
+  }
+  // --- two branches
+  let against = null;
+  function compare(other) {
+    against = other;
+    refresh();
+    if (against) speak(panel.querySelector("p").textContent);
+  }
+  /** The end of a walk on the machines that are shown: atomics, pages in stocks. */
+  const ends = (b) => shown().map((i) => [b.atomics(b.n, i), add(b.node(b.n).m[i].state["stock.nr_pages"])]);
+  function showCompared() {
+    const others = walks.branches.filter((b) => b !== branch && b.opened && b.n);
+    if (!others.includes(against)) against = null;
+    compareLabel.hidden = !others.length;
+    compareBox.replaceChildren(make("option", { value: "" }, data.words["compare none"]), ...others.map((b) => make("option", { value: walks.branches.indexOf(b) }, b.name)));
+    compareBox.value = against ? walks.branches.indexOf(against) : "";
+    panel.hidden = !against;
+    if (!against) return;
+    const both = [branch, against],
+      top = Math.max(10, ...both.flatMap((b) => shown().map((i) => b.value(b.n, i)))),
+      span = Math.max(20, branch.n, against.n),
+      [width, height] = [Math.max(300, Math.min(560, (panel.clientWidth || 1000) / 2 - 12)), 110];
+    const plots = both.map((b) => {
+      const small = Object.assign(Object.create(Chart.prototype), { width: width + 130, height, span, top }),
+        k = parting(branch, against) - 1,
+        at = small.x(k).toFixed(1);
+      return make(
+        "svg",
+        { class: `chart ${data.chart.value}`, width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${b.name}: ${data.chart.label}, over ${count(b.n, "operation")}` },
+        make("path", { class: "axis", d: `M48 ${small.y(0)}H${width - 20}M48 ${small.y(top)}H${width - 20}` }),
+        make("path", { class: "bound", d: `M${at} ${small.y(0)}V${small.y(top)}` }),
+        ...shown().toReversed().map((i) => make("path", { class: `line m${i}`, d: small.path(b, i) })),
+        make("text", { class: "soft", x: 42, y: small.y(top) + 5, "text-anchor": "end" }, top.toLocaleString("en")),
+        make("text", { class: "soft", x: 42, y: small.y(0) + 5, "text-anchor": "end" }, "0"),
+        make("text", { class: "label strong", x: 54, y: 14 }, b.name),
+        make("text", { class: "soft", x: width - 20, y: height - 4, "text-anchor": "end" }, span.toLocaleString("en")),
+      );
+    });
+    const [left, right] = both.map(ends),
+      cells = (tag, values) => make("tr", {}, ...values.map((v, n) => make(n ? tag : "th", { scope: tag === "th" ? "col" : n ? null : "row" }, String(v))));
+    panel.replaceChildren(
+      make("p", {}, compared(data, tree, branch, against, shown(), left, right)),
+      make("div", { class: "plots" }, ...plots),
+      make(
+        "table",
+        {},
+        make("thead", {}, cells("th", [data.words["compare head"], ...both.map((b) => b.name)])),
+        make(
+          "tbody",
+          {},
+          ...shown().flatMap((i, n) => [0, 1].map((what) => cells("td", [fill(data.words[what ? "compare stocks" : "compare atomics"], { machine: data.machines[i].name }), left[n][what].toLocaleString("en"), right[n][what].toLocaleString("en")]))),
+        ),
+      ),
+    );
   }
   const perform = (op) =>
     later(async () => {
-      const k = Math.ceil(position),
-        answer = await walks.act(branch, k, [op]);
+      const k = Math.ceil(position);
+      if (k >= walks.source.longest) return say(fill(data.words["own long"], { most: walks.source.longest.toLocaleString("en") }));
+      const answer = await walks.act(branch, k, [op]);
       if (answer.refused) {
         position = k;
-        const reason = Object.keys(c).find((name) => name.startsWith("BAD_") && c[name] === answer.refused.reason),
-          { allowed } = answer.refused,
-          { words } = data;
-        return say(fill(words[reason] ?? words.refused, { reason, allowed, cgroup: tree.names[op[2]], pages: count(allowed, "page") }));
+        return say(refusal(tree, answer.refused, op));
       }
+      walks.acted = true;
       branch = answer.branch;
-      nodes = branch.nodes;
       refresh();
       playTo(answer.k);
     });
   const act = (name) => perform([data.forms.ops.indexOf(name), hand, tree.first + leaf, size, data.hand.ctx]);
   function limit() {
-    if (limitBox.validity.badInput) {
-      limitBox.value = "";
-      return say(data.words["no number"]);
+    const pages = limitBox.value === "" ? -1 : Number(limitBox.value);
+    if (limitBox.validity.badInput || !Number.isInteger(pages) || (limitBox.value !== "" && (pages < 0 || pages > 99999))) {
+      const value = limitBox.value;
+      showLimit(true);
+      return say(fill(data.words["no limit"], { value: value === "" ? data.words["no number"] : value }));
     }
-    const pages = limitBox.value === "" ? -1 : Math.max(0, Math.min(99999, Math.round(Number(limitBox.value))));
     perform([c.SET_MAX, hand, +limitOf.value, pages, c.TASK]);
   }
-  function showLimit() {
-    if (focused() === limitBox) return;
-    const pages = nodes[Math.ceil(position)].m[0].state["counter.limit"][+limitOf.value];
+  function showLimit(always = false) {
+    if (!always && focused() === limitBox) return;
+    const pages = branch.node(Math.ceil(position)).m[0].state["counter.limit"][+limitOf.value];
     limitBox.value = pages < c.PAGE_COUNTER_MAX ? pages : "";
   }
   function setSize(n) {
@@ -2032,24 +2661,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   handBox.setAttribute("aria-label", "CPU that does it");
   function setHot(n) {
     hot = n;
-    chart.mark(nodes, hotTest(), jumps);
+    chart.mark(branch, hotTest(), jumps);
     show();
     if (hot >= 0) speak(often());
   }
 
   // --- to take along, and to check
-  async function copy(text) {
-    copied.value = text;
-    copied.hidden = false;
-    try {
-      await navigator.clipboard.writeText(text);
-      say(data.words.copied);
-    } catch {
-      copied.focus();
-      copied.select();
-      say(data.words["to copy"]);
-    }
-  }
   async function checkHere() {
     const numbers = (so) => ({
       operations: count(so.ops, "operation"),
@@ -2070,14 +2687,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     ArrowRight: () => playTo(Math.floor(position) + 1),
     ArrowLeft: () => go(Math.ceil(position) - 1),
     Home: () => go(0),
-    End: () => go(nodes.length - 1),
+    End: () => go(branch.n),
     PageUp: () => go(Math.ceil(position) + 10),
     PageDown: () => go(Math.ceil(position) - 10),
     n: () => seek(jumps, data.words[jump.none]),
-    x: () => paired && seek((node) => differs(node, shown()), data.words["no difference"]),
+    x: () => paired && seek(apart, data.words["no difference"]),
     q: () => act(data.hand.charge),
     a: () => act(data.hand.back),
-    z: () => go(Math.ceil(position) - 1),
+    z: () => undoLast(),
     c: () => setHand((hand + 1) % tree.cpus),
     g: () => setLeaf((leaf + 1) % tree.leaves),
     ".": () => creep(1),
@@ -2087,8 +2704,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   };
   root.addEventListener("keydown", (e) => {
     const call = keys[e.key],
-      box = e.target.closest("select, input, textarea, summary");
-    if (!call || box || e.altKey || e.metaKey || e.ctrlKey) return;
+      box = e.target.closest("select, input, textarea, summary"),
+      far = /^(Home|End|PageUp|PageDown)$/.test(e.key) && !e.target.closest(".chart"); // elsewhere they move the page
+    if (!call || box || far || e.altKey || e.metaKey || e.ctrlKey) return;
     if (e.key === " " && e.target.closest("button")) return;
     e.preventDefault();
     e.stopPropagation(); // a notebook has keys of its own
@@ -2097,14 +2715,20 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   // --- sizes
   function fit() {
-    const narrow = root.clientWidth < WIDE;
+    const narrow = root.clientWidth < WIDE,
+      roomy = root.clientWidth >= ROOMY,
+      small = roomy && shown().length > 2;
     root.classList.toggle("narrow", narrow);
+    root.classList.toggle("row", !narrow && (small || !roomy));
+    root.classList.toggle("slim", root.clientWidth < 560);
     dress();
+    root.classList.toggle("small-lines", sides[0].holder.clientWidth < LINE);
     pictures.forEach((picture, side) => {
       picture.i = shown()[side];
-      picture.layout(Math.max(320, sides[side].holder.clientWidth), narrow ? 280 : 272);
+      const height = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : 260;
+      picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, narrow);
     });
-    chart.layout(Math.max(300, plot.clientWidth), 96);
+    chart.layout(Math.max(300, plot.clientWidth), 88);
     refresh();
     show();
   }
@@ -2119,15 +2743,21 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     voice.leave();
     observer.disconnect();
   };
+  /** Somebody else has chosen: a link that was followed, or Python. What the reader did before comes along. */
   const come = (asked) =>
     later(async () => {
       halt();
-      notice = "";
+      const was = keep();
       await arrive(asked);
+      await carry(was, walks);
+      walks.before = was;
       fit();
       settle();
     });
   return {
+    load,
+    asJson,
+    keys,
     root,
     go,
     creep,
@@ -2144,18 +2774,21 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     },
     here,
     ready: performance.now(),
-    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, chart }, // for the tests
+    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart }, // for the tests
     check: checkHere,
     seek: (p) => {
       halt();
-      position = Math.max(0, Math.min(nodes.length - 1, p));
+      position = Math.max(0, Math.min(branch.n, p));
       show();
     },
     get position() {
       return position;
     },
     get nodes() {
-      return nodes;
+      return Array.from({ length: branch.n + 1 }, (_, k) => branch.node(k));
+    },
+    get branch() {
+      return branch;
     },
     get walks() {
       return walks;
