@@ -170,7 +170,7 @@ function fromJson(text, lab) {
  * `copies`: [[label, title, () -> text]]; `take(text)` may throw; `say(sentence)`.
  */
 function exchange({ copies, take, say }) {
-  const box = make("textarea", { hidden: true, rows: 2, spellcheck: "false" }),
+  const box = make("textarea", { hidden: true, rows: 2, spellcheck: "false", "aria-label": "Text to copy" }),
     read = make("button", { type: "button", hidden: true, onclick: () => taken() }, "Read it");
   const open = (label, readonly, text) => {
     box.hidden = false;
