@@ -196,6 +196,21 @@ def quiz(arguments):
     return 0
 
 
+def grade(arguments):
+    """Run a design that a reader handed in again, and say whether it is what it claims."""
+    from .course.capstone import WARNING, grade_file
+
+    def consent(source):
+        if arguments.yes:
+            return True
+        print(f"{source}\n{WARNING}", flush=True)
+        if not sys.stdin.isatty():
+            return False
+        return input("Run it? Write yes: ").strip().lower() == "yes"
+
+    return grade_file(arguments.file, consent=consent)
+
+
 def whole(what, text):
     """A whole number from the command line, or None if it is not given."""
     if text is None:
@@ -320,6 +335,12 @@ def main(argv=None):
     command.add_argument("--replace", action="store_true", help="replace FILE if it is there")
     command.add_argument("--mark", metavar="PATH", help="mark a paper, or all of a folder")
     command.set_defaults(run=quiz)
+
+    command = commands.add_parser("grade", help=grade.__doc__, description=grade.__doc__)
+    command.add_argument("file", metavar="FILE", help="what hand_in() of the last notebook wrote, JSON")
+    text = "run the code in FILE without asking; it is not kept from your files or from the network"
+    command.add_argument("--yes", action="store_true", help=text)
+    command.set_defaults(run=grade)
 
     arguments = parser.parse_args(argv)
     try:
