@@ -2303,11 +2303,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         refused = await made.run(copy, stop < 0 ? ops : ops.slice(0, stop), coming),
         same = made.branches.find((other) => other.mine && other.n === copy.n && parting(other, copy) > copy.n);
       copy.fork = Math.min(copy.n, b.fork + from - begin);
-      if (!same) {
+      if (!same && copy.n > from) {
         if (!made.branches.some(({ name }) => name === b.name)) copy.name = b.name;
         made.branches.push(copy);
       }
-      places.set(b, same ?? copy);
+      places.set(b, same ?? (copy.n > from ? copy : at));
       const wrong = refused ? begin + copy.n - from : stop < 0 ? -1 : begin + stop;
       if (wrong >= 0) lost.push({ b, wrong, operation: operationText(data, was.tree, b.ops[wrong]) });
     }
