@@ -39,27 +39,16 @@ def one_file(tmp_path_factory, web_kernels):
 
 
 @pytest.fixture
-def opened(chromium, one_file):
-    """Opens the page at a place; at the end there were no errors and no requests but for the file."""
-    pages, errors, requests = [], [], []
+def opened(watched, one_file):
+    """Opens the page at a place; it asks for nothing but itself, and says nothing on its console."""
 
-    def at(place="", width=1280, height=720, **options):
-        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type in ("error", "warning") else None)
-        page.on("request", lambda request: requests.append(request.url.split("#")[0]))
-        page.goto(f"{one_file.as_uri()}#{place}")
+    def at(place="", **options):
+        page = watched(f"{one_file.as_uri()}#{place}", allowed=one_file.as_uri(), quiet=True, **options)
         page.wait_for_selector(".m0 svg[aria-label]")  # visible once the lab stands in the picture's place
         page.evaluate("memcgLab.stage.root.focus()")
-        pages.append(context)
         return page
 
-    yield at
-    for context in pages:
-        context.close()
-    assert errors == []
-    assert set(requests) == {one_file.as_uri()}
+    return at
 
 
 def stage(page, call):
@@ -372,7 +361,7 @@ def test_it_fits_is_readable_and_named(opened, size, scheme):
         ("eight", "d=5&l=8&c=8&n=2&t=6", 100.5),
         ("all", "d=5&l=8&c=8&n=4&t=6", 100.5),
     ]:
-        page = opened(place, *size, color_scheme=scheme)
+        page = opened(place, width=size[0], height=size[1], color_scheme=scheme)
         stage(page, f"s.seek({at})")
         page.screenshot(path=SHOTS / f"{name}_{size[0]}_{scheme}.png", full_page=True)
         assert page.evaluate(SMALL) == []

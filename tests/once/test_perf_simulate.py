@@ -246,7 +246,7 @@ def test_the_lab_fits_anew_with_every_move():
     for name, values in {"same_ns": (5, 400), "cross_ns": (5, 400), "local_ns": (1, 40), "levels": (2, 9)}.items():
         for value in values:
             lab.set(**{name: value})
-            assert "fitted to page_counter_cancel 2.13 %" in lab.message
+            assert "Fitted: page_counter_cancel before the patch, 2.13 %, by" in lab.message
         lab.set(**opened)
     assert "tcp_delack" in lab.to_html()
     assert lab.table().loc[FITTED, "published_before"] == 2.13

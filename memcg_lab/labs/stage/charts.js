@@ -818,8 +818,8 @@ const charts = (() => {
       },
       fit(narrow) {
         chart.top = 0;
-        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 326);
-        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 330);
+        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 322);
+        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 326);
         show();
       },
       recognise: {

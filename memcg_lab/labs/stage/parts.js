@@ -63,7 +63,7 @@ function questList(quests, label) {
   const made = quests.map(({ ask }) => {
     const state = make("span", { class: "state" }, "not yet"),
       told = make("span", {}, ask);
-    return { state, told, li: make("li", {}, state, told), found: "" };
+    return { state, told, li: make("li", {}, state, " ", told), found: "" };
   });
   return {
     root: quests.length ? make("ol", { class: "quests", "aria-label": label }, ...made.map(({ li }) => li)) : null,
