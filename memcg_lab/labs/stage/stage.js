@@ -2748,7 +2748,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   const observer = new ResizeObserver(fit);
   const begin = place?.get();
-  await arrive(begin ? read(begin) : { wanted: {} });
+  await arrive(begin ? read(begin) : { wanted: { ...settings } });
   fit();
   settle();
   observer.observe(root);
