@@ -169,6 +169,12 @@ def test_own_traffic_is_a_setting_that_goes_both_ways(mounted, make):
     assert len(lab.result.pasts[0]) == 8
     if make is not DriftLab:  # its sentence is about the whole traffic
         assert page.locator(".status").inner_text() == lab.message
+    page.evaluate("s.go(3)")
+    text = page.evaluate("s.asJson()")
+    page.evaluate("s.go(0)")
+    page.evaluate("(text) => s.load(text)", text)
+    assert page.evaluate("[s.position, s.branch.n, s.asJson()]") == [3, 8, text]
+    assert make.from_json(text).settings()["own"] == "0a.2"
     again = mounted(make.from_json(lab.to_json()), reduced_motion="reduce")
     assert again.evaluate("s.branch.ops") == page.evaluate("s.branch.ops")
     again.evaluate("s.set({ own: '0a.3x4', fork: 2, position: 6 })")  # what Python sets
