@@ -1126,6 +1126,7 @@ const charts = (() => {
       }),
     });
     const { settings } = board;
+    board.root.classList.add("long");
     const readings = () => answer.rows.map((row) => row[3]),
       told = () => ({ counters: count(answerOf.levels, "counter"), cpus: answer.cpus, meeting: answerOf.meeting });
     let refused = "";
