@@ -156,6 +156,33 @@ def test_settings_go_both_ways(mounted):
     assert page.locator(".status").inner_text() == "That did not work."
 
 
+@pytest.mark.parametrize("make", [PatchLab, StockLab, CounterLab, DriftLab], ids=lambda make: make.__name__)
+def test_own_traffic_is_a_setting_that_goes_both_ways(mounted, make):
+    lab = make(**({} if make is DriftLab else {"position": 7}))
+    page = mounted(lab, reduced_motion="reduce")
+    page.evaluate("s.go(7)")
+    page.keyboard.press("]")
+    page.keyboard.press("q")
+    page.wait_for_function("told.own && s.position === 8")
+    assert page.evaluate("[told.own, told.fork]") == ["0a.2", 7]
+    lab.set(**page.evaluate("told"))
+    assert len(lab.result.pasts[0]) == 8
+    if make is not DriftLab:  # its sentence is about the whole traffic
+        assert page.locator(".status").inner_text() == lab.message
+    page.evaluate("s.go(3)")
+    text = page.evaluate("s.asJson()")
+    page.evaluate("s.go(0)")
+    page.evaluate("(text) => s.load(text)", text)
+    assert page.evaluate("[s.position, s.branch.n, s.asJson()]") == [3, 8, text]
+    assert make.from_json(text).settings()["own"] == "0a.2"
+    again = mounted(make.from_json(lab.to_json()), reduced_motion="reduce")
+    assert again.evaluate("s.branch.ops") == page.evaluate("s.branch.ops")
+    again.evaluate("s.set({ own: '0a.3x4', fork: 2, position: 6 })")  # what Python sets
+    again.wait_for_function("s.branch.n === 6")
+    kept = "s.walks.branches.filter((b) => b.mine).map((b) => b.n)"
+    assert sorted(again.evaluate(kept)) == [6, 8]  # and what was there is still there
+
+
 def test_what_python_cannot_answer_is_said_and_the_walk_stays(mounted):
     lab = PatchLab(position=10)
     page = mounted(lab, reduced_motion="reduce")

@@ -1,8 +1,8 @@
-/* stage.js: one machine or two, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows
+/* stage.js: one machine or up to four, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows
  * them. What differs from lab to lab stands in its data (labs/staged.py): machines, settings, traffic, chart, quests.
  *
  *   1 states    what a kernel holds, read from its memory or followed along its step log
- *   2 walks     every operation kept, with branches; kernels of this page or Python run them
+ *   2 walks     operations with branches, a state every so many of them; kernels of this page or Python run them
  *   3 score     step log -> what moves when: times only, no rules
  *   4 picture   draw(node, time) is a pure function of the score: playing, scrubbing and still pictures are one call
  *   5 chart     what the data says, over operations, and the cursor
@@ -2149,7 +2149,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const text = here();
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
-  const asJson = () => toJson(data.lab, told());
+  // A lab whose settings have no place, because its sentence is about the whole, has it beside them.
+  const asJson = () => toJson(data.lab, told(), "position" in data.settings ? {} : { position: Math.ceil(position) });
   function save() {
     const url = URL.createObjectURL(new Blob([asJson()], { type: "application/json" }));
     make("a", { href: url, download: `${data.lab}.json` }).click();
@@ -2163,7 +2164,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         throw new Error(fill(words[name], values));
       },
       shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
-      { settings: given } = fromJson(text, data.lab),
+      { settings: given, position: at = 0 } = fromJson(text, data.lab),
       wanted = { ...data.settings, ...given };
     for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
     const whole = (name, value, low, most) => {
@@ -2186,8 +2187,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const most = lab ? data.longest : data.longest_asked,
       length = own.length ? wanted.fork + own.length : known;
     if (length > most) no("own long", { most: most.toLocaleString("en") });
-    if ("position" in wanted) whole("position", wanted.position, 0, length);
-    return { wanted: { position: 0, ...wanted }, fork: wanted.fork, own: wanted.own };
+    wanted.position ??= at;
+    whole("position", wanted.position, 0, length);
+    return { wanted, fork: wanted.fork, own: wanted.own };
   }
   /** Take a JSON over, or say why not; what is there stays until all of it has worked. */
   const load = (text) =>
@@ -2748,7 +2750,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   const observer = new ResizeObserver(fit);
   const begin = place?.get();
-  await arrive(begin ? read(begin) : { wanted: {} });
+  await arrive(begin ? read(begin) : { wanted: { ...settings } });
   fit();
   settle();
   observer.observe(root);
