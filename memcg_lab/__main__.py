@@ -211,6 +211,21 @@ def test_form(arguments):
     return 0
 
 
+def grade(arguments):
+    """Run a design that a reader handed in again, and say whether it is what it claims."""
+    from .course.capstone import WARNING, grade_file
+
+    def consent(source):
+        if arguments.yes:
+            return True
+        print(f"{source}\n{WARNING}", flush=True)
+        if not sys.stdin.isatty():
+            return False
+        return input("Run it? Write yes: ").strip().lower() == "yes"
+
+    return grade_file(arguments.file, consent=consent)
+
+
 def whole(what, text):
     """A whole number from the command line, or None if it is not given."""
     if text is None:
@@ -342,6 +357,12 @@ def main(argv=None):
     text = "mark a text with a line for each reader: name, colon, 20 letters"
     command.add_argument("--mark", metavar="FILE", help=text)
     command.set_defaults(run=test_form)
+
+    command = commands.add_parser("grade", help=grade.__doc__, description=grade.__doc__)
+    command.add_argument("file", metavar="FILE", help="what hand_in() of the last notebook wrote, JSON")
+    text = "run the code in FILE without asking; it is not kept from your files or from the network"
+    command.add_argument("--yes", action="store_true", help=text)
+    command.set_defaults(run=grade)
 
     arguments = parser.parse_args(argv)
     try:

@@ -42,7 +42,7 @@ LAB = re.compile(r'<figure\b[^>]*data-memcg-lab="(?P<name>\w+)".*?(?P<picture><i
 LIVING = {section.lab for section in SECTIONS}  # without Python
 SCRIPT, FORMS, ONE_FILE = "memcg-lab.js", "memcg-forms.js", "memcg-lab.html"
 FORM = re.compile(r'<div data-memcg-form="(?P<form>[^"]*)"')
-UNSAID = re.compile(r"^You said nothing yet; the run says (?P<told>.*)\.\n?", re.MULTILINE)
+UNSAID = re.compile(r"^You said nothing yet\.\nThe run says (?P<told>.*)\.\n?", re.MULTILINE)
 LINK_OR_CODE = re.compile(f"{LINK}|{FENCED}|{INLINE}|<!--.*?-->", re.MULTILINE | re.DOTALL)
 
 

@@ -50,11 +50,19 @@ def telling(nb):
         while last + 1 < len(nb.cells) and nb.cells[last + 1].cell_type == "code" and last + 1 not in asks.values():
             last += 1
         found |= set(range(min(first, reveals[question]), last + 1)) - set(asks.values())
-    values = {value for position in reveals.values() for value in revealed(nb.cells[position])}
+    values = values_told(nb)
     for position, cell in enumerate(nb.cells):
-        if cell.cell_type == "code" and "timing" not in cell.metadata.get("tags", []) and shows(cell, values):
-            found.add(position)
+        if cell.cell_type != "code" or "timing" in cell.metadata.get("tags", []):
+            continue
+        if shows(cell, values) and not any(function.endswith("Lab") for function, _ in calls(cell.source, bare=True)):
+            found.add(position)  # a lab may show any number: it is the reader's to move
     return sorted(position for position in found if nb.cells[position].cell_type == "code")
+
+
+def values_told(nb):
+    """The numbers that a notebook reveals."""
+    cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+    return {value for cell in cells if "reveal" in dict(calls(cell.source)) for value in revealed(cell)}
 
 
 def said(cell):
@@ -66,8 +74,15 @@ def said(cell):
 
 def revealed(cell):
     """The numbers that a reveal says, as it writes them."""
-    lines = re.findall(r"the run says ([^;\n]*)", said(cell))
+    lines = re.findall(r"[Tt]he run says ([^;\n]*)", said(cell))
     return {value for line in lines for value in re.findall(NUMBER, line) if sum(map(str.isdigit, value)) >= SHORT}
+
+
+def first_line(cell):
+    """What JupyterLab shows of a cell's outputs that are folded: the first line of the first one."""
+    data = cell.outputs[0].get("data", {}) if cell.get("outputs") else {}
+    text = data.get("text/html") or data.get("text/plain") or (cell.outputs[0].get("text", "") if cell.outputs else "")
+    return next((line for line in text.split("\n") if line), "")
 
 
 def shows(cell, values):

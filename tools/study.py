@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import secrets
 import sys
 
@@ -59,7 +60,7 @@ def follow(path, folder, copied):
     """One original: make or replace its copy, or put the new one beside a changed copy."""
     name = path.name
     new = name.removesuffix(".ipynb") + ".new.ipynb"
-    original = read(path)
+    original = moved(read(path))
     now, here, beside = digest(original), standing(folder / name), standing(folder / new)
     if here in (None, now, copied.get(name)):
         if here != now:
@@ -113,6 +114,14 @@ def read(path):
         raise ValueError("is no notebook") from None
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror or error})") from None
+    return notebook
+
+
+def moved(notebook):
+    """A notebook whose links to the solutions, of which there are no copies, lead to the originals."""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = re.sub(r"\]\((?=solutions/)", "](../notebooks/", text_of(cell))
     return notebook
 
 

@@ -8,7 +8,7 @@
 const FORM_STYLE = `
   :host { display: block; }
   form { display: flex; flex-wrap: wrap; gap: 0.6em 1.4em; align-items: end; margin: 0.4em 0; font: 1em/1.4 system-ui, sans-serif; }
-  fieldset, form > .wide { flex-basis: 100%; }
+  fieldset, p { flex: 0 0 100%; box-sizing: border-box; }
   fieldset { display: flex; flex-wrap: wrap; gap: 0.5em 1.4em; align-items: end; min-width: 0; margin: 0; padding: 0.5em 0; border: 0; }
   legend { padding: 0 0 0.3em; max-width: 46em; }
   label { display: flex; flex-direction: column; gap: 0.2em; }
@@ -18,7 +18,7 @@ const FORM_STYLE = `
   button { cursor: pointer; padding: 0.35em 1em; font-weight: 600; }
   button[disabled] { cursor: default; opacity: 0.6; }
   :is(input, select, button):focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
-  p { margin: 0; white-space: pre-wrap; max-width: 46em; }
+  p { margin: 0; white-space: pre-wrap; }
 `;
 
 export function buildForm(form, answer) {
@@ -63,7 +63,6 @@ export function buildForm(form, answer) {
     place.append(line);
   }
   button.textContent = form.button;
-  status.className = "wide";
   status.setAttribute("role", "status");
   status.textContent = form.status ?? "";
   element.append(button, status);

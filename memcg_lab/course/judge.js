@@ -89,7 +89,7 @@ function scored(sure, hits) {
 
 /** What reveal() prints. */
 export function judged(asked, guesses, said, sure, truth) {
-  if (!said || !Object.keys(truth).some((name) => name in said)) return `You said nothing yet; the run says ${toldOf(truth)}.`;
+  if (!said || !Object.keys(truth).some((name) => name in said)) return `You said nothing yet.\nThe run says ${toldOf(truth)}.`;
   const lines = [], hits = [];
   for (const [name, value] of Object.entries(truth)) {
     if (!(name in said)) {

@@ -169,7 +169,8 @@ def reveal(question, **values):
     pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not enough.
     32 is the batch. 32 pages may stay, so every second call is free; `>` is not `>=`.
     >>> reveal("04.nothing", before=621, after=39)
-    You said nothing yet; the run says before 621, after 39.
+    You said nothing yet.
+    The run says before 621, after 39.
     """
     _named(question, values)
     truth = {}
@@ -180,7 +181,8 @@ def reveal(question, **values):
             raise ValueError(f"{name} {error}.") from None
     said, sure = _noted(question)
     if not said.keys() & truth.keys():
-        print(f"You said nothing yet; the run says {_told(truth)}.")
+        # Two lines: JupyterLab shows the first one of what is folded.
+        print(f"You said nothing yet.\nThe run says {_told(truth)}.")
         return
     judged = []
     for name, value in truth.items():

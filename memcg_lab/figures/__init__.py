@@ -10,6 +10,7 @@ from .drift import drift_bound
 from .measured import measured_rules, predicted_runs
 from .profile import profile_bars
 from .profile_model import host_map, listing_beside
+from .scores import score_sheet
 from .series import giving_back
 from .stocks import counter_and_stat, pages_over_ops, stocks_over_ops
 from .traces import trace_window, what_if
@@ -33,6 +34,7 @@ __all__ = [
     "predicted_runs",
     "profile_bars",
     "record",
+    "score_sheet",
     "stocks_over_ops",
     "throughput_over",
     "time_by_function",

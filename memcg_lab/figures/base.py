@@ -127,9 +127,12 @@ def image_html(picture, sentence, size=""):
 
 
 def figure_html(picture, sentence, caption, table):
-    """A ``<figure>``: picture, caption, and the numbers folded below."""
+    """A ``<figure>``: picture, caption, and the numbers folded below.
+
+    Its first line says nothing: JupyterLab shows it of an output that is folded.
+    """
     return (
-        f"<figure>{image_html(picture, sentence)}<figcaption>{html.escape(caption)}</figcaption>"
+        f"<figure>\n{image_html(picture, sentence)}<figcaption>{html.escape(caption)}</figcaption>"
         f"{folded(table)}</figure>"
     )
 
@@ -159,7 +162,7 @@ def table_html(table, caption=""):
         row = [f"<td{side}>{html.escape(value)}</td>" for value, side in zip(values, sides[1:], strict=True)]
         rows.append(f'<th scope="row"{sides[0]}>{html.escape(label)}</th>{"".join(row)}')
     caption = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
+    return f"<table>\n{caption}<thead><tr>{rows[0]}</tr></thead><tbody>" + (
         "".join(f"<tr>{row}</tr>" for row in rows[1:]) + "</tbody></table>"
     )
 

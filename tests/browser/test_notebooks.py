@@ -187,3 +187,80 @@ def test_a_notebook_opens_runs_and_leaves_what_is_normalised_away(server, watche
     assert execution.stopped(run.notebook) == ""
     keep_committed_timings(run.notebook, run.committed)
     assert stale(run) == []
+
+
+def run_cell(page, position):
+    """Run one cell, by the keyboard as a reader does, and wait until it has run."""
+    inside(page, f"content.activeCellIndex = {position}; await content.scrollToItem({position}, 'start');")
+    inside(page, "await jupyterapp.commands.execute('notebook:run-cell');")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=120_000)
+
+
+def position_of(path, source):
+    nb = notebooks.parse(notebooks.read_raw(path), path)
+    return next(i for i, cell in enumerate(nb.cells) if cell.cell_type == "code" and source in cell.source)
+
+
+def test_a_reader_predicts_in_a_form_and_finds_it_again_in_the_notes(server, watched, shots):
+    address, folder = server
+    origin, token = address.split("lab/tree")[0], address.split("?")[1]
+    copy = folder.parent / "study" / "03_the_stock.ipynb"
+    page = watched(f"{origin}lab/tree/study/{copy.name}?reset&{token}", allowed=origin)
+    ready(page)
+    predict, reveal = position_of(copy, 'predict("03.trips"'), position_of(copy, 'reveal("03.trips"')
+    for position in (position_of(copy, "setup()"), position_of(copy, 'quiz("before 03"'), predict):
+        run_cell(page, position)
+    quiz = page.locator("[data-memcg-form*='before 03']")
+    quiz.get_by_label("Your answer").first.fill("7")
+    quiz.get_by_role("button", name="Return").click()
+    quiz.get_by_role("status").get_by_text("1. You said 7").wait_for(timeout=120_000)
+    quiz.screenshot(path=shots / "jupyterlab_quiz.png")
+    form = page.locator("[data-memcg-form*='03.trips']")
+    form.get_by_label("trips").focus()
+    page.keyboard.type("3")  # a notebook has keys of its own, and none of them may take these
+    page.keyboard.press("Tab")
+    page.keyboard.type("8")  # 80 %
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    form.get_by_role("status").get_by_text("Noted: trips 3; 80 % sure.").wait_for(timeout=20_000)
+    page.screenshot(path=shots / "jupyterlab_form.png")
+    run_cell(page, reveal)
+    page.get_by_text("3 is 100 / 32, rounded down.").wait_for(timeout=60_000)
+    page.get_by_text("Score 0.64").wait_for()
+    inside(page, "await context.save();")
+    close(page)
+    assert "widget-view" not in copy.read_text(encoding="utf-8")
+    kept = json.loads((copy.parent / "notes.json").read_text(encoding="utf-8"))
+    assert kept["predictions"] == {"03.trips": {"said": {"trips": 3}, "sure": 80}}
+    assert kept["quizzes"]["before 03"][0]["said"] == 7
+    assert study.update(folder.parent) == []  # it was run, not changed
+
+    again = watched(f"{origin}lab/tree/study/{copy.name}?reset&{token}", allowed=origin)
+    ready(again)
+    run_cell(again, position_of(copy, "setup()"))
+    run_cell(again, predict)
+    form = again.locator("[data-memcg-form*='03.trips']")
+    form.get_by_role("status").get_by_text("Noted: trips 3; 80 % sure.").wait_for(timeout=20_000)
+    assert form.get_by_label("trips").input_value() == "3"
+    close(again)
+
+
+def test_an_answer_is_folded_until_its_cell_is_run(server, watched, shots):
+    address, folder = server
+    origin, token = address.split("lab/tree")[0], address.split("?")[1]
+    copy = folder / "03_the_stock.ipynb"
+    shutil.copy(ROOT / "notebooks" / copy.name, copy)
+    page = watched(f"{origin}lab/tree/notebooks/{copy.name}?reset&{token}", allowed=origin)
+    ready(page)
+    looked_through(page)
+    told = page.get_by_text("The run says trips 4.")
+    position = position_of(copy, 'reveal("03.trips"')
+    inside(page, f"await content.scrollToItem({position}, 'start');")
+    page.screenshot(path=shots / "jupyterlab_folded.png")
+    assert told.count() == 0 or not told.is_visible()
+    folded = page.locator(".jp-OutputPlaceholder .jp-PlaceholderText")  # its first line is all that JupyterLab shows
+    assert {"You said nothing yet.", "<figure>"} <= set(folded.all_inner_texts())
+    run_cell(page, position_of(copy, "setup()"))
+    run_cell(page, position)
+    told.wait_for(timeout=60_000)
+    close(page)

@@ -174,6 +174,9 @@ def answers_folded(nb, path, line):
     for i in folding.telling(nb):
         if not nb.cells[i].metadata.get("jupyter", {}).get(folding.FLAG):
             yield f"cell {i}: its output tells what is asked, and is not folded"
+        line = folding.first_line(nb.cells[i])
+        if "run says" in line or folding.values_told(nb) & set(re.findall(folding.NUMBER, line)):
+            yield f"cell {i}: JupyterLab shows its first line even when it is folded, and that tells: {line[:60]}"
 
 
 def exercise_with_check(nb, path, line):
@@ -401,6 +404,10 @@ def widgets_kept(nb):
     nb.metadata["widgets"] = {}
 
 
+def telling_first(nb):
+    nb.cells[6].outputs = [sample.printed("621 is what\nThe run says rows 621.\n")]
+
+
 def unfolded(nb):
     del nb.cells[6].metadata["jupyter"]
 
@@ -462,6 +469,7 @@ DEFECTS = [
     (with_prose("#### Deep"), "level 4 follows"),
     (with_prose("# Second title"), "one heading of level 1"),
     (unrun, "not executed"),
+    (telling_first, "shows its first line even when it is folded"),
     (unfolded, "its output tells what is asked, and is not folded"),
     (out_of_order, "execution counts"),
     (widgets_kept, "metadata"),

@@ -112,7 +112,7 @@ def flagged(nb):
 
 
 def test_what_answers_a_prediction_is_folded_up_to_the_next_text():
-    run = sample.printed("You said nothing yet; the run says before 1,621, after 39.\n")
+    run = sample.printed("You said nothing yet.\nThe run says before 1,621, after 39.\n")
     nb = notebook(
         sample.code("show(1621)", sample.printed("1,621.\n")),  # before anybody asks
         sample.code("predict('00.atomics', before=None)", sample.printed("No prediction yet.\n")),

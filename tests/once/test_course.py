@@ -92,7 +92,7 @@ def test_no_prediction_is_no_error(capsys, nothing):
     told = said(capsys, predict, "t.none", before=nothing, after=nothing)
     assert told == "No prediction yet. Replace None by your numbers and run this cell again."
     assert said(capsys, reveal, "t.none", before=621, after=39) == (
-        "You said nothing yet; the run says before 621, after 39."
+        "You said nothing yet.\nThe run says before 621, after 39."
     )
 
 
@@ -173,9 +173,9 @@ def test_a_new_prediction_replaces_the_old_one_and_none_does_not(capsys):
 @pytest.mark.parametrize(
     ("kept", "told"),
     [
-        (7, "You said nothing yet; the run says before 621."),
-        ({"said": [7]}, "You said nothing yet; the run says before 621."),
-        ({"said": {"before": "many", "befor": 7}}, "You said nothing yet; the run says before 621."),
+        (7, "You said nothing yet.\nThe run says before 621."),
+        ({"said": [7]}, "You said nothing yet.\nThe run says before 621."),
+        ({"said": {"before": "many", "befor": 7}}, "You said nothing yet.\nThe run says before 621."),
         ({"said": {"before": 621}, "sure": "very"}, "before: you said 621, the run says 621; exactly right."),
     ],
 )

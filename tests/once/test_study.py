@@ -57,6 +57,15 @@ def test_copies_say_what_the_originals_say_without_an_answer(course):
     assert json.loads((course / OLD).read_text("utf-8"))["cells"][0]["outputs"] == [PRINTED]
 
 
+def test_a_link_to_a_solution_leads_to_the_original(course):
+    told = notebook()
+    told["cells"] = [{"cell_type": "markdown", "metadata": {}, "source": ["[a](solutions/00.ipynb) [b](01.ipynb)"]}]
+    put(course / OLD, told)
+    study.update(course)
+    assert sources(course / FIRST) == ["[a](../notebooks/solutions/00.ipynb) [b](01.ipynb)"]
+    assert study.update(course) == []
+
+
 def test_a_second_start_changes_no_byte(course):
     study.update(course)
     before = {path.name: (path.read_bytes(), path.stat().st_ino) for path in (course / "study").glob("*.ipynb")}
@@ -239,7 +248,8 @@ def test_the_course_itself_can_be_copied_and_no_answer_is_in_it(tmp_path):
     assert study.update(tmp_path) == []
     for original in (ROOT / "notebooks").glob("*.ipynb"):
         text = (tmp_path / "study" / original.name).read_text("utf-8")
-        assert sources(original) == sources(tmp_path / "study" / original.name)
+        links = [text.replace("](solutions/", "](../notebooks/solutions/") for text in sources(original)]
+        assert links == sources(tmp_path / "study" / original.name)
         assert '"image/png"' not in text
         assert WIDGET_VIEW not in text
         assert '"output_type"' not in text
