@@ -16,6 +16,7 @@ import anywidget
 import traitlets
 
 from ..checks import one_of, shown
+from ..course import notes
 from ..figures.base import folded, image_html, mounted
 
 LIVE = "Run this cell to make it live."
@@ -245,11 +246,18 @@ class Lab(anywidget.AnyWidget):
         blobs = []
         try:
             question = content["question"]
-            told = self.data() if question.get("ask") == "data" else dict(self.answer(question))
+            ask = question.get("ask")
+            told = self._found(question) if ask == "found" else self.data() if ask == "data" else self.answer(question)
+            told = dict(told)
             blobs = told.pop("blobs", [])
         except Exception as error:
             told = {"error": failed(error)}
         self.send({"id": content.get("id"), "answer": told}, blobs)
+
+    def _found(self, question):
+        """A reader has found one of the things to find; it is written down."""
+        notes.remember("quests", f"{type(self).__name__}.{question['name']}", str(question["told"]))
+        return {}
 
 
 def _below(lab):

@@ -122,3 +122,47 @@ def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(open
     figure.screenshot(path=shots / f"site_live_{name}.png")
     said = sentences_by_keyboard(page, figure)
     assert (len(set(said)) > 2) == (name not in FIXED)
+
+
+def test_a_prediction_is_said_in_a_form_and_judged_where_the_answer_is_unfolded(opened, shots):
+    page = opened("notebooks/04_the_patch.html", size="phone")
+    form = page.locator("[data-memcg-form*='04.stock']")
+    answer = page.locator("details.tells:has([data-memcg-reveal='04.stock'])")
+    assert not answer.locator("img").is_visible()
+    form.get_by_label("uncharge hunk alone").fill("50")
+    form.get_by_label("both").fill("2")
+    form.get_by_label("How sure are you?").select_option("70")
+    form.get_by_label("both").press("Enter")
+    assert form.get_by_role("status").inner_text() == "Noted: uncharge_hunk_alone 50, both 2; 70 % sure."
+    answer.locator("summary").first.press("Enter")
+    told = answer.locator("[data-memcg-reveal]").inner_text().splitlines()
+    assert told[0] == "uncharge_hunk_alone: you said 50, the run says 200; you were 4 times too low."
+    assert told[-1].startswith("Score 0.29 ")
+    assert answer.locator("img").is_visible()
+    page.screenshot(path=shots / "site_form.png")
+
+
+def test_three_questions_are_returned_before_anything_is_told(opened, shots):
+    page = opened("notebooks/04_the_patch.html")
+    form = page.locator("[data-memcg-form*='before 04']")
+    assert form.get_by_role("status").inner_text() == ""
+    form.get_by_label("Your answer").nth(0).fill("7")
+    form.get_by_label("How sure are you?").nth(0).select_option("90")
+    form.get_by_role("button", name="Return").click()
+    told = form.get_by_role("status").inner_text().splitlines()
+    assert told[0].startswith("1. You said 7, 90 % sure")
+    assert told[1].startswith("2. You said nothing. It is ")
+    form.screenshot(path=shots / "site_quiz.png")
+
+
+def test_without_javascript_the_questions_stand_there_and_the_answers_unfold(site, chromium):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.as_uri()}/notebooks/04_the_patch.html")
+    assert page.get_by_text("No prediction yet.").first.is_visible()
+    assert page.get_by_text("3 questions before 04.").is_visible()
+    told = page.locator("[data-memcg-reveal='04.stock']")
+    assert not told.is_visible()
+    page.locator("details.tells:has([data-memcg-reveal='04.stock']) summary").first.click()
+    assert told.inner_text().splitlines() == ["You said nothing yet.", "The run says uncharge_hunk_alone 200, both 2."]
+    context.close()

@@ -172,3 +172,13 @@ def test_a_working_directory_that_is_gone_is_no_place(study, monkeypatch):
 
     monkeypatch.setattr(notes.pathlib.Path, "cwd", gone)
     assert notes.place() is None
+
+
+def test_what_is_found_in_a_lab_is_written_down(study):
+    from memcg_lab.labs import StockLab
+
+    lab, sent = StockLab(), []
+    lab.send = lambda content, buffers=None: sent.append(content)
+    lab._heard(lab, {"id": 1, "question": {"ask": "found", "name": "empty", "told": "Operation 5 left 0 pages."}}, [])
+    assert sent == [{"id": 1, "answer": {}}]
+    assert recall("quests") == {"StockLab.empty": "Operation 5 left 0 pages."}

@@ -44,6 +44,7 @@ async function enliven(figure, model, ask) {
       model.save_changes();
     }, 150);
   };
+  figure.addEventListener("memcg-lab-quest", ({ detail }) => ask({ ask: "found", ...detail }).catch(() => {}));
   const handle = await mountLab(figure, { name: model.get("lab"), data, settings, lab: null, ask, place: null, change });
   const chosen = () => {
     const now = model.get("chosen");

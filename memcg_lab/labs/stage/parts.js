@@ -60,19 +60,20 @@ function voiceOf() {
 
 /** No boxes, nothing to tick: a word in front of each says whether it is found. */
 function questList(quests, label) {
-  const made = quests.map(({ ask }) => {
+  const made = quests.map(({ name, ask }) => {
     const state = make("span", { class: "state" }, "not yet"),
       told = make("span", {}, ask);
-    return { state, told, li: make("li", {}, state, told), found: "" };
+    return { name, state, told, li: make("li", {}, state, told), found: "" };
   });
   return {
     root: quests.length ? make("ol", { class: "quests", "aria-label": label }, ...made.map(({ li }) => li)) : null,
     find(n, text) {
-      const { state, told, li } = made[n];
+      const { name, state, told, li } = made[n];
       made[n].found = text;
       li.className = "found";
       state.textContent = "\u2713 found";
       told.textContent = text;
+      li.dispatchEvent(new CustomEvent("memcg-lab-quest", { bubbles: true, composed: true, detail: { name, told: text } })); // a notebook keeps it
     },
     get found() {
       return made.map(({ found }) => found);
