@@ -75,6 +75,7 @@ DriftLab = _Lab("DriftLab")
 MeasureLab = _Lab("MeasureLab")
 PatchLab = _Lab("PatchLab")
 ProfileLab = _Lab("ProfileLab")
+PuzzleLab = _Lab("PuzzleLab")
 StockLab = _Lab("StockLab")
 TraceLab = _Lab("TraceLab")
 
@@ -89,6 +90,7 @@ __all__ = [
     "LAYOUTS",
     "MeasureLab",
     "PatchLab",
+    "PuzzleLab",
     "ProfileLab",
     "RECORDED",
     "StockLab",

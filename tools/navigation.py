@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 
+from memcg_lab.course.quiz_draw import TOPICS
 from tools import folding, notebooks
 
 TITLE = re.compile(r"^# (?:\d\d · )?(?P<title>.+?)\s*$")
@@ -69,13 +70,14 @@ def with_navigation(source, path, title, line):
 def with_ends(nb, number, first):
     """Put the questions at both ends of a notebook where they belong: after its set-up, and before what to remember.
 
-    Cells of theirs that are there stay, with their outputs. Before the first notebook there is nothing to ask.
+    Cells of theirs that are there stay, with their outputs. Before the first notebook there is nothing to ask,
+    nor after one that is no topic of the quiz.
     """
     kept = {cell.id: cell for cell in nb.cells if cell.id in ENDS}
     nb.cells = [cell for cell in nb.cells if cell.id not in ENDS]
     setups = [i for i, cell in enumerate(nb.cells) if ("setup", None) in folding.calls(cell.source, bare=True)]
     closings = [i for i, cell in enumerate(nb.cells) if cell.source.startswith(CLOSING)]
-    places = [] if not closings else [("after", AFTER, closings[0])]
+    places = [("after", AFTER, closings[0])] if closings and number in TOPICS.values() else []
     places += [] if first or not setups else [("before", BEFORE, setups[0] + 1)]
     for end, text, place in places:  # the later place first: the earlier one stays where it is
         cells = []

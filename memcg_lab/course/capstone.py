@@ -23,12 +23,12 @@ from .. import _jit, figures
 from ..checks import shown, text
 from ..files import data_path, golden_path, path_of, writing
 from ..golden import read_golden
-from ..mechanism.policy import POLICIES, Policy
+from ..mechanism.policy import POLICIES, V4_13, V4_14, Policy
 from ..mechanism.records import OPS
 from ..system import System
 from ..traces.text import read_rows
 from ..traces.what_if import trace_ops
-from ..words import count, number, operation, printable
+from ..words import capital, count, listing, number, operation, printable
 from ..workload import alternating, bulk, mixed, producer_consumer
 from .environment import version
 from .trial import Trial, stopped
@@ -56,7 +56,7 @@ SCORES = (
     Score("lumps", "atomics a call", "a receiver whose timer gives back in lumps"),
     Score("turns", "atomics a call", "two cgroups that take turns on one CPU"),
     Score("recorded", "atomics a call", "the beginning of a recording of Linux 6.1"),
-    Score("slack", "pages", "the most pages in the stocks of one CPU, in any of these"),
+    Score("drift", "pages", "the most pages in the stocks of both CPUs together, in any of these"),
     Score("burst", "pages", "the most pages that one call takes off the root's counter, in any of these"),
     Score("unfairness", "times", "what a call costs the worst served of three cgroups, over the best served"),
 )
@@ -212,10 +212,10 @@ def scores(policy):
     Examples
     --------
     >>> from memcg_lab import V4_14
-    >>> scores(V4_14)["slack"], scores(V4_14)["frames"]
-    (32.0, 0.0633)
+    >>> scores(V4_14)["drift"], scores(V4_14)["frames"]
+    (64.0, 0.0633)
     """
-    found, slack, burst = {}, 0, 0
+    found, most, burst = {}, 0, 0
     for name, (tree, ops) in traffic().items():
         system = System(tree, cpus=CPUS, policy=policy, underflow="record")
         trial = Trial(system)
@@ -227,16 +227,27 @@ def scores(policy):
                 raise ValueError(f"{policy.name}, traffic {name}, operation {k + 1:,}: {stopped(error)}") from None
             usage = int(system.usage[0])
             burst, root = max(burst, root - usage), usage
-            pages = np.array(system._arrays["stock"]["nr_pages"]).reshape(CPUS, -1).sum(axis=1)
-            slack = max(slack, int(pages.max()))
+            most = max(most, int(np.asarray(system.mechanism_state(None).stock["nr_pages"]).sum()))
         if name == "unfairness":
             calls = np.bincount(ops["memcg"], minlength=len(tree))[1:]
             costs = system.atomics_by_memcg()[1:] / calls
             found[name] = costs.max() / costs.min() if costs.min() > 0 else float(costs.max() > 0)
         else:
             found[name] = system.work().atomics / len(ops)
-    found |= {"slack": slack, "burst": burst}
+    found |= {"drift": most, "burst": burst}
     return {score.name: round(float(found[score.name]), 4) for score in SCORES}
+
+
+def what_it_scores(make):
+    """The scores of the policy that a reader's function makes; see :func:`made` and :func:`scores`.
+
+    Examples
+    --------
+    >>> from memcg_lab import V4_14
+    >>> round(what_it_scores(lambda: V4_14)["frames"] * 600)
+    38
+    """
+    return scores(made(make))
 
 
 @functools.cache
@@ -265,8 +276,8 @@ def score_sheet(make=None):
     Examples
     --------
     >>> sheet = score_sheet()
-    >>> sheet.table.loc["v4.13", "slack"], sheet.table.loc["v4.14", "slack"]
-    (31.0, 32.0)
+    >>> sheet.table.loc[["v4.13", "v4.14"], "drift"].tolist()
+    [62.0, 64.0]
     """
     rows = {policy.name: _scores_of_library(policy) for policy in POLICIES.values()}
     if make is not None:
@@ -277,6 +288,33 @@ def score_sheet(make=None):
     return figures.score_sheet(
         rows, {score.name: score.unit for score in SCORES}, own=None if make is None else policy.name
     )
+
+
+# --- exercises 13.2 and 13.3 -----------------------------------------------------------------------------------------
+def judge_design(limits, answer):
+    """(is it right, what to say) for a design whose scores must not be above ``limits``, by score."""
+    try:
+        policy, held = made(answer), hold(answer)
+        if not held.holds:
+            return False, str(held)
+        found = scores(policy)
+    except ValueError as error:
+        return False, capital(str(error))
+    told = [f"{name} {number(found[name], 3)} (asked: {number(limit, 3)} at most)" for name, limit in limits.items()]
+    over = [name for name, limit in limits.items() if found[name] > limit]
+    return not over, f"{printable(policy.name)}: {listing(told)}." + (
+        f" Still too much: {listing(over)}." if over else ""
+    )
+
+
+def judge_busy(answer):
+    """13.2: a third fewer atomics than v4.14 on recorded traffic, and a drift of no more than twice that of v4.14."""
+    return judge_design({"recorded": round(_scores_of_library(V4_14)["recorded"] * 2 / 3, 4), "drift": 128}, answer)
+
+
+def judge_small(answer):
+    """13.3: half the drift of v4.14, and on single pages a fifth of what v4.13 takes."""
+    return judge_design({"frames": round(_scores_of_library(V4_13)["frames"] / 5, 4), "drift": 32}, answer)
 
 
 # --- handed in -------------------------------------------------------------------------------------------------------

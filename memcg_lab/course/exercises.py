@@ -6,6 +6,7 @@ from ..checks import shown, whole_number
 from ..words import count, kind
 from . import notes
 from .answers import judge_factor, judge_layout, judge_never_hit, judge_think, judge_tree
+from .capstone import judge_busy, judge_small
 from .machine_answers import NEAR, WORDS, judge_near
 from .numbers import NUMBERS, judge_number
 from .rules import RULES
@@ -106,6 +107,8 @@ EXERCISES = dict(
             "03.3": judge_never_hit,
             "06.3": judge_think,
             "07.3": judge_layout,
+            "13.2": judge_busy,
+            "13.3": judge_small,
         }.items()
     )
 )

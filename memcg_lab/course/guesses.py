@@ -567,6 +567,15 @@ GUESSES = {
             1700: "1,700 is the wrong way. A smaller batch makes trips more frequent.",
         },
     },
+    "13.half": {
+        "atomics": {
+            38: "38 is what v4.14 takes: a drain for 33 pages. This rule keeps 16, so the next drain comes sooner.",
+            56: "56 is a drain for every 16 pages, 18 of them. 32 may stay: from 16 kept, the 17th page drains.",
+            76: "76 is twice what v4.14 takes. Only giving back is dearer; charging takes its ten batches as before.",
+            620: "620 is before the patch, where each page goes back alone. Half of a stock leaves at a time here.",
+            20: "20 is charging alone, ten batches at two counters. What comes back has to leave the stock too.",
+        },
+    },
 }
 
 

@@ -402,4 +402,17 @@ NUMBERS |= {
         low="Every page that was charged came back: the counter is not below 0.",
         high="Nothing is in use. Think of what may stay in a stock when 40 pages come back at once.",
     ),
+    "13.1": Number(
+        right=lambda: 72 * 4 * V4_14.stock_bound,
+        why="72 CPUs, 4 slots, 32 pages in each. Slots multiply the bound, as CPUs do and as depth does not.",
+        wrong={
+            72 * 32: "That is one slot on each CPU. There are four.",
+            4 * 32: "That is one CPU. There are 72.",
+            72 * 4: "Each slot holds up to 32 pages, not one.",
+            72 * 4 * 33: "With 33 pages a slot is drained at once. 32 may stay.",
+            72 * 4 * 31: "31 is what charging alone leaves. Giving back can make it 32.",
+        },
+        low="Count the slots of all CPUs, and what each may hold.",
+        high="72 CPUs, 4 slots, 32 pages in each; nothing else multiplies.",
+    ),
 }

@@ -51,4 +51,5 @@ QUESTIONS = {
     "11.left": {"request_response": NUMBER, "bulk": NUMBER},
     "11.wrong": {"batch_64": COUNT, "batch_63": NUMBER},
     "11.what_if": {"before": NUMBER, "after": NUMBER},
+    "13.half": {"atomics": COUNT},
 }

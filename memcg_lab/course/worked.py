@@ -328,4 +328,31 @@ WORKED = {
             rows = read_rows(data_path("kernel_traces/t612.csv.xz"))
         """,
     ),
+    "13.1": _worked(
+        "72 * 4 * 32",
+        "How many slots are there on the whole machine?",
+        "72 x 4 slots, and each may hold 32 pages. The root's counter sees all of them.",
+    ),
+    "13.2": _worked(
+        "busy",
+        "Which number of a policy halves the trips? Look at the row of v6.1.",
+        "A batch of 64, and a bound that says so: V4_14.with_rules(name, batch=64, bound=64).",
+        before="""
+            def busy():
+                from memcg_lab.mechanism.policy import V4_14
+
+                return V4_14.with_rules("twice the batch", batch=64, bound=64)
+        """,
+    ),
+    "13.3": _worked(
+        "small",
+        "Half the drift is half a stock on each CPU. What does that do to the trips of single pages?",
+        "A batch of 16: with 17 pages it drains. That is 0.12 atomics a call, and v4.13 takes 1.03.",
+        before="""
+            def small():
+                from memcg_lab.mechanism.policy import V4_14
+
+                return V4_14.with_rules("half a batch", batch=16, bound=16)
+        """,
+    ),
 }

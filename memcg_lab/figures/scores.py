@@ -33,12 +33,12 @@ def score_sheet(rows, units, own=None):
 
     Examples
     --------
-    >>> rows = {"v4.13": {"web": 2.1, "slack": 31}, "v4.14": {"web": 0.4, "slack": 32}}
-    >>> rows["mine"] = {"web": 0.3, "slack": 64}
-    >>> score_sheet(rows, {"web": "atomics a call", "slack": "pages"}, own="mine")
-    Figure: mine is best of 3 policies in web, and worst in slack.
+    >>> rows = {"v4.13": {"web": 2.1, "drift": 62}, "v4.14": {"web": 0.4, "drift": 64}}
+    >>> rows["mine"] = {"web": 0.3, "drift": 128}
+    >>> score_sheet(rows, {"web": "atomics a call", "drift": "pages"}, own="mine")
+    Figure: mine is best of 3 policies in web, and worst in drift.
     In words: Dot plot, 2 scores of 3 policies, less is better. mine, and the best of the others: web 0.3 atomics \
-a call, v4.14 0.4; slack 64 pages, v4.13 31.
+a call, v4.14 0.4; drift 128 pages, v4.13 62.
     """
     if not rows:
         raise ValueError("there is no policy to show.")
