@@ -43,6 +43,8 @@ def stale(run):
     """Where the committed file differs from what its execution gives: one text a cell."""
     old, new = run.committed_raw, text_of(run.notebook)
     found = []
+    if len(run.committed.cells) != len(run.notebook.cells):
+        return ["refresh would put in or take away cells: the questions at both ends"]
     for position, (before, after) in enumerate(zip(run.committed.cells, run.notebook.cells, strict=True)):
         if before.cell_type == "code" and before.execution_count is None and after.execution_count is not None:
             found.append(f"cell {position}: never executed")

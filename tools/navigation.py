@@ -70,8 +70,8 @@ def with_navigation(source, path, title, line):
 def with_ends(nb, number, first):
     """Put the questions at both ends of a notebook where they belong: after its set-up, and before what to remember.
 
-    Cells of theirs that are there stay, with their outputs. Before the first notebook there is nothing to ask,
-    nor after one that is no topic of the quiz.
+    Cells of theirs that are there stay, with their outputs. Nothing is asked before the first notebook, nor after one
+    that no quiz is about.
     """
     kept = {cell.id: cell for cell in nb.cells if cell.id in ENDS}
     nb.cells = [cell for cell in nb.cells if cell.id not in ENDS]

@@ -171,6 +171,43 @@ def test_navigation_follows_the_order_of_the_files(tmp_path):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def with_both_ends():
+    return notebook(
+        sample.markdown("# Any"),
+        sample.code("from memcg_lab.notebook import *\n\nsetup()"),
+        sample.markdown("## Then"),
+        sample.markdown("## Three things to remember"),
+    )
+
+
+def ends_of(nb):
+    return [(i, cell.id, cell.source) for i, cell in enumerate(nb.cells) if cell.id.startswith("ends_")]
+
+
+@pytest.mark.parametrize(
+    ("number", "first", "places", "ends"),
+    [("00", True, [3, 4], "after"), ("04", False, [2, 3, 5, 6], "before after"), ("13", False, [2, 3], "before")],
+)
+def test_the_questions_at_both_ends_stand_after_the_set_up_and_before_what_to_remember(number, first, places, ends):
+    nb = with_both_ends()
+    navigation.with_ends(nb, number, first)
+    assert [i for i, *_ in ends_of(nb)] == places
+    asked = [source for _, name, source in ends_of(nb) if name.endswith("_ask")]
+    assert asked == [f'quiz("{end} {number}")' for end in ends.split()]
+    nb.cells[places[1]].outputs = [sample.printed("kept\n")]
+    nb.cells.insert(places[0], nb.cells.pop(places[1]))  # moved by hand
+    again = copy.deepcopy(nb)
+    navigation.with_ends(again, number, first)
+    assert [i for i, *_ in ends_of(again)] == places
+    assert again.cells[places[1]].outputs == [sample.printed("kept\n")]
+
+
+def test_a_notebook_that_lacks_its_questions_is_stale_and_not_a_crash(good):
+    fresh = copy.deepcopy(good)
+    fresh.cells.insert(1, sample.markdown("## Three questions first"))
+    assert comparison.stale(pair(good, fresh))[0].startswith("refresh would put in or take away cells")
+
+
 def test_a_notebook_without_a_title_is_named(tmp_path, capsys):
     folder = three(tmp_path)
     nb = notebooks.normalise(notebook(sample.code("1")))
