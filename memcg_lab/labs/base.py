@@ -158,7 +158,7 @@ class Lab(anywidget.AnyWidget):
         >>> MeasureLab(seconds=5).to_json()
         '{"lab": "MeasureLab", "settings": {"seconds": 5}}'
         """
-        return json.dumps({"lab": type(self).__name__, "settings": self.settings()}, ensure_ascii=False)
+        return json.dumps({"lab": type(self).__name__, "settings": self.told()}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text):
@@ -190,7 +190,7 @@ class Lab(anywidget.AnyWidget):
             raise ValueError(f"{shown(text)} is no JSON; it must be what to_json() gave.") from None
         if not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
             raise ValueError('this is no lab; it must be {"lab": name, "settings": {...}}.')
-        known = {lab.__name__: lab for lab in _below(cls)}
+        known = {lab.__name__: lab for lab in _labs() if issubclass(lab, cls) or issubclass(cls, lab)}
         return known[one_of("lab", told.get("lab"), known)](**told["settings"])
 
     def to_html(self):
@@ -260,11 +260,9 @@ class Lab(anywidget.AnyWidget):
         return {}
 
 
-def _below(lab):
-    """A class and all below it that have a picture."""
-    return [lab] * ("figure" in vars(lab) and lab is not Lab) + [
-        each for sub in lab.__subclasses__() for each in _below(sub)
-    ]
+def _labs(of=Lab):
+    """Every class that is a lab; traitlets makes one more of each instance, which has no picture of its own."""
+    return [lab for sub in of.__subclasses__() for lab in [sub] * ("figure" in vars(sub)) + _labs(sub)]
 
 
 def failed(what):

@@ -84,7 +84,7 @@ Result = namedtuple("Result", "cpus depth traffic counter_layout think_ns curve 
 WORDS = {
     "told": (
         "{cpus}, depth {depth}: {before} operations in a microsecond before the patch, {after} after it, {gain}. "
-        "Busiest line before: {busiest_before}; after: {busiest_after}."
+        "Busiest line before: {busiest_before}; after: {busiest_after}. All of it is predicted, nothing fitted."
     ),
     "line": "the line of {owner} with its {word}",
     "crowd": "{line}, with {there} CPUs at it",
@@ -348,7 +348,8 @@ def contention_words(cpus, depth, before, after, lines):
     --------
     >>> contention_words(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
     '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, as many. Busiest line before: \
-memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it.'
+memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it. All of it is predicted, nothing \
+fitted.'
     """
     crowds = [
         WORDS["crowd"].format(line=line, there=number(round(there, 2))) if there else line for line, there in lines

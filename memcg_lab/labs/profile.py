@@ -23,7 +23,7 @@ WORDS = {
     "all": "If their work vanished, nothing would be left; this says nothing about the host.",
     "bound": (
         "If {whose} work vanished, the host would get faster by a factor of {factor} at most; every other row would "
-        "grow by that factor."
+        "grow by that factor. That is a bound, no prediction; nothing is fitted."
     ),
     "gone": "gone",
 }
@@ -74,7 +74,7 @@ class ProfileLab(Lab):
     >>> names = ["page_counter_cancel", "__sk_mem_reduce_allocated", "tcp_delack_timer_handler"]
     >>> print(ProfileLab(marked=names).message)
     You marked 3 of 16 rows: 3.95 % of all samples. If their work vanished, the host would get faster by a factor of \
-1.041 at most; every other row would grow by that factor.
+1.041 at most; every other row would grow by that factor. That is a bound, no prediction; nothing is fitted.
     """
 
     def __init__(self, profile=None, marked=()):

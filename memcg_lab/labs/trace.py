@@ -68,7 +68,7 @@ QUESTS = (
     {
         "name": "refused",
         "ask": "Find an event at which a counter refuses.",
-        "found": "Event {k}: a counter refuses {pages}.",
+        "found": "Event {k}, CPU {cpu}: the limit is reached, and the counter refuses.",
     },
     {
         "name": "wrong",

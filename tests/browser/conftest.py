@@ -62,10 +62,11 @@ def watched(chromium):
     """Opens pages; at the end there was no error on one, and no request that is not allowed.
 
     ``watched(url, allowed="http://127.0.0.1:8888/", ...)``: everything a page asks for must begin with ``allowed``.
+    With ``quiet`` it says nothing on its console either, no error and no warning.
     """
     contexts, errors, foreign = [], [], []
 
-    def at(url, *, allowed="file:", width=1280, height=720, **options):
+    def at(url, *, allowed="file:", quiet=False, width=1280, height=720, **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **options))
         page = contexts[-1].new_page()
         own = (allowed, allowed.replace("http:", "ws:", 1), "data:", "blob:", "about:")
@@ -75,6 +76,8 @@ def watched(chromium):
                 foreign.append(request.url)
 
         page.on("pageerror", lambda error: errors.append(str(error)))
+        if quiet:
+            page.on("console", lambda said: errors.append(said.text) if said.type in ("error", "warning") else None)
         contexts[-1].on("request", asked)
         page.on("websocket", asked)
         page.goto(url)

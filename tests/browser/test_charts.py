@@ -263,11 +263,13 @@ MOVES = """async (list) => {
   for (const settings of list) {
     await new Promise(requestAnimationFrame);
     const begun = performance.now();
+    performance.mark("move");
     lab.set(settings);
     script.push(performance.now() - begun);
     const waits = () => Object.keys(settings).some((name) => lab.pointOf[name] !== settings[name]);
     while (waits() && !lab.sofar) await new Promise((go) => setTimeout(go));
     await new Promise(requestAnimationFrame);
+    performance.mark("drawn");
     shown.push(performance.now() - begun);
     if (lab.sofar) rough++;
     while (waits()) await new Promise((go) => setTimeout(go));
@@ -278,13 +280,27 @@ MOVES = """async (list) => {
 }"""
 
 
+def cpu_times(trace):
+    """CPU time of the page's own thread, in ms, so that what else runs on this machine is not in it.
+
+    Of its longest task, and of each move from its beginning until the first picture of it is drawn.
+    """
+    events = json.loads(trace)["traceEvents"]
+    marks = [event for event in events if event["name"] in ("move", "drawn") and "tts" in event]
+    moves = [(end["tts"] - begin["tts"]) / 1000 for begin, end in zip(marks[::2], marks[1::2], strict=True)]
+    tasks = [e for e in events if e["tid"] == marks[0]["tid"] and e["name"].endswith("RunTask") and "tdur" in e]
+    return max(task["tdur"] for task in tasks) / 1000, sorted(moves)
+
+
 @pytest.mark.parametrize("traffic", [TRAFFICS[2], TRAFFICS[1]])
-def test_after_every_move_chart_and_curve_are_there_and_what_it_took_is_told(opened, measured, traffic):
+def test_after_every_move_chart_and_curve_are_there_and_what_it_took_is_told(opened, chromium, measured, traffic):
     page = opened("ContentionLab")
     lab(page, f"await lab.set({json.dumps({'traffic': traffic})})")
     moves = [{"cpus": cpus} for cpus in range(8, 257, 4)] + [{"think_ns": ns} for ns in range(1000, 9000, 200)]
     moves += [{"depth": depth} for depth in (1, 2, 3, 4, 5, 6, 7, 8)]
+    chromium.start_tracing(page=page, categories=["toplevel", "blink.user_timing"])
     took = page.evaluate(MOVES, moves)
+    task, drawn = cpu_times(chromium.stop_tracing())
     for name in ("script", "shown", "whole"):
         ordered = sorted(took[name])
         measured(
@@ -292,7 +308,12 @@ def test_after_every_move_chart_and_curve_are_there_and_what_it_took_is_told(ope
             f"95 of 100 under {ordered[int(0.95 * len(ordered))]:.1f}, worst {ordered[-1]:.1f}"
         )
         assert len(ordered) == len(moves)
-    measured(f"longest slice {took['slice']:.1f} ms; {took['rough']} pictures of a simulation that was not over")
+    measured(
+        f"longest slice {took['slice']:.1f} ms. CPU time: longest task {task:.1f} ms; until the first picture of a "
+        f"move median {statistics.median(drawn):.1f} ms, 95 of 100 under {drawn[int(0.95 * len(drawn))]:.1f}, "
+        f"worst {drawn[-1]:.1f}; "
+        f"{took['rough']} pictures of a simulation that was not over"
+    )
 
 
 def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
@@ -506,6 +527,116 @@ def violations(page):
     return [(rule["id"], node["target"][-1]) for rule in found["violations"] for node in rule["nodes"]]
 
 
+UNBOXED = """(list) => [...list.children].every((item) =>
+  !item.querySelector("input, svg") && [...item.querySelectorAll("*")].every((el) => {
+    const { borderTopWidth, borderTopStyle } = getComputedStyle(el);
+    return borderTopStyle === "none" || borderTopWidth === "0px";
+  }))"""
+
+
+def test_quests_are_words_and_no_boxes(opened):
+    page = opened("ProfileLab")
+    quests = page.get_by_role("list", name="Three things to find")
+    told = quests.get_by_role("listitem").all_inner_texts()
+    assert [text.split(" ")[:2] for text in told] == [["not", "yet"]] * 3
+    assert quests.evaluate(UNBOXED)
+    page.get_by_role("checkbox").first.check()
+    told = quests.get_by_role("listitem").all_inner_texts()
+    assert told[0].startswith("\u2713 found page_counter_cancel alone")
+    assert [text.startswith("not yet") for text in told] == [False, True, True]
+
+
+def test_a_lab_is_silent_until_the_reader_acts(opened):
+    for name in CHARTS:
+        page = opened(name)
+        page.wait_for_timeout(700)
+        assert page.locator(".unseen").inner_text() == ""
+    page = opened("ContentionLab")
+    page.get_by_role("slider", name="Levels below the root").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator(".unseen", has_text="depth 4").wait_for(state="attached")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("ContentionLab", {"cpus": 9, "depth": 2}),
+        ("ProfileLab", {"marked": [1, 2]}),
+        ("CostLab", {"levels": 8, "packages": "one package"}),
+        ("MeasureLab", {"seconds": 7}),
+    ],
+)
+def test_json_goes_out_and_in_and_what_is_wrong_is_refused(opened, name, asked):
+    page = opened(name)
+    make = {each.__name__: each for each in (ContentionLab, CostLab, MeasureLab, ProfileLab)}[name]
+    expected = make(**asked)
+    page.get_by_role("button", name="Read JSON").click()
+    box, read = page.get_by_label("JSON to read"), page.get_by_role("button", name="Read it")
+
+    def given(text):
+        box.fill(text)
+        read.click()
+        return sentence(page)
+
+    assert given(expected.to_json()) == expected.message
+    still = lab(page, "lab.settings")
+    assert still == expected.settings()
+    assert given("{") == 'This is no JSON; it must be what "Copy as JSON" gives.'
+    assert given("[1]") == 'This is no lab; it must be {"lab": name, "settings": {...}}.'
+    other = {"lab": "PatchLab", "settings": {}}
+    assert given(json.dumps(other)) == f"This is of a PatchLab; it must be of a {name}."
+    known = next(iter(asked))
+    assert given(json.dumps({"lab": name, "settings": {**asked, known: 10**9}})).startswith(
+        f"{known} is 1,000,000,000; "
+    )
+    assert given(json.dumps({"lab": name, "settings": {"wheels": 4}})).startswith("wheels is no setting of this lab; ")
+    assert lab(page, "lab.settings") == still
+    page.get_by_role("button", name="Copy as JSON").click()
+    copied = page.get_by_label("Text to copy").input_value()
+    assert make.from_json(copied).settings() == expected.settings()
+
+
+PLACES = """() => {
+  const root = document.querySelector("figure > div").shadowRoot;
+  const edges = (which) =>
+    [...root.querySelectorAll(which)].map((el) => el.getBoundingClientRect()).filter(({ height }) => height);
+  return [edges(".plot:not(.after) > svg"), edges(".bar:not(.more) :is(input, select)")];
+}"""
+
+
+@pytest.mark.parametrize("name", ["ContentionLab", "CostLab"])
+def test_on_a_phone_the_picture_and_what_changes_it_are_on_the_screen_together(opened, name):
+    page = opened(name, width=400, height=740)
+    pictures, controls = page.evaluate(PLACES)
+    top, bottom = (end([box[side] for box in [*pictures, *controls]]) for end, side in ((min, "top"), (max, "bottom")))
+    assert len(controls) >= 8
+    assert bottom - top <= 740
+
+
+CUT = """() => {
+  const root = document.querySelector("figure > div").shadowRoot,
+    texts = [...root.querySelectorAll("svg text")].filter((el) => el.style.display !== "none" && el.textContent.trim()),
+    boxes = texts.map((el) => [el.textContent, el.getBoundingClientRect()]),
+    wide = document.documentElement.clientWidth,
+    meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 4 && b.top < a.bottom - 4;
+  return boxes.flatMap(([text, a], i) => [
+    ...(a.left < 0 || a.right > wide ? [["cut", text]] : []),
+    ...boxes.slice(i + 1).filter(([, b]) => meet(a, b)).map(([other]) => [text, other]),
+  ]);
+}"""
+
+
+@pytest.mark.parametrize("name", ["CostLab", "MeasureLab"])
+def test_on_a_phone_no_label_is_cut_or_meets_another(opened, name):
+    page = opened(name, width=400, height=740)
+    assert page.evaluate(CUT) == []
+    if name == "CostLab":
+        names = page.locator(".profiles .strong").all_text_contents()
+        assert names == [row[0] for row in table_of(page)[1:]]
+        lab(page, "await lab.set({ levels: 2, same_ns: 90, walks: lab.board.settings.walks })")
+        assert page.evaluate(CUT) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1150, 560), (1280, 720), (816, 600), (400, 800)], ids="{0[0]}x{0[1]}".format)
 @pytest.mark.parametrize("name", CHARTS)
@@ -601,6 +732,14 @@ def test_the_one_file_checks_itself(opened):
     print(line.inner_text())
     assert line.inner_text().startswith(f"{ops:,} operations of the golden files, ")
     assert line.inner_text().endswith(" fields: 0 mismatches.")
+
+
+def test_without_javascript_the_page_says_what_it_can_do(files, watched):
+    for name in (None, "ContentionLab"):
+        page = watched(files[name].as_uri(), offline=True, java_script_enabled=False)
+        assert page.get_by_text("Run this cell").count() == 0
+        assert page.get_by_text("in a browser with JavaScript; without, this stays.").first.is_visible()
+        assert page.locator("figure > img").first.is_visible()
 
 
 def test_where_a_lab_cannot_live_its_still_picture_stays(opened, files, tmp_path, chromium):

@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from memcg_lab import CounterLab, DriftLab, PatchLab, StockLab, System
+from memcg_lab import ContentionLab, CounterLab, DriftLab, MeasureLab, PatchLab, StockLab, System
 from memcg_lab.history import History
 from memcg_lab.labs import TraceLab
+from memcg_lab.labs import measure as measure_lab
 from memcg_lab.labs.base import front_end
 from memcg_lab.labs.stage import data as stage_data
 from stage_helpers import assert_states_are_those_of, listed, random_traffic
@@ -155,6 +156,33 @@ def test_settings_go_both_ways(mounted):
     assert page.locator(".status").inner_text() == "That did not work."
 
 
+@pytest.mark.parametrize("make", [PatchLab, StockLab, CounterLab, DriftLab], ids=lambda make: make.__name__)
+def test_own_traffic_is_a_setting_that_goes_both_ways(mounted, make):
+    lab = make(**({} if make is DriftLab else {"position": 7}))
+    page = mounted(lab, reduced_motion="reduce")
+    page.evaluate("s.go(7)")
+    page.keyboard.press("]")
+    page.keyboard.press("q")
+    page.wait_for_function("told.own && s.position === 8")
+    assert page.evaluate("[told.own, told.fork]") == ["0a.2", 7]
+    lab.set(**page.evaluate("told"))
+    assert len(lab.result.pasts[0]) == 8
+    if make is not DriftLab:  # its sentence is about the whole traffic
+        assert page.locator(".status").inner_text() == lab.message
+    page.evaluate("s.go(3)")
+    text = page.evaluate("s.asJson()")
+    page.evaluate("s.go(0)")
+    page.evaluate("(text) => s.load(text)", text)
+    assert page.evaluate("[s.position, s.branch.n, s.asJson()]") == [3, 8, text]
+    assert make.from_json(text).settings()["own"] == "0a.2"
+    again = mounted(make.from_json(lab.to_json()), reduced_motion="reduce")
+    assert again.evaluate("s.branch.ops") == page.evaluate("s.branch.ops")
+    again.evaluate("s.set({ own: '0a.3x4', fork: 2, position: 6 })")  # what Python sets
+    again.wait_for_function("s.branch.n === 6")
+    kept = "s.walks.branches.filter((b) => b.mine).map((b) => b.n)"
+    assert sorted(again.evaluate(kept)) == [6, 8]  # and what was there is still there
+
+
 def test_what_python_cannot_answer_is_said_and_the_walk_stays(mounted):
     lab = PatchLab(position=10)
     page = mounted(lab, reduced_motion="reduce")
@@ -291,8 +319,135 @@ def test_the_trace_lab_says_what_python_says(mounted):
     for (k, name), found in zip(places, page.evaluate(TRACED, places), strict=True):
         lab.set(position=k, recording=name)
         assert found == [lab.sentence(), lab.figure().sentence]
+    page.locator(".cursor").focus()
     press(page, "Home", "n", "ArrowRight", "ArrowLeft", "End", "PageDown")
     assert page.evaluate("s.settings.position") == 1900
+
+
+def test_the_keys_that_scroll_a_page_move_the_recording_on_its_cursor_alone(mounted):
+    page = mounted(TraceLab(position=7), width=400, height=400)
+    page.evaluate("document.querySelector('main').style.paddingBottom = '900px'")
+    page.get_by_role("button", name="Step").focus()
+    for key in ("PageDown", "End"):
+        page.evaluate("scrollTo(0, 0)")
+        page.keyboard.press(key)
+        page.wait_for_function("scrollY > 100")
+    assert page.evaluate("s.settings.position") == 7
+    page.locator(".cursor").focus()
+    page.keyboard.press("PageDown")
+    page.keyboard.press("End")
+    assert page.evaluate("s.settings.position") == 2000
+
+
+def test_sentence_and_table_follow_the_hand_while_it_drags(mounted):
+    page = mounted(TraceLab())
+    chart = page.locator(".plot svg").first.bounding_box()
+    page.mouse.move(chart["x"] + 100, chart["y"] + 60)
+    page.mouse.down()
+    seen = []
+    for x in (160, 260, 420):
+        page.mouse.move(chart["x"] + x, chart["y"] + 60)
+        position = page.evaluate("s.settings.position")
+        told = page.locator(".status").inner_text()
+        assert told.split("; the")[0] == TraceLab(position=position).message.split("; the")[0]
+        assert told.endswith("events 951 to 1,050.")
+        assert page.locator(".events .now td").first.inner_text() == f"{position:,}"
+        assert page.locator(".plot svg text", has_text="event 951").count() == 1  # the picture stays under the hand
+        seen.append(position)
+    assert sorted(set(seen)) == seen
+    page.mouse.up()
+    assert page.locator(".status").inner_text() == TraceLab(position=seen[-1]).message
+
+
+def test_the_recording_has_quests_and_goes_out_as_python_and_json(mounted):
+    page = mounted(TraceLab(position=0))
+    assert page.evaluate("s.found") == []
+    lab = TraceLab(recording=TraceLab.recordings[3], position=629)
+    page.get_by_role("button", name="Read JSON").click()
+    page.get_by_label("JSON to read").fill(lab.to_json())
+    page.get_by_role("button", name="Read it").click()
+    assert page.locator(".status").inner_text() == lab.message
+    assert page.evaluate("s.found") == ["Event 629, CPU 1: the limit is reached, and the counter refuses."]
+    page.get_by_label("JSON to read").fill('{"lab": "TraceLab", "settings": {"position": 2001}}')
+    page.get_by_role("button", name="Read it").click()
+    assert page.locator(".status").inner_text() == "position is 2,001; it must be a whole number from 0 to 2,000."
+    page.get_by_role("button", name="Copy as Python").click()
+    copied = page.get_by_label("Text to copy").input_value()
+    assert eval(copied, {"TraceLab": TraceLab}).settings() == lab.settings()
+    page.get_by_role("button", name="Copy as JSON").click()
+    assert TraceLab.from_json(page.get_by_label("Text to copy").input_value()).settings() == lab.settings()
+    page.evaluate("(name) => s.go(67, name)", TraceLab.recordings[2])
+    page.evaluate("(name) => s.go(230, name)", TraceLab.recordings[0])
+    assert [text.split(":")[0].split(",")[0] for text in page.evaluate("s.found")] == [
+        "Event 230",
+        "Event 629",
+        "Event 67",
+    ]
+    assert page.locator(".quests .found .state").all_inner_texts() == ["\u2713 found"] * 3
+
+
+def test_the_quests_of_the_measuring_lab_are_found(mounted, monkeypatch):
+    bundled = measure_lab.bundled()
+    monkeypatch.setattr(measure_lab, "measure", lambda **asked: bundled)
+    lab = MeasureLab()
+    page = mounted(lab)
+    quests = page.locator(".quests li")
+    assert [text[:7] for text in quests.all_inner_texts()] == ["not yet"] * 3
+    for found in (2, 3):  # the second measurement is the same as the first
+        page.get_by_role("button", name="Start").click()
+        page.wait_for_function("(n) => s.root.querySelectorAll('.quests .found').length === n", arg=found)
+        page.get_by_role("button", name="Start").wait_for()
+    assert page.evaluate("s.board.found") == [
+        "On this CPU a pair takes 149 times as long before the patch as after it.",
+        "Before the patch, level by level: 11.8, 17, 22.4, 27.7 ns.",
+        "149 and 149 times as long: what you measure can be measured again.",
+    ]
+
+
+FAKE = """async ([esm, values]) => {
+  const module = await import(URL.createObjectURL(new Blob([esm], { type: "text/javascript" })));
+  const heard = { "change:chosen": new Set(), "msg:custom": new Set() };
+  window.model = {
+    get: (name) => values[name],
+    set: (name, value) => (values[name] = value),
+    save_changes: () => (window.saved = values.chosen),
+    on: (event, call) => heard[event].add(call),
+    off: (event, call) => heard[event].delete(call),
+    async send({ id, question }) {
+      const { blobs, ...answer } = JSON.parse(await askPython(JSON.stringify(question)));
+      const bytes = blobs.map((text) => new DataView(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer));
+      for (const call of heard["msg:custom"]) call({ id, answer }, bytes);
+    },
+    listeners: () => heard["change:chosen"].size,
+  };
+  const el = document.createElement("div");
+  document.body.append(el);
+  window.begun = await module.default.initialize?.({ model });
+  window.leave = await module.default.render({ model, el });
+  return [Object.keys(module), Object.keys(module.default)];
+}"""
+
+
+@pytest.mark.parametrize("make", [ContentionLab, TraceLab, PatchLab], ids=lambda make: make.__name__)
+def test_the_widget_is_an_anywidget_that_needs_nothing_of_jupyterlab(watched, make):
+    """As VS Code and others load it: a module with a default export, a model, an element; nothing else is there."""
+    lab, page = make(), watched("about:blank", allowed="about:")
+
+    def answer(question):
+        asked = json.loads(question)
+        told = lab.data() if asked.get("ask") == "data" else lab.answer(asked)
+        return json.dumps(told | {"blobs": [base64.b64encode(blob).decode() for blob in told.get("blobs", [])]})
+
+    page.expose_function("askPython", answer)
+    values = {"lab": make.__name__, "live": lab.live, "chosen": lab.settings()}
+    assert page.evaluate(FAKE, [lab._esm, values]) == [["default"], ["initialize", "render"]]
+    page.locator(".status", has_text=lab.message[:30]).wait_for()
+    page.get_by_role("button", name="Reset" if make is ContentionLab else "Step").click()
+    if make is not ContentionLab:
+        page.wait_for_function("window.saved?.position > 0")
+    assert page.evaluate("model.listeners()") == 1
+    page.evaluate("leave()")
+    assert page.evaluate("model.listeners()") == 0
 
 
 MOVES = """async () => {

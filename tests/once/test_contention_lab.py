@@ -88,7 +88,7 @@ def test_it_opens_where_the_patch_matters(lab):
 
 def test_a_line_that_nobody_meets_is_said_to_be_none():
     lab = ContentionLab(cpus=1, traffic=TURNS, counter_layout=APART)
-    assert lab.message.endswith("; after: none.")
+    assert lab.message.endswith("; after: none. All of it is predicted, nothing fitted.")
 
 
 # --- what it claims

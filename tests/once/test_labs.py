@@ -28,7 +28,7 @@ from memcg_lab import (
 from memcg_lab.checks import whole_number
 from memcg_lab.course import quotes
 from memcg_lab.history import History
-from memcg_lab.labs import Lab, TraceLab, base
+from memcg_lab.labs import Lab, TraceLab, base, trace
 from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.mechanism import records
 
@@ -454,6 +454,62 @@ def test_the_line_of_code_makes_any_lab_again(any_lab):
     twin = eval(any_lab.code_line(), {type(any_lab).__name__: type(any_lab)})
     assert twin.settings() == any_lab.settings()
     assert repr(twin) == repr(any_lab)
+
+
+def test_a_lab_goes_through_json(any_lab):
+    text = any_lab.to_json()
+    for reader in (Lab, type(any_lab)):
+        twin = reader.from_json(text)
+        assert type(twin).__name__ == type(any_lab).__name__
+        assert repr(twin) == repr(any_lab)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "'' is no JSON; it must be what to_json() gave."),
+        (7, "7 is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[]", 'it must be {"lab": name, "settings": {...}}.'),
+        ('{"lab": "MeasureLab", "settings": 5}', "this is no lab"),
+        ('{"lab": "Lab", "settings": {}}', "lab is 'Lab'; it must be one of: "),
+        ('{"lab": ["TraceLab"], "settings": {}}', "it must be one of: "),
+        (
+            '{"lab": "MeasureLab", "settings": {"seconds": 99}}',
+            "seconds is 99; it must be a whole number from 2 to 60.",
+        ),
+        ('{"lab": "MeasureLab", "settings": {"speed": 1}}', "its settings are seconds"),
+    ],
+)
+def test_what_is_no_lab_is_refused_in_a_sentence(text, why):
+    with pytest.raises(ValueError, match=re.escape(why)):
+        Lab.from_json(text)
+
+
+def test_a_lab_reads_no_other_lab():
+    with pytest.raises(ValueError, match=re.escape("lab is 'PatchLab'; it must be one of: TraceLab.")):
+        TraceLab.from_json('{"lab": "PatchLab", "settings": {}}')
+
+
+def test_every_lab_has_three_things_to_find(any_lab):
+    if isinstance(any_lab, Doubler):
+        return
+    quests = any_lab.data()["quests"]
+    assert len({quest["name"] for quest in quests}) == 3
+    for quest in quests:
+        assert quest["ask"].endswith(".")
+        assert quest["found"].endswith((".", "}"))
+
+
+def test_the_rules_predict_one_event_wrongly_in_all_recordings():
+    wrong = [
+        (name, k + 1)
+        for name in TraceLab.recordings
+        for k, (row, predicted) in enumerate(zip(trace.walk(name).rows, trace.walk(name).predicted, strict=True))
+        if row.avail >= 0 and predicted is not None and predicted != (max(row.cached, 0), row.avail)
+    ]
+    assert wrong == [("6.1: sender and receiver on one CPU", 67)]
+    assert sum(len(trace.walk(name).rows) for name in TraceLab.recordings) == 8000
 
 
 def test_an_unknown_setting_of_any_lab_is_refused(any_lab):

@@ -240,13 +240,13 @@ def test_the_lab_fits_anew_with_every_move():
     first, opened = lab.message, lab.settings()
     lab.set(levels=9)
     assert lab.message != first
-    assert "9 counters on 56 CPUs" in lab.message
+    assert "9 counters on the 56 CPUs of the chosen machine" in lab.message
     lab.set(walks=CostLab.paths[0])
-    assert "tcp_delack_timer_handler would be 0.00 % before" in lab.message
+    assert "tcp_delack_timer_handler 0.00 % before" in lab.message
     for name, values in {"same_ns": (5, 400), "cross_ns": (5, 400), "local_ns": (1, 40), "levels": (2, 9)}.items():
         for value in values:
             lab.set(**{name: value})
-            assert "fitted to page_counter_cancel 2.13 %" in lab.message
+            assert "Fitted: page_counter_cancel before the patch, 2.13 %, by" in lab.message
         lab.set(**opened)
     assert "tcp_delack" in lab.to_html()
     assert lab.table().loc[FITTED, "published_before"] == 2.13
@@ -256,10 +256,10 @@ def test_the_front_end_gets_the_numbers_of_the_sentence():
     lab = CostLab()
     told = lab.answer({"ask": "fit", **lab.settings(), "levels": 6})
     lab.set(levels=6)
-    assert f"that makes {told['uncharges']} million uncharges" in lab.message
+    assert f"2.13 %, by {told['uncharges']} million uncharges a second. Predicted: " in lab.message
     for symbol, before, after, reading in told["rows"]:
         if symbol in lab.data()["predicted"]:
-            assert f"{symbol} would be {before} % before and {after} % after: {reading}" in lab.message
+            assert f"{symbol} {before} % before and {after} % after, {reading}" in lab.message
     assert lab.data()["published"][FITTED] == [2.13, None]
 
 
@@ -296,3 +296,10 @@ def test_a_machine_that_cannot_have_that_share_keeps_the_last_view():
 def test_a_setting_of_the_lab_that_is_not_allowed_is_named(setting, message):
     with pytest.raises(ValueError, match=message):
         CostLab(**setting)
+
+
+def test_a_machine_that_cannot_have_the_share_is_called_the_chosen_one():
+    with pytest.raises(
+        ValueError, match="^The chosen machine, 2 levels: no rate of giving back makes page_counter_cancel"
+    ):
+        CostLab(same_ns=20, cross_ns=60, levels=2, meeting="mixed", walks=CostLab.paths[0])

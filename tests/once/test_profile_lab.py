@@ -20,7 +20,8 @@ def lab():
 def test_the_sentence_says_share_and_factor():
     assert ProfileLab(marked=NAMES).message == (
         "You marked 3 of 16 rows: 3.95 % of all samples. If their work vanished, the host would get faster by a factor "
-        "of 1.041 at most; every other row would grow by that factor."
+        "of 1.041 at most; every other row would grow by that factor. That is a bound, no prediction; "
+        "nothing is fitted."
     )
 
 

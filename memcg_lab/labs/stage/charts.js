@@ -822,8 +822,8 @@ const charts = (() => {
       },
       fit(narrow) {
         chart.top = 0;
-        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 326);
-        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 330);
+        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 322);
+        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 326);
         show();
       },
       recognise: {
@@ -1130,6 +1130,7 @@ const charts = (() => {
       }),
     });
     const { settings } = board;
+    board.root.classList.add("long");
     const readings = () => answer.rows.map((row) => row[3]),
       told = () => ({ counters: count(answerOf.levels, "counter"), cpus: answer.cpus, meeting: answerOf.meeting });
     let refused = "";

@@ -159,7 +159,7 @@ WORDS = {
     "no drain": "No stock of this machine is drained any more in this traffic.",
     "no refusal": "Nobody refuses any more in this traffic.",
     "no trip": "No operation goes to the counters any more in this traffic.",
-    "no difference": "The two machines do the same from here on.",
+    "no difference": "The machines do the same from here on.",
     "found": "Found. {found}",
     "why drained": "stocks were drained for it",
     "why smaller": "it asked for a whole batch first",

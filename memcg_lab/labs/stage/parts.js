@@ -63,7 +63,7 @@ function questList(quests, label) {
   const made = quests.map(({ name, ask }) => {
     const state = make("span", { class: "state" }, "not yet"),
       told = make("span", {}, ask);
-    return { name, state, told, li: make("li", {}, state, told), found: "" };
+    return { name, state, told, li: make("li", {}, state, " ", told), found: "" };
   });
   return {
     root: quests.length ? make("ol", { class: "quests", "aria-label": label }, ...made.map(({ li }) => li)) : null,
@@ -171,7 +171,7 @@ function fromJson(text, lab) {
  * `copies`: [[label, title, () -> text]]; `take(text)` may throw; `say(sentence)`.
  */
 function exchange({ copies, take, say }) {
-  const box = make("textarea", { hidden: true, rows: 2, spellcheck: "false" }),
+  const box = make("textarea", { hidden: true, rows: 2, spellcheck: "false", "aria-label": "Text to copy" }),
     read = make("button", { type: "button", hidden: true, onclick: () => taken() }, "Read it");
   const open = (label, readonly, text) => {
     box.hidden = false;

@@ -1,8 +1,8 @@
-/* stage.js: one machine or two, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows
+/* stage.js: one machine or up to four, one traffic, in a picture that moves. The rules run in compiled kernels; this file shows
  * them. What differs from lab to lab stands in its data (labs/staged.py): machines, settings, traffic, chart, quests.
  *
  *   1 states    what a kernel holds, read from its memory or followed along its step log
- *   2 walks     every operation kept, with branches; kernels of this page or Python run them
+ *   2 walks     operations with branches, a state every so many of them; kernels of this page or Python run them
  *   3 score     step log -> what moves when: times only, no rules
  *   4 picture   draw(node, time) is a pure function of the score: playing, scrubbing and still pictures are one call
  *   5 chart     what the data says, over operations, and the cursor
@@ -411,8 +411,9 @@ class Walks {
 
   /** A branch that shares the first k operations of another. */
   split(branch, k) {
-    const { traffic, mine, base } = branch,
-      number = this.branches.filter((b) => b.mine).length + 1;
+    const { traffic, mine, base } = branch;
+    let number = 1;
+    while (this.branches.some((b) => b.name === `yours ${number}`)) number++;
     const made = new Branch(this, { name: `yours ${number}`, mine: true, opened: true, traffic, fork: k, base: mine && k > base ? base : k });
     made.ops = branch.ops.slice(0, k);
     made.chunks = branch.chunks.slice(0, k >> 7);
@@ -1611,14 +1612,19 @@ let instances = 0;
 
 const OP = /^(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d{0,2}))?$/;
 
-/** A walk as text and back: 0a.1x3 = CPU 0 charges 1 page to A three times; 1b-2 gives 2 of B back; 0=2:48 limits memcg 2. */
-function packOps(data, tree, ops) {
+/** A walk as text and back; what is longer than `most` is not told to its end: 0a.1x3 = CPU 0 charges 1 page to A three times; 1b-2 gives 2 of B back; 0=2:48 limits memcg 2. */
+function packOps(data, tree, ops, most = Infinity) {
   const c = data.forms.codes,
     one = ([code, cpu, memcg, nr]) =>
       code === c.SET_MAX ? `${cpu}=${memcg}:${nr}` : `${cpu}${data.letters[memcg - tree.first].toLowerCase()}${isCharge(c, code) ? "." : "-"}${nr}`;
-  return runsOf(ops, one)
-    .map(([text, times]) => (times > 1 ? `${text}x${times}` : text))
-    .join(",");
+  let text = "";
+  for (let k = 0; k < ops.length && text.length <= most; ) {
+    const begin = k,
+      told = one(ops[k]);
+    while (k < ops.length && k - begin < 999 && one(ops[k]) === told) k++;
+    text += `${begin ? "," : ""}${told}${k - begin > 1 ? `x${k - begin}` : ""}`;
+  }
+  return text;
 }
 /** The operations, up to the first that is not understood or not there in this tree; `wrong` says what it is. */
 function unpackOps(data, tree, text) {
@@ -1752,7 +1758,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const bar = make(
     "div",
-    { class: paired ? "bar" : "bar wide", role: "toolbar", "aria-label": "Moving through the traffic" },
+    { class: paired ? "bar play" : "bar play wide", role: "toolbar", "aria-label": "Moving through the traffic" },
     labelled("Traffic", trafficBox, "first"),
     make(
       "div",
@@ -2116,14 +2122,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- the place: where the reader is, as settings and as a link
   let writing = 0;
   const side = data.choice && last_side;
-  /** The reader's own part of this walk as text. */
-  function packed() {
-    if (!branch.mine) return "";
-    if (branch.packed?.n !== branch.n) branch.packed = { n: branch.n, text: packOps(data, tree, branch.ops.slice(branch.base)) };
-    return branch.packed.text;
-  }
+  /** The reader's own part of this walk as text; a link needs no more of it than fits. */
+  const packed = (most) => (branch.mine ? packOps(data, tree, branch.ops.slice(branch.base), most) : "");
   function here() {
-    const own = packed();
+    const own = packed(LINK_MAX);
     const parts = data.numbers.map(({ name, key }) => `${key}=${settings[name]}`);
     if (side) parts.push(`r=${side.indexOf(chosen())}`);
     parts.push(`t=${branch.traffic}`, `p=${Math.ceil(position)}`);
@@ -2147,7 +2149,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const text = here();
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
-  const asJson = () => toJson(data.lab, told());
+  // A lab whose settings have no place, because its sentence is about the whole, has it beside them.
+  const asJson = () => toJson(data.lab, told(), "position" in data.settings ? {} : { position: Math.ceil(position) });
   function save() {
     const url = URL.createObjectURL(new Blob([asJson()], { type: "application/json" }));
     make("a", { href: url, download: `${data.lab}.json` }).click();
@@ -2161,7 +2164,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         throw new Error(fill(words[name], values));
       },
       shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
-      { settings: given } = fromJson(text, data.lab),
+      { settings: given, position: at = 0 } = fromJson(text, data.lab),
       wanted = { ...data.settings, ...given };
     for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
     const whole = (name, value, low, most) => {
@@ -2184,8 +2187,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const most = lab ? data.longest : data.longest_asked,
       length = own.length ? wanted.fork + own.length : known;
     if (length > most) no("own long", { most: most.toLocaleString("en") });
-    if ("position" in wanted) whole("position", wanted.position, 0, length);
-    return { wanted: { position: 0, ...wanted }, fork: wanted.fork, own: wanted.own };
+    wanted.position ??= at;
+    whole("position", wanted.position, 0, length);
+    return { wanted, fork: wanted.fork, own: wanted.own };
   }
   /** Take a JSON over, or say why not; what is there stays until all of it has worked. */
   const load = (text) =>
@@ -2257,7 +2261,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
 
   // --- the tree is changed, and comes back
-  const keep = () => ({ settings: { ...settings }, order: order.slice(), tree, walks, branch, position });
+  const keep = () => {
+    let old = walks;
+    for (let n = 0; n < 4 && old.before; n++) old = old.before.walks;
+    old.before = null; // five trees back is far enough
+    return { settings: { ...settings }, order: order.slice(), tree, walks, branch, position };
+  };
   function restore(was) {
     halt();
     for (const name of Object.keys(settings)) delete settings[name];
@@ -2292,9 +2301,16 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       const from = Math.min(begin, at.n),
         ops = b.ops.slice(begin).map((op) => moved(op, was.tree, made.tree)),
         stop = ops.indexOf(null),
-        done = await made.act(at, from, stop < 0 ? ops : ops.slice(0, stop), coming);
-      places.set(b, done.branch);
-      const wrong = done.refused ? begin + done.k - from : stop < 0 ? -1 : begin + stop;
+        copy = made.split(at, from),
+        refused = await made.run(copy, stop < 0 ? ops : ops.slice(0, stop), coming),
+        same = made.branches.find((other) => other.mine && other.n === copy.n && parting(other, copy) > copy.n);
+      copy.fork = Math.min(copy.n, b.fork + from - begin);
+      if (!same && copy.n > from) {
+        if (!made.branches.some(({ name }) => name === b.name)) copy.name = b.name;
+        made.branches.push(copy);
+      }
+      places.set(b, same ?? (copy.n > from ? copy : at));
+      const wrong = refused ? begin + copy.n - from : stop < 0 ? -1 : begin + stop;
       if (wrong >= 0) lost.push({ b, wrong, operation: operationText(data, was.tree, b.ops[wrong]) });
     }
     return { places, lost };
@@ -2734,7 +2750,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   const observer = new ResizeObserver(fit);
   const begin = place?.get();
-  await arrive(begin ? read(begin) : { wanted: {} });
+  await arrive(begin ? read(begin) : { wanted: { ...settings } });
   fit();
   settle();
   observer.observe(root);
@@ -2743,6 +2759,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     voice.leave();
     observer.disconnect();
   };
+  /** Whether settings ask for more than another place in this walk. */
+  const elsewhere = (wanted) => Object.entries(told()).some(([name, value]) => name !== "position" && name in wanted && wanted[name] !== value);
   /** Somebody else has chosen: a link that was followed, or Python. What the reader did before comes along. */
   const come = (asked) =>
     later(async () => {
@@ -2765,7 +2783,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     playTo,
     toggle,
     come: (text) => text !== here() && come(read(text)),
-    set: (wanted) => come({ wanted }),
+    set: (wanted) => (elsewhere(wanted) ? come({ wanted }) : later(() => go(wanted.position ?? position))),
     say,
     leave,
     stats,

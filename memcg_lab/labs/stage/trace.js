@@ -159,7 +159,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
   /** How each quest is recognised in the event at the cursor: what its sentence is filled with. */
   const RECOGNISE = {
     wrong: (r, k) => wrongAt(r, k) && { recorded: pages(r.avail[k], r.cached[k]), predicted: pages(r.predicted[k], r.owner[k]) },
-    refused: (r, k) => r.told[r.what[k]].refuses && { pages: pages(r.nr[k], r.memcg[k]) },
+    refused: (r, k) => r.told[r.what[k]].refuses && { cpu: r.cpu[k] },
     kept: (r, k) => r.avail[k] === 0 && r.cached[k] > 0 && { cpu: r.cpu[k], cgroup: cgroup(r.cached[k]) },
   };
   const wrongAt = (r, k) => r.avail[k] >= 0 && r.owner[k] !== -2 && (r.owner[k] !== Math.max(r.cached[k], 0) || r.predicted[k] !== r.avail[k]);
@@ -189,7 +189,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     ];
   }
   const LEFT = 48,
-    HEIGHT = 244,
+    HEIGHT = 240,
     BASE = HEIGHT - 24;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
     right = () => (width < 600 ? 12 : 345);
