@@ -751,7 +751,7 @@ def test_nothing_is_said_before_the_reader_acts(opened):
 
 
 def test_on_a_phone_picture_and_controls_are_on_the_screen_together(opened, shots):
-    page = opened("t=0", 400, 800, reduced_motion="reduce")
+    page = opened("t=0", width=400, height=800, reduced_motion="reduce")
     box = page.locator(".moves").bounding_box()
     top, bottom = box["y"], box["y"] + box["height"]
     assert 600 < top < bottom <= 800
