@@ -24,6 +24,7 @@ from .course import (
     show_rule,
     show_table,
 )
+from .course.capstone import hand_in, hold, score_sheet, what_it_scores
 from .golden import check_scenario, read_golden
 from .hardware import predict_threads, read_measurement, run_grid, run_threads
 from .hardware.host import ordered_cpus
@@ -90,8 +91,8 @@ __all__ = [
     "LAYOUTS",
     "MeasureLab",
     "PatchLab",
-    "PuzzleLab",
     "ProfileLab",
+    "PuzzleLab",
     "RECORDED",
     "StockLab",
     "System",
@@ -116,6 +117,8 @@ __all__ = [
     "explain",
     "figures",
     "golden_path",
+    "hand_in",
+    "hold",
     "mixed",
     "mva",
     "np",
@@ -138,6 +141,7 @@ __all__ = [
     "reveal",
     "run_grid",
     "run_threads",
+    "score_sheet",
     "sensitivity",
     "setup",
     "show_patch",
@@ -149,4 +153,5 @@ __all__ = [
     "trace_policy",
     "udp_enqueue",
     "what_if",
+    "what_it_scores",
 ]
