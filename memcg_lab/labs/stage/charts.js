@@ -609,7 +609,7 @@ const charts = (() => {
     layout(width, height) {
       Object.assign(this, { width, height, left: 46, right: width - 108, high: 26, bottom: height - 42 });
       puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
-      const sparse = width < 460 ? 2 : 1; // where there is no room for every number
+      const sparse = width < 300 ? 4 : width < 460 ? 2 : 1; // where there is no room for every number
       this.places.forEach((el, i) => puts(el, { x: this.x(this.data.curve[i]).toFixed(1), y: this.bottom + 18, hidden: i % sparse > 0 }));
       puts(this.name, { x: ((this.left + this.right) / 2).toFixed(1), y: this.bottom + 36 });
       puts(this.unit, { x: 4, y: 15 });
