@@ -15,7 +15,7 @@ FOLDER = "reference"
 ROOMS = (
     *("words", "checks", "files", "mechanism", "workload", "history", "system", "golden", "traces", "host"),
     *("kernel_lab", "machine", "hardware", "perf", "forms", "figures", "warmup", "course", "course.notes"),
-    *("course.room", "course.papers", "course.before_after", "labs", "web"),
+    *("course.room", "course.papers", "course.before_after", "course.capstone", "labs", "web"),
 )
 
 

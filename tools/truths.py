@@ -19,7 +19,7 @@ def truths(root):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             asked = re.search(r'\breveal\(\s*"([^"]+)"', "".join(cell["source"]))
             for output in cell.get("outputs", []) if asked else []:
-                told = re.search(r"the run says (.*)\.$", "".join(output.get("text", [])), re.MULTILINE)
+                told = re.search(r"[Tt]he run says (.*)\.$", "".join(output.get("text", [])), re.MULTILINE)
                 if told:
                     values = re.findall(r'(\w+) (?:"(\w+)"|(-?[\d,]+(?:\.\d+)?))', told[1])
                     found[asked[1]] = {name: word or plain(number) for name, word, number in values}

@@ -294,7 +294,7 @@ def _names(question):
 
 @functools.cache
 def _mark():
-    """Whose codes these are: a number of this session, and of nothing else."""
+    """Whose codes these are: a number that lasts as long as Python runs, and says nothing else."""
     return secrets.randbelow(MARKS)
 
 
@@ -313,7 +313,7 @@ def room_code(question):
 
     Notes
     -----
-    The code has the question, what you said, how sure you are, and three letters that are drawn once a session, so
+    The code has the question, what you said, how sure you are, and three letters drawn anew with each Python, so
     that two readers who say the same are counted as two. It has no name.
 
     Examples

@@ -103,6 +103,20 @@ def test_pasting_leads_to_the_question_and_a_button_tells_what_came_out(page, me
     )
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 816, 390])
+def test_it_fits_and_is_accessible(file, watched, width, scheme):
+    page = watched(file.as_uri(), offline=True, width=width, color_scheme=scheme)
+    page.locator(".charts").wait_for()
+    page.get_by_label("Codes, one a line").first.fill(a_class(60))
+    page.get_by_role("button", name="Say what came out").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    axe = pytest.importorskip("axe_playwright_python.base", reason="the extra `browser` is not installed")
+    page.evaluate(axe.AXE_SCRIPT)
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    assert [one["id"] for one in found if one["id"] not in ("page-has-heading-one", "region")] == []
+
+
 def test_the_link_names_the_question_and_no_code(page):
     page.evaluate("(codes) => memcgLab.stage.set({codes})", a_class(3))
     page.locator(".charts select").select_option("03.trips trips")

@@ -10,7 +10,7 @@ import pytest
 
 from lab_helpers import ROOT, said
 from memcg_lab import RoomLab, predict, room_code
-from memcg_lab.course import room
+from memcg_lab.course import notes, room
 from memcg_lab.course.guesses import GUESSES
 from memcg_lab.course.questions import COUNT, FACTOR, QUESTIONS
 from tools import truths
@@ -150,7 +150,8 @@ def test_what_cannot_be_a_code_is_refused_in_words(call, why):
         call()
 
 
-def test_a_reader_gets_the_code_of_what_was_said(capsys):
+def test_a_reader_gets_the_code_of_what_was_said(capsys, monkeypatch):
+    monkeypatch.setitem(notes._memory, "predictions", {})
     predict("03.trips", trips=5, sure=80)
     printed = said(capsys, room_code, "03.trips")
     told = room.decode(printed.removeprefix("Code for the room: "))
