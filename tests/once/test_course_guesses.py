@@ -47,7 +47,7 @@ def truths():
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
             asked = re.search(r'reveal\(\s*"([^"]+)"', "".join(cell["source"]))
             for output in cell.get("outputs", []) if asked else []:
-                told = re.search(r"the run says (.*)\.$", "".join(output.get("text", [])), re.MULTILINE)
+                told = re.search(r"[Tt]he run says (.*)\.$", "".join(output.get("text", [])), re.MULTILINE)
                 if told:
                     values = re.findall(r'(\w+) (?:"(\w+)"|(-?[\d,]+(?:\.\d+)?))', told[1])
                     found[asked[1]] = {n: word or float(number.replace(",", "")) for n, word, number in values}
