@@ -28,7 +28,7 @@ from ..mechanism.records import OPS
 from ..system import System
 from ..traces.text import read_rows
 from ..traces.what_if import trace_ops
-from ..words import capital, count, listing, number, operation, printable
+from ..words import capital, count, kind, listing, number, operation, printable
 from ..workload import alternating, bulk, mixed, producer_consumer
 from .environment import version
 from .trial import Trial, stopped
@@ -102,14 +102,14 @@ def made(make):
         If it is no such function, stops with an error, or its policy has a name of this library's.
     """
     if not callable(make):
-        raise ValueError(f"the design is {shown(make)}; give the function that makes your policy, without calling it.")
+        raise ValueError(f"the design is {kind(make)}; give the function that makes your policy, without calling it.")
     try:
         policy = make()
     except Exception as error:
         raise ValueError(f"the function that makes the policy: {stopped(error)}") from None
     if not isinstance(policy, Policy):
         raise ValueError(
-            f"the function returns {shown(policy)}; it must return a Policy, such as V4_14.with_rules(...)."
+            f"the function returns {kind(policy)}; it must return a Policy, such as V4_14.with_rules(...)."
         )
     return policy
 
