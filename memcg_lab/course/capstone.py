@@ -101,7 +101,7 @@ def made(make):
     ValueError
         If it is no such function, stops with an error, or its policy has a name of this library's.
     """
-    if not callable(make):
+    if not inspect.isfunction(make):
         raise ValueError(f"the design is {kind(make)}; give the function that makes your policy, without calling it.")
     try:
         policy = make()
