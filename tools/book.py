@@ -197,8 +197,10 @@ def with_judges(nb):
         return match[0] + (f' data-memcg-judge="{html.escape(json.dumps(judge))}"' if judge else "")
 
     for cell in nb.cells:
+        if cell.cell_type != "code":
+            continue
         asked = [question for function, question in folding.calls(cell.source) if function == "reveal"]
-        for output in cell.get("outputs", []):
+        for output in cell.outputs:
             if "text/html" in output.get("data", {}):
                 output.data["text/html"] = FORM.sub(judged, output.data["text/html"])
         if asked:

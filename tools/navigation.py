@@ -75,7 +75,8 @@ def with_ends(nb, number, first):
     """
     kept = {cell.id: cell for cell in nb.cells if cell.id in ENDS}
     nb.cells = [cell for cell in nb.cells if cell.id not in ENDS]
-    setups = [i for i, cell in enumerate(nb.cells) if ("setup", None) in folding.calls(cell.source, bare=True)]
+    code = [(i, cell.source) for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
+    setups = [i for i, source in code if ("setup", None) in folding.calls(source, bare=True)]
     closings = [i for i, cell in enumerate(nb.cells) if cell.source.startswith(CLOSING)]
     places = [("after", AFTER, closings[0])] if closings and number in TOPICS.values() else []
     places += [] if first or not setups else [("before", BEFORE, setups[0] + 1)]

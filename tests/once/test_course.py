@@ -306,7 +306,7 @@ def test_a_stub_is_not_answered_yet(capsys, exercise):
 @pytest.mark.parametrize("answer", ODD, ids=lambda odd: "object()" if type(odd) is object else repr(odd))
 def test_no_answer_raises(capsys, exercise, answer):
     told = said(capsys, check, exercise, answer)
-    assert told.startswith(f"{exercise}: not yet. ")
+    assert told.lstrip("\n").startswith(f"{exercise}: not yet. ")  # an answer that is called may print
     assert told.endswith(".")
 
 

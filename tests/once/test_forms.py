@@ -130,8 +130,10 @@ def truths():
     found = {}
     for path in notebooks.roster(notebooks.ROOT):
         for cell in notebooks.parse(notebooks.read_raw(path), path).cells:
+            if cell.cell_type != "code":
+                continue
             asked = [question for function, question in book.folding.calls(cell.source) if function == "reveal"]
-            for output in cell.get("outputs", []):
+            for output in cell.outputs:
                 for piece in book.with_truth(output, asked):
                     shown = piece.get("data", {}).get("text/html", "")
                     for match in re.finditer(r'data-memcg-reveal="([^"]*)" data-truth="([^"]*)"', shown):
