@@ -20,6 +20,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STATE = ".state.json"  # what was copied; memcg_lab/course/notes.py takes it for the mark of a reader's folder
 FORMAT, VERSION = "memcg-lab study", 1
+LOOK = "### Look"  # so begins the text that discusses what a run has shown; JupyterLab folds it down to this line
 
 
 class StudyFault(Exception):
@@ -145,11 +146,13 @@ def standing(path):
 
 
 def emptied(notebook):
-    """A notebook as nobody has run it: no outputs, and so none to fold."""
+    """A notebook as nobody has run it: no outputs, and so none to fold; what is said of a run is folded until asked."""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
             cell.get("metadata", {}).pop("jupyter", None)
+        elif text_of(cell).startswith(LOOK):
+            cell.setdefault("metadata", {})["jupyter"] = {"source_hidden": True}
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 
 
