@@ -253,3 +253,17 @@ def test_the_course_itself_can_be_copied_and_no_answer_is_in_it(tmp_path):
         assert '"image/png"' not in text
         assert WIDGET_VIEW not in text
         assert '"output_type"' not in text
+
+
+def test_what_is_said_of_a_run_is_folded_down_to_its_heading(course):
+    told = notebook("predict()")
+    told["cells"] += [
+        {"cell_type": "markdown", "id": name, "metadata": {}, "source": [source]}
+        for name, source in (("look", "### Look\n\nFour trips."), ("text", "A trip costs the same."))
+    ]
+    put(course / OLD, told)
+    study.update(course)
+    _, look, text = json.loads((course / FIRST).read_text("utf-8"))["cells"]
+    assert look["metadata"] == {"jupyter": {"source_hidden": True}}
+    assert text["metadata"] == {}
+    assert study.update(course) == []
