@@ -64,7 +64,7 @@ def build(root, executed, builder="html", out=None):
     source, target, scratch = (out / name for name in ("book-src", "book", "book-doctrees"))
     for folder in (source, target, scratch):
         shutil.rmtree(folder, ignore_errors=True)
-    executed = {path: with_judges(with_html_pictures(nb)) for path, nb in executed.items()}
+    executed = {path: with_folded_looks(with_judges(with_html_pictures(nb))) for path, nb in executed.items()}
     shown = labs_of(executed)
     script, still = living(root / "build" / "web") if shown else ("", "")
     pages = gather(root, source, executed)
@@ -205,6 +205,16 @@ def with_judges(nb):
                 output.data["text/html"] = FORM.sub(judged, output.data["text/html"])
         if asked:
             cell.outputs = [piece for output in cell.outputs for piece in with_truth(output, asked)]
+    return nb
+
+
+def with_folded_looks(nb):
+    """The notebook; what is said of a run stands below its heading, behind a button as the run itself."""
+    for cell in nb.cells:
+        if cell.cell_type == "markdown" and folding.discusses(cell.source):
+            heading, _, said = cell.source.partition("\n")
+            opened = '<details class="tells"><summary>Show what there is to see</summary>'
+            cell.source = f"{heading}\n\n{opened}\n\n{said.strip()}\n\n</details>"
     return nb
 
 

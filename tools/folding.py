@@ -7,6 +7,7 @@ import ast
 import re
 
 FLAG = "outputs_hidden"  # in a cell's metadata.jupyter; JupyterLab's own
+LOOK = "### Look"  # so begins the text that discusses what a run has shown; readers' copies and the site fold it too
 TAG = "tells"  # an author's mark for an output that gives an exercise away; predictions are found
 SHORT = 3  # a number of fewer figures stands anywhere by chance
 
@@ -28,6 +29,11 @@ def calls(source, bare=False):
             if constant or bare:
                 found.append((ast.unparse(node.func).split(".")[-1], node.args[0].value if constant else None))
     return found
+
+
+def discusses(source):
+    """True for a text that says what a run has shown, below the heading that says so."""
+    return source.startswith(LOOK) and source.strip() != LOOK
 
 
 def telling(nb):

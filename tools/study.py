@@ -17,10 +17,11 @@ import re
 import secrets
 import sys
 
+from tools.folding import discusses
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STATE = ".state.json"  # what was copied; memcg_lab/course/notes.py takes it for the mark of a reader's folder
 FORMAT, VERSION = "memcg-lab study", 1
-LOOK = "### Look"  # so begins the text that discusses what a run has shown; JupyterLab folds it down to this line
 
 
 class StudyFault(Exception):
@@ -151,7 +152,7 @@ def emptied(notebook):
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
             cell.get("metadata", {}).pop("jupyter", None)
-        elif text_of(cell).startswith(LOOK):
+        elif discusses(text_of(cell)):
             cell.setdefault("metadata", {})["jupyter"] = {"source_hidden": True}
     return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 

@@ -513,3 +513,11 @@ def test_every_rule_has_a_defect_that_it_alone_can_catch():
         else:
             idle.append(rule.__name__)
     assert idle == []
+
+
+@pytest.mark.parametrize("path", notebooks.roster(ROOT), ids=lambda path: path.stem)
+def test_what_is_said_of_a_run_is_a_cell_of_its_own(path):
+    """It is folded whole, and would take the next question with it."""
+    for cell in notebooks.parse(notebooks.read_raw(path), path).cells:
+        if cell.cell_type == "markdown" and folding.discusses(cell.source):
+            assert not re.search(r"^#", cell.source[len(folding.LOOK) :], re.MULTILINE), cell.id

@@ -37,12 +37,13 @@ def shelf(tmp_path_factory):
     more = sample.markdown(
         "[Solved](solutions/01_a_start.ipynb). See [data](../data/README.md#Where-it-is-from) and $$\\frac{n}{32}$$"
     )
+    look = sample.markdown("### Look\n\n*Six hundred* it is.")
     script = sample.result({"text/plain": "x", "text/html": f'<script src="{HARMLESS_SCRIPT}"></script>'})
     two_labs = sample.result({"text/plain": "Two.", "text/html": f"{LAB}{base.LIVE}</figure>{LAB}</figure>"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(book, "living", lambda kernels: ("live();", ""))
         patch.setattr(book.one_file, "make_page", lambda out, kernels: out.write_text("<p>one file</p>"))
-        assert bound(root, more, sample.code("f()", script), sample.code("PatchLab()", two_labs)) == 0
+        assert bound(root, more, look, sample.code("f()", script), sample.code("PatchLab()", two_labs)) == 0
     return root
 
 
@@ -57,7 +58,9 @@ def test_the_book_is_readable_and_stands_alone(shelf):
     assert (
         fold < page.index('alt="Bar chart: the root takes 621."') < page.index("</details>", page.index("<table", fold))
     )
-    assert page.count('<details class="tells">') == 3  # the cell that reveals, and what follows at once
+    assert page.count('<details class="tells">') == 4  # the cell that reveals, what follows at once, what is said of it
+    said = page.index("<summary>Show what there is to see</summary>")
+    assert page.index(">Look<") < said < page.index("<em>Six hundred</em> it is.") < page.index("</details>", said)
     assert "Toggle hidden content" not in page
     assert "<mfrac>" in page  # formulas without a script
     assert "data/README.html#where-it-is-from" in page
