@@ -682,7 +682,8 @@ def test_a_link_leads_to_its_lab_in_the_one_file(opened):
     page.locator("#ContentionLab .stage").wait_for()
     lab(page, "await lab.set({})", "ContentionLab")
     assert page.locator("#ContentionLab .status").inner_text() == ContentionLab(cpus=32, depth=2).message
-    assert page.locator("#ContentionLab figure").bounding_box()["y"] < 100
+    assert abs(page.locator("#ContentionLab h2").bounding_box()["y"]) < 100  # the section with its heading
+    assert page.locator("#ContentionLab figure").bounding_box()["y"] < 400
     box = page.locator("#ContentionLab").get_by_role("spinbutton", name="CPUs: 1 to 256")
     box.fill("16")
     box.press("Enter")
@@ -698,7 +699,7 @@ def test_a_link_followed_in_the_open_file_wakes_its_lab(opened):
     status = page.locator("#TraceLab .status")
     assert status.inner_text() == TraceLab(position=7).message
     page.wait_for_timeout(300)
-    assert abs(page.locator("#TraceLab figure").bounding_box()["y"]) < 100
+    assert abs(page.locator("#TraceLab h2").bounding_box()["y"]) < 100
     box = page.locator("#TraceLab").get_by_role("spinbutton", name="Event")
     for typed, told in (("", "nothing"), ("999999", "999,999"), ("-7", "-7"), ("1.5", "1.5")):
         box.fill(typed)

@@ -97,11 +97,14 @@ def test_a_page_fits_and_is_accessible(opened, shots, name):
                 assert found == [], (size, scheme)
 
 
+IN_NO_NOTEBOOK = {"RoomLab"}  # for a class; it stands in the one file
+
+
 def test_the_contents_page_lists_each_lab_with_its_picture(opened, shots):
     page = opened("index.html")
     assert ";;" not in page.locator("article").inner_text()
     listed = page.locator(".labs li")
-    assert set(listed.locator("strong").all_inner_texts()) == set(labs.__all__) - {"Lab"}
+    assert set(listed.locator("strong").all_inner_texts()) == set(labs.__all__) - {"Lab", *IN_NO_NOTEBOOK}
     for one in listed.all():
         assert one.locator("img").evaluate("(img) => img.complete && img.naturalWidth > 100 && img.alt.length > 20")
         target = one.locator("a").get_attribute("href")
@@ -112,7 +115,7 @@ def test_the_contents_page_lists_each_lab_with_its_picture(opened, shots):
 FIXED = {"MeasureLab"}  # shows one measurement in a page: there is nothing to choose
 
 
-@pytest.mark.parametrize("name", sorted(book.LIVING))
+@pytest.mark.parametrize("name", sorted(set(book.LIVING) - IN_NO_NOTEBOOK))
 def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(opened, shots, name):
     path, _ = book.labs_of(committed())[name]
     page = opened(f"notebooks/{path.stem}.html#{name}", reduced_motion="reduce")
@@ -121,7 +124,7 @@ def test_a_lab_of_the_site_lives_without_python_and_answers_to_the_keyboard(open
     assert not figure.get_by_text("Run this cell").is_visible()
     figure.screenshot(path=shots / f"site_live_{name}.png")
     said = sentences_by_keyboard(page, figure)
-    assert (len(set(said)) > 2) == (name not in FIXED)
+    assert (len(set(said)) > (1 if name == "PuzzleLab" else 2)) == (name not in FIXED)  # lines are moved, then run
 
 
 def test_a_prediction_is_said_in_a_form_and_judged_where_the_answer_is_unfolded(opened, shots):

@@ -260,8 +260,8 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     run = make("button", { type: "button", class: "main", onclick: () => go() }, "Run"),
     clear = make("button", { type: "button", onclick: () => move(() => (arrangement = { refill: [], uncharge: [] })) }, "Take all out");
   const board = (where) =>
-    make("section", { "data-where": where, "aria-label": words[where] }, make("h4", {}, words[where]), make("p", { class: "soft" }, words[`${where} before`]), lists[where]);
-  const pool = make("section", { class: "pool", "data-where": "pool", "aria-label": words.pool }, make("h4", {}, words.pool), lists.pool);
+    make("section", { "data-where": where, "aria-label": words[where] }, make("p", { class: "where" }, words[where]), make("p", { class: "soft" }, words[`${where} before`]), lists[where]);
+  const pool = make("section", { class: "pool", "data-where": "pool", "aria-label": words.pool }, make("p", { class: "where" }, words.pool), lists.pool);
   const root = make(
     "div",
     { class: "stage puzzle", role: "region", "aria-label": "The patch from its lines" },

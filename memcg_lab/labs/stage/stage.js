@@ -1745,6 +1745,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     jumps = (k) => others().some((i) => branch.jumps(k, i)),
     apart = (k) => shown().some((i) => branch.differs(k, [shown()[0], i]));
   const trafficBox = choice([], "", (value) => later(() => choose(walks.branches[+value], null)));
+  trafficBox.setAttribute("aria-label", "Traffic"); // the word beside it is not shown where there is no room
   const speedBox = choice(
     SPEEDS.map((s) => [s, s < 1 ? `\u00d71/${1 / s}` : `\u00d7${s}`]),
     1,
