@@ -12,7 +12,7 @@ from ..words import capital, count, listing, number, printable
 from . import asking, notes
 from .predictions import percentage
 from .quiz_draw import TOPICS
-from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, solve, told, topic_of
+from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, read_answer, solve, told, topic_of
 
 END = re.compile(r"(before|after) (\d\d)")
 BACK = (1, 3, 5)  # notebooks
@@ -191,26 +191,22 @@ def _judge(end, questions, said, sure):
     """Print what the run says once each question has an answer; keep it. Gives the control to go on in, if any."""
     given = []
     for place, (question, answer, p) in enumerate(zip(questions, said, sure)):
+        field, what = f"said{place}", "Your answer"
+        try:
+            answered = _answered(question, answer)
+            field, what = f"sure{place}", "How sure you are"
+            p = percentage(p)
+        except ValueError as error:
+            print(f"{place + 1}. {what} {error}.")
+            return field
         answer = answer.item() if hasattr(answer, "item") else answer
-        answer = answer.strip() or None if isinstance(answer, str) else answer
-        for what, field, read in (
-            ("Your answer", "said", lambda: answer == UNKNOWN or judge(question, answer)),
-            ("How sure you are", "sure", lambda: percentage(p)),
-        ):
-            try:
-                read()
-            except ValueError as error:
-                print(f"{place + 1}. {what} {error}.")
-                return f"{field}{place}"
-        given.append((answer, percentage(p)))
-    still = [place for place, (answer, _) in enumerate(given) if answer is None]
+        given.append((answer.strip() if isinstance(answer, str) else answer, p) if answered else None)
+    still = [place for place, one in enumerate(given) if one is None]
     if len(still) == len(given):
         print("Nothing is answered yet. A guess is worth more than none.")
     elif still:
-        print(
-            f"{listing([str(place + 1) for place in still])} {'is' if len(still) == 1 else 'are'} still open. Nothing is "
-            f"told before each has an answer; give {UNKNOWN} where you do not know."
-        )
+        open_ = f"{listing([str(place + 1) for place in still])} {'is' if len(still) == 1 else 'are'} still open."
+        print(f"{open_} Nothing is told before each has an answer; give {UNKNOWN} where you do not know.")
     if still:
         return f"said{still[0]}"
     before = _kept(end, questions)
@@ -230,9 +226,18 @@ def _judge(end, questions, said, sure):
     return None
 
 
+def _unknown(answer):
+    return isinstance(answer, str) and answer.strip() == UNKNOWN
+
+
+def _answered(question, answer):
+    """Whether it is an answer, without looking at the right one; a ValueError if it is none at all."""
+    return _unknown(answer) or read_answer(answer, question.choices) is not None
+
+
 def _right(question, answer):
     """(True, False or None where the reader does not know; the sentence for a usual wrong answer, or None)."""
-    return (None, None) if answer == UNKNOWN else judge(question, answer)
+    return (None, None) if _unknown(answer) else judge(question, answer)
 
 
 def _told(questions, given, score=True):
@@ -253,9 +258,7 @@ def _kept(end, questions):
         if [one["question"] for one in kept] != [question.text for question in questions]:
             return None
         given = [(one["said"], percentage(one["sure"])) for one in kept]
-        if any(
-            answer != UNKNOWN and judge(question, answer)[0] is None for question, (answer, _) in zip(questions, given)
-        ):
+        if not all(_answered(question, answer) for question, (answer, _) in zip(questions, given, strict=True)):
             return None
     except (KeyError, TypeError, ValueError):  # what a reader wrote into the file
         return None

@@ -393,7 +393,7 @@ def test_a_page_without_python_judges_a_quiz_as_python_does(in_node, capsys):
             notes._memory["quizzes"].clear()
             told.append(said(capsys, quiz, end, said=answers, sure=sure))
     assert [one["told"] for one in in_node(jobs)] == told
-    assert {told_ for told_ in told if "still open" in told_} and {told_ for told_ in told if "do not know" in told_}
+    assert any("do not know" in one for one in told)
 
 
 def test_a_page_without_python_tells_nothing_early_and_keeps_what_was_said_first(in_node, capsys):
