@@ -46,7 +46,8 @@ def check(exercise, answer=None, *, hint=None):
     >>> check("00.1", None)
     00.1: not answered yet. Replace None by your answer and run this cell again.
     >>> check("00.1", hint=1)
-    00.1, hint 1 of 2: After how many pages is the stock emptied for the first time? And for the second time?
+    00.1, hint 1 of 2: After how many pages is the stock emptied for the first time? And for the second
+    time?
     >>> check("00.1", 8)
     00.1: not yet. 8 is 2 trips to four counters. The root has a counter too.
     >>> check("00.1", 10)

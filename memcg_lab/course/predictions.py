@@ -187,7 +187,8 @@ def reveal(question, **values):
     >>> predict("04.lump", pages_per_call=32)
     Noted: pages_per_call 32.
     >>> reveal("04.lump", pages_per_call=33)
-    pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not enough.
+    pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not
+    enough.
     32 is the batch. 32 pages may stay, so every second call is free; `>` is not `>=`.
     >>> reveal("04.nothing", before=621, after=39)
     You said nothing yet.
