@@ -1,6 +1,7 @@
 """Words: numbers, counts, listings, kinds and operations as a reader reads them."""
 
 import math
+import textwrap
 
 # English plurals of the words we count that do not just take an s.
 _PLURALS = {"entry": "entries", "miss": "misses", "policy": "policies"}
@@ -146,4 +147,23 @@ def printable(text):
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "backslashreplace").decode("ascii")
         for letter in text
+    )
+
+
+COLUMNS = 100  # JupyterLab breaks a longer line of print wherever it ends, inside a word too
+
+
+def wrapped(text):
+    r"""A text whose lines are broken between words, so that no notebook breaks one inside a word.
+
+    Examples
+    --------
+    >>> [len(line) for line in wrapped("page " * 30).split("\n")]
+    [99, 49]
+    >>> wrapped("one\ntwo")
+    'one\ntwo'
+    """
+    return "\n".join(
+        textwrap.fill(line, COLUMNS, break_long_words=False, break_on_hyphens=False) if len(line) > COLUMNS else line
+        for line in text.split("\n")
     )

@@ -42,7 +42,8 @@ def show(text, form, answer):
         "controls", "button", "values" (what was said before, texts by name) and "status"; a page needs "kind" and
         "name" too.
     answer : callable
-        ``answer(values)`` with the texts by name; what it prints is shown.
+        ``answer(values)`` with the texts by name; what it prints is shown. It may give the name of a control, where
+        the reader has to go on.
     """
     if not in_notebook():
         print(text)

@@ -1,9 +1,11 @@
 """The exercises: the right answer comes out of a run, and a wrong one is told why it is wrong."""
 
 import functools
+import inspect
+import textwrap
 
 from ..checks import shown, whole_number
-from ..words import count, kind
+from ..words import count, kind, wrapped
 from . import notes
 from .answers import judge_factor, judge_layout, judge_never_hit, judge_think, judge_tree
 from .capstone import judge_busy, judge_small
@@ -32,7 +34,7 @@ def check(exercise, answer=None, *, hint=None):
     Raises
     ------
     ValueError
-        If there is no such exercise, or no such hint.
+        If there is no such exercise. A hint that there is not is told in a sentence.
 
     Notes
     -----
@@ -44,7 +46,8 @@ def check(exercise, answer=None, *, hint=None):
     >>> check("00.1", None)
     00.1: not answered yet. Replace None by your answer and run this cell again.
     >>> check("00.1", hint=1)
-    00.1, hint 1 of 2: After how many pages is the stock emptied for the first time? And for the second time?
+    00.1, hint 1 of 2: After how many pages is the stock emptied for the first time? And for the second
+    time?
     >>> check("00.1", 8)
     00.1: not yet. 8 is 2 trips to four counters. The root has a counter too.
     >>> check("00.1", 10)
@@ -55,8 +58,12 @@ def check(exercise, answer=None, *, hint=None):
         raise ValueError(f"exercise {shown(exercise)} does not exist; there are {', '.join(EXERCISES)}.")
     worked = WORKED[exercise]
     if hint is not None:
-        hint = whole_number("hint", hint, 1, len(worked.hints))
-        print(f"{exercise}, hint {hint} of {len(worked.hints)}: {worked.hints[hint - 1]}")
+        try:
+            hint = whole_number("hint", hint, 1, len(worked.hints))
+        except ValueError as error:
+            print(wrapped(f"{exercise}: {error}"))
+            return
+        print(wrapped(f"{exercise}, hint {hint} of {len(worked.hints)}: {worked.hints[hint - 1]}"))
         return
     if answer is None or answer is ...:
         print(f"{exercise}: not answered yet. Replace None by your answer and run this cell again.")
@@ -65,34 +72,35 @@ def check(exercise, answer=None, *, hint=None):
         right, told = EXERCISES[exercise](answer)
     except Exception:  # an answer of the reader's own making; whatever it does, the cell goes on
         right, told = False, f"Your answer is {kind(answer)} that cannot be read here; give what the text asks for."
-    print(f"{exercise}: {'right' if right else 'not yet'}. {told}")
+    print(wrapped(f"{exercise}: {'right' if right else 'not yet'}. {told}"))
     if right:
         print(worked.shown())
     _remember(exercise, answer, right)
 
 
 def _remember(exercise, answer, right):
-    """The answer, how often it was tried, and whether it has ever been right."""
+    """The answer, whether it is right, and how often it was tried; the first right one stays."""
     before = notes.recall("answers", exercise) or {}
-    notes.remember(
-        "answers",
-        exercise,
-        {
-            "answer": _written(answer),
-            "right": bool(right or before.get("right")),
-            "tries": before.get("tries", 0) + (not before.get("right")),
-        },
-    )
+    if not before.get("right"):
+        told = {"answer": _written(answer), "right": bool(right), "tries": before.get("tries", 0) + 1}
+        notes.remember("answers", exercise, told)
 
 
 def _written(answer):
-    """An answer as a text that can be kept."""
+    """An answer as a text that can be kept; a function as its source, where that can be read."""
     name = getattr(answer, "__name__", None) if callable(answer) else None
     try:
-        text = f"def {name}" if isinstance(name, str) else repr(answer)
+        text = _source(answer, name) if isinstance(name, str) else repr(answer)
     except Exception:  # of the reader's own making
         text = kind(answer)
     return text if len(text) <= KEPT else f"{text[:KEPT]} and {count(len(text) - KEPT, 'letter')} more"
+
+
+def _source(function, name):
+    try:
+        return textwrap.dedent(inspect.getsource(getattr(function, "py_func", function))).strip()
+    except (OSError, TypeError):  # made by exec, or built in
+        return f"def {name}"
 
 
 EXERCISES = dict(

@@ -3,7 +3,8 @@
  *   const host = mountForm(el, form, answer)
  *       el      shows the text; the form takes its place
  *       form    {controls: [{name, label, kind: "number" | "choice" | "sure", choices, group}], button, values, status}
- *       answer  answer(values) -> a promise of the text to show; values are texts by name, "" where nothing was said
+ *       answer  answer(values) -> a promise of {told, field}: the text to show, and the control to go on in, if any;
+ *               values are texts by name, "" where nothing was said
  */
 const FORM_STYLE = `
   :host { display: block; }
@@ -55,6 +56,8 @@ export function buildForm(form, answer) {
       if (kind === "sure") for (let percent = 0; percent <= 100; percent += 10) option(input, `${percent}`, `${percent} %`);
       else for (const choice of choices) option(input, choice, choice);
     }
+    if (form.kind === "quiz" && kind === "choice") option(input, "?", "I do not know");
+    if (form.kind === "quiz" && kind === "number") input.placeholder = "number, or ?";
     const said = form.values?.[name] ?? "";
     if (kind === "sure" && said && ![...input.options].some(({ value }) => value === said)) option(input, said, `${said} %`);
     input.name = name;
@@ -69,13 +72,16 @@ export function buildForm(form, answer) {
   element.addEventListener("submit", async (e) => {
     e.preventDefault();
     button.disabled = true;
+    let next = button;
     try {
-      status.textContent = await answer(Object.fromEntries([...inputs].map(([name, input]) => [name, input.value])));
+      const { told, field } = await answer(Object.fromEntries([...inputs].map(([name, input]) => [name, input.value])));
+      status.textContent = told;
+      next = inputs.get(field) ?? button;
     } catch (error) {
       status.textContent = `That did not work: ${error.message}`;
     }
     button.disabled = false;
-    button.focus();
+    next.focus();
   });
   return element;
 }

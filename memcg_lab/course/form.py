@@ -60,11 +60,11 @@ class Form(anywidget.AnyWidget):
         return dict(data[0] if isinstance(data, tuple) else data) | still
 
     def _heard(self, widget, content, buffers):
-        """The reader has answered: {"id", "values"}; the page gets {"id", "told"}."""
-        told = io.StringIO()
+        """The reader has answered: {"id", "values"}; the page gets {"id", "told", "field"}."""
+        told, field = io.StringIO(), None
         try:
             with contextlib.redirect_stdout(told):
-                self._answer({str(name): str(value) for name, value in content["values"].items()})
+                field = self._answer({str(name): str(value) for name, value in content["values"].items()})
         except Exception as error:
             told.write(f"That did not work: {error}")
-        self.send({"id": content.get("id"), "told": told.getvalue().strip()})
+        self.send({"id": content.get("id"), "told": told.getvalue().strip(), "field": field})

@@ -9,8 +9,8 @@ function answerOf(model) {
   const waiting = new Map(),
     mine = Math.random().toString(36).slice(2);
   let asked = 0;
-  model.on("msg:custom", ({ id, told }) => {
-    waiting.get(id)?.(told);
+  model.on("msg:custom", ({ id, told, field }) => {
+    waiting.get(id)?.({ told, field });
     waiting.delete(id);
   });
   return (values) =>

@@ -5,27 +5,42 @@
  */
 const said = new Map(); // prediction -> what note() keeps
 const judges = new Map();
+const shown = new Set(); // predictions that stood beside the run: what was said of them stays
+const changed = new Set(); // those that were changed afterwards
 
 function tell(reveal) {
   const { memcgReveal: name, truth } = reveal.dataset,
     { asked, guesses } = judges.get(name) ?? {},
     kept = said.get(name);
-  if (asked) reveal.textContent = judged(asked, guesses, kept?.said, kept?.sure ?? null, JSON.parse(truth));
+  if (!asked) return;
+  const told = judged(asked, guesses, kept?.said, kept?.sure ?? null, JSON.parse(truth));
+  reveal.textContent = changed.has(name) ? `${told}\n${CHANGED}` : told;
+  if (kept && reveal.closest("details")?.open !== false) shown.add(name);
 }
+for (const reveal of document.querySelectorAll("[data-memcg-reveal]"))
+  reveal.closest("details")?.addEventListener("toggle", () => tell(reveal));
 
 for (const el of document.querySelectorAll("[data-memcg-form]")) {
   const form = JSON.parse(el.dataset.memcgForm),
     judge = JSON.parse(el.dataset.memcgJudge ?? "null");
   if (!judge) continue;
   if (form.kind === "quiz") {
-    mountForm(el, form, async (texts) => returned(judge.solutions, texts));
+    let first = null;
+    mountForm(el, form, async (texts) => {
+      const { told, field, given } = returned(judge.solutions, texts, first);
+      first ??= given;
+      return { told, field };
+    });
     continue;
   }
   judges.set(form.name, judge);
   mountForm(el, form, async (texts) => {
     const kept = note(judge.asked, texts);
-    if (kept.said) said.set(form.name, kept);
+    const same = (one, other) => JSON.stringify([one.said, one.sure]) === JSON.stringify([other.said, other.sure]),
+      late = kept.said && shown.has(form.name) && !same(kept, said.get(form.name));
+    if (late) changed.add(form.name);
+    else if (kept.said) said.set(form.name, kept);
     for (const reveal of document.querySelectorAll(`[data-memcg-reveal="${form.name}"]`)) tell(reveal);
-    return kept.told;
+    return { told: late ? `${kept.told}\n${LATE}` : kept.told };
   });
 }

@@ -107,20 +107,33 @@ export function judged(asked, guesses, said, sure, truth) {
   return lines.join("\n");
 }
 
-/** What a quiz prints when it is returned. solutions: [{right, exact, wrong: [[answer, sentence]]}] in the order asked. */
-export function returned(solutions, texts) {
+/** {told, field, given}: what a quiz prints, the control to go on in, and what was said if each question has an answer.
+ *
+ * solutions: [{right, exact, wrong: [[answer, sentence]]}] in the order asked. before: what was given first.
+ */
+export function returned(solutions, texts, before = null) {
   const same = (one, other, exact) =>
     typeof one === "string" || typeof other === "string" ? one === other : Math.abs(one - other) <= (exact ? 0 : 0.0051);
   const said = solutions.map((_, n) => typed(texts[`said${n}`] ?? "")),
     sure = solutions.map((_, n) => typed(texts[`sure${n}`] ?? ""));
   for (const [n, { right }] of solutions.entries())
-    if (typeof said[n] === "string" && typeof right !== "string") return `${n + 1}. Your answer, or how sure you are, is '${said[n]}'; give a number.`;
-  if (said.every((one) => one === null)) return "Nothing is answered yet. A guess is worth more than none.";
+    if (typeof said[n] === "string" && said[n] !== UNKNOWN && typeof right !== "string")
+      return { told: `${n + 1}. Your answer is '${said[n]}'; give a number.`, field: `said${n}` };
+  const open = [...said.keys()].filter((n) => said[n] === null),
+    still = `${listing(open.map((n) => `${n + 1}`))} ${open.length === 1 ? "is" : "are"} still open.`;
+  if (open.length)
+    return {
+      told:
+        open.length === said.length
+          ? "Nothing is answered yet. A guess is worth more than none."
+          : `${still} Nothing is told before each has an answer; give ${UNKNOWN} where you do not know.`,
+      field: `said${open[0]}`,
+    };
   const losses = [],
     shown = (value, exact) => (typeof value === "string" ? value : exact ? number(value) : `${rounded(value, 2)}`.replace(/\B(?=(\d{3})+\.)/g, ","));
   const lines = solutions.map(({ right, exact, wrong }, n) => {
     const truth = shown(right, exact);
-    if (said[n] === null) return `${n + 1}. You said nothing. It is ${truth}.`;
+    if (said[n] === UNKNOWN) return `${n + 1}. You do not know. It is ${truth}.`;
     const hit = same(said[n], right, exact),
       words = `You said ${shown(said[n], true)}${sure[n] === null ? "" : `, ${number(sure[n])} % sure`}`;
     if (sure[n] !== null) losses.push((sure[n] / 100 - hit) ** 2);
@@ -128,8 +141,16 @@ export function returned(solutions, texts) {
     const why = wrong.find(([guess, , whole]) => same(said[n], guess, whole))?.[1];
     return `${n + 1}. ${[`${words}; it is ${truth}.`, why, sure[n] >= CONFIDENT && MEND].filter(Boolean).join(" ")}`;
   });
-  if (losses.length) lines.push(`Score ${rounded(losses.reduce((sum, one) => sum + one) / losses.length, 2)} (0 is best, 1 worst; 50 % sure gets 0.25).`);
-  return lines.join("\n");
+  const given = { said, sure },
+    again = before && JSON.stringify(before) !== JSON.stringify(given);
+  if (again) lines.push(AGAIN);
+  else if (losses.length)
+    lines.push(`Score ${rounded(losses.reduce((sum, one) => sum + one) / losses.length, 2)} (0 is best, 1 worst; 50 % sure gets 0.25).`);
+  return { told: lines.join("\n"), field: null, given: before ?? given };
 }
-const CONFIDENT = 80, // percent
+export const LATE = "The run has been shown already: what you said before it counts.",
+  CHANGED = "You changed this after the run was shown; that counts no more.";
+const UNKNOWN = "?", // the answer of who does not know
+  AGAIN = "The answers had been told already: what you said first stays in your notes and counts.",
+  CONFIDENT = 80, // percent
   MEND = "An error made with such confidence is the one best mended: say now why it is not so.";

@@ -4,7 +4,7 @@ import math
 import numbers
 
 from ..checks import shown
-from ..words import kind, listing, number, printable
+from ..words import kind, listing, number, printable, wrapped
 from . import asking, notes
 from .guesses import met
 from .questions import COUNT, FACTOR, QUESTIONS, YES_NO
@@ -13,13 +13,16 @@ TEXT_MAX = 200  # letters of a prediction in words
 DIGITS_MAX = 300  # what a float still holds
 NUMBER_MAX = 10**DIGITS_MAX
 
+LATE = "The run has been shown already: what you said before it counts."
+CHANGED = "You changed this after the run was shown; that counts no more."
 NOTHING_YET = "No prediction yet. Replace None by your numbers and run this cell again."
 
 
 def predict(question, *, sure=None, **values):
     """Write down what you expect. None or ... means that you have not decided yet.
 
-    In a notebook where nothing is decided a small form stands there to say it. What you say last is kept.
+    In a notebook where nothing is decided a small form stands there to say it. What you say last before
+    :func:`reveal` shows the run is kept and counts; what you say later stands beside it in the notes.
 
     Parameters
     ----------
@@ -100,12 +103,27 @@ def _note(question, sure, values):
         sure = None
         refused.append(f"sure {error}")
     if said:
-        notes.remember("predictions", question, {"said": said, "sure": sure})
+        late = _keep(question, {"said": said, "sure": sure})
         print(_noting(said, sure))
+        if late:
+            print(LATE)
     for complaint in refused:
         print(f"Not noted: {complaint}.")
     if missing:
         print(f"Still open: {listing(missing)}.")
+
+
+def _keep(question, told):
+    """Write down what is said, and say whether it comes too late; what was said before the run was shown stays."""
+    said, sure = _noted(question)
+    kept = notes.recall("predictions", question)
+    if not said or "shown" not in kept:
+        notes.remember("predictions", question, told)
+        return False
+    late = told != {"said": said, "sure": sure}
+    if late:
+        notes.remember("predictions", question, kept | {"afterwards": told})
+    return late
 
 
 def _noting(said, sure):
@@ -145,6 +163,9 @@ def reveal(question, **values):
 
     Notes
     -----
+    Once something said has been put beside the run, it stays; a change counts no more. Where nothing was said yet,
+    nothing is settled: all cells of a notebook may be run before anything is unfolded.
+
     What is counted is right or not: ``questions.py`` says of each question whether near is enough. A wrong answer that
     others have given too gets a sentence: which thought leads there, and what it overlooks.
 
@@ -166,7 +187,8 @@ def reveal(question, **values):
     >>> predict("04.lump", pages_per_call=32)
     Noted: pages_per_call 32.
     >>> reveal("04.lump", pages_per_call=33)
-    pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not enough.
+    pages_per_call: you said 32, the run says 33; you were 1 too low, and this is counted: near is not
+    enough.
     32 is the batch. 32 pages may stay, so every second call is free; `>` is not `>=`.
     >>> reveal("04.nothing", before=621, after=39)
     You said nothing yet.
@@ -190,14 +212,20 @@ def reveal(question, **values):
             print(f"{name}: you said nothing, the run says {_word(value)}.")
             continue
         asked = QUESTIONS.get(question, {}).get(name)
-        print(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{_verdict(said[name], value, asked)}.")
+        verdict = _verdict(said[name], value, asked)
+        print(wrapped(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{verdict}."))
         right = _right(said[name], value, asked)
         judged += [] if right is None else [right]
         sentence = None if right is not False else met(question, name, said[name], near=_nearness(asked))
         if sentence:
-            print(sentence)
+            print(wrapped(sentence))
     if judged and sure is not None:
-        print(_scored(sure, judged))
+        print(wrapped(_scored(sure, judged)))
+    kept = notes.recall("predictions", question)
+    if "afterwards" in kept:
+        print(CHANGED)
+    if "shown" not in kept:
+        notes.remember("predictions", question, kept | {"shown": True})
 
 
 def _scored(sure, judged):

@@ -12,12 +12,14 @@ from ..words import capital, count, listing, number, printable
 from . import asking, notes
 from .predictions import percentage
 from .quiz_draw import TOPICS
-from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, solve, told, topic_of
+from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, read_answer, solve, told, topic_of
 
 END = re.compile(r"(before|after) (\d\d)")
 BACK = (1, 3, 5)  # notebooks
 HOW_MANY = len(BACK)
 SURE = "How sure are you?"
+UNKNOWN = "?"  # the answer of who does not know
+AGAIN = "The answers had been told already: what you said first stays in your notes and counts."
 CONFIDENT = 80  # percent
 MEND = "An error made with such confidence is the one best mended: say now why it is not so."
 COURSE_SEED = 0x475D048
@@ -44,8 +46,9 @@ def quiz(topic, *, seed=COURSE_SEED, questions=5, name=None, answers=False, said
         About one topic: print the answers too, and for each other choice which thought leads there and what it
         overlooks.
     said, sure : list, optional
-        At an end of a notebook: an answer for each question, and how sure you are of it, in percent; None where you say
-        nothing. Then what the run says is told.
+        At an end of a notebook: an answer for each question, "?" where you do not know, and how sure you are of it,
+        in percent, or None. What the run says is told as soon as each question has an answer, and what was said then
+        is kept; what is said later stands beside it in the notes.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def ask(end, *, seed, name, said=None, sure=None):
     seed : int
     name : str
     said : list, optional
-        An answer for each question, or None.
+        An answer for each question, "?" where the reader does not know.
     sure : list, optional
         How sure the reader is of each, in percent, or None.
 
@@ -142,7 +145,7 @@ def ask(end, *, seed, name, said=None, sure=None):
     questions = questions_at(end, seed=seed, name=name)
 
     def answer(texts):
-        _judge(
+        return _judge(
             end,
             questions,
             [asking.typed(texts.get(f"said{n}", "")) for n in range(HOW_MANY)],
@@ -150,7 +153,12 @@ def ask(end, *, seed, name, said=None, sure=None):
         )
 
     if said is None and sure is None:
-        asking.show(_text(end, questions), form_of(end, questions), answer)
+        text, form, kept = _text(end, questions), form_of(end, questions), _kept(end, questions)
+        if kept:
+            told = "\n".join(_told(questions, kept))
+            text += f"\n\nYou have answered:\n{told}"
+            form |= {"status": told, "values": _values(kept)}
+        asking.show(text, form, answer)
         return
     nothing = [None] * HOW_MANY
     said, sure = nothing if said is None else said, nothing if sure is None else sure
@@ -180,32 +188,96 @@ def _text(end, questions):
 
 
 def _judge(end, questions, said, sure):
-    """Print what the run says of each answer; keep it."""
-    kept, losses = [], []
-    for place, (question, answer, p) in enumerate(zip(questions, said, sure), start=1):
+    """Print what the run says once each question has an answer; keep it. Gives the control to go on in, if any."""
+    given = []
+    for place, (question, answer, p) in enumerate(zip(questions, said, sure)):
+        field, what = f"said{place}", "Your answer"
         try:
-            right, why = judge(question, answer)
+            answered = _answered(question, answer)
+            field, what = f"sure{place}", "How sure you are"
             p = percentage(p)
         except ValueError as error:
-            print(f"{place}. Your answer, or how sure you are, {error}.")
-            return
-        kept.append((answer.item() if hasattr(answer, "item") else answer, p, right, why))
-    if all(right is None for _, _, right, _ in kept):
+            print(f"{place + 1}. {what} {error}.")
+            return field
+        answer = answer.item() if hasattr(answer, "item") else answer
+        given.append((answer.strip() if isinstance(answer, str) else answer, p) if answered else None)
+    still = [place for place, one in enumerate(given) if one is None]
+    if len(still) == len(given):
         print("Nothing is answered yet. A guess is worth more than none.")
-        return
-    for place, (question, (answer, p, right, why)) in enumerate(zip(questions, kept), start=1):
-        print(f"{place}. {said_of(answer, p, right, told(solve(question).right), why)}")
+    elif still:
+        open_ = f"{listing([str(place + 1) for place in still])} {'is' if len(still) == 1 else 'are'} still open."
+        print(f"{open_} Nothing is told before each has an answer; give {UNKNOWN} where you do not know.")
+    if still:
+        return f"said{still[0]}"
+    before = _kept(end, questions)
+    if before and given != before:
+        print("\n".join([*_told(questions, given, score=False), AGAIN]))
+        kept = notes.recall("quizzes", end)
+        later = [{"said": answer, "sure": p} for answer, p in given]
+        notes.remember("quizzes", end, [one | {"afterwards": other} for one, other in zip(kept, later, strict=True)])
+        return None
+    print("\n".join(_told(questions, given)))
+    if not before:
+        kept = [
+            {"question": question.text, "said": answer, "sure": p, "right": _right(question, answer)[0]}
+            for question, (answer, p) in zip(questions, given, strict=True)
+        ]
+        notes.remember("quizzes", end, kept)
+    return None
+
+
+def _unknown(answer):
+    return isinstance(answer, str) and answer.strip() == UNKNOWN
+
+
+def _answered(question, answer):
+    """Whether it is an answer, without looking at the right one; a ValueError if it is none at all."""
+    return _unknown(answer) or read_answer(answer, question.choices) is not None
+
+
+def _right(question, answer):
+    """(True, False or None where the reader does not know; the sentence for a usual wrong answer, or None)."""
+    return (None, None) if _unknown(answer) else judge(question, answer)
+
+
+def _told(questions, given, score=True):
+    """What the run says of each answer, in lines, and the score."""
+    lines, losses = [], []
+    for place, (question, (answer, p)) in enumerate(zip(questions, given, strict=True), start=1):
+        right, why = _right(question, answer)
+        lines.append(f"{place}. {said_of(answer, p, right, told(solve(question).right), why)}")
         if p is not None and right is not None:
             losses.append((p / 100 - right) ** 2)
-    if losses:
-        print(score_of(losses))
-    notes.remember("quizzes", end, [{"said": answer, "sure": p, "right": right} for answer, p, right, _ in kept])
+    return [*lines, score_of(losses)] if losses and score else lines
+
+
+def _kept(end, questions):
+    """(answer, how sure) of each question as it was said first; None if these were not answered yet."""
+    kept = notes.recall("quizzes", end)
+    try:
+        if [one["question"] for one in kept] != [question.text for question in questions]:
+            return None
+        given = [(one["said"], percentage(one["sure"])) for one in kept]
+        if not all(_answered(question, answer) for question, (answer, _) in zip(questions, given, strict=True)):
+            return None
+    except (KeyError, TypeError, ValueError):  # what a reader wrote into the file
+        return None
+    return given
+
+
+def _values(given):
+    """What was said, as the form has it."""
+    values = {}
+    for place, (answer, p) in enumerate(given):
+        answer = ("no", "yes")[answer] if isinstance(answer, bool) else answer
+        values |= {f"said{place}": str(answer), f"sure{place}": "" if p is None else str(p)}
+    return values
 
 
 def said_of(answer, p, right, truth, why):
     """One answer judged, as a sentence or three."""
     if right is None:
-        return f"You said nothing. It is {truth}."
+        return f"You do not know. It is {truth}."
     answer = ("no", "yes")[answer] if isinstance(answer, bool) else answer
     words = f"You said {answer if isinstance(answer, str) else number(answer)}"
     words += "" if p is None else f", {number(p)} % sure"

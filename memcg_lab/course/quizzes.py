@@ -92,7 +92,7 @@ def judge(question, answer):
     ValueError
         If it is no answer at all, such as a list.
     """
-    answer = _read(answer, question.choices)
+    answer = read_answer(answer, question.choices)
     if answer is None:
         return None, None
     right, wrong = solve(question)
@@ -101,8 +101,8 @@ def judge(question, answer):
     return False, next((why for guess, why in wrong.items() if _same(answer, guess)), None)
 
 
-def _read(answer, choices):
-    """A number, one of the choices, or None; as JSON or a reader has it."""
+def read_answer(answer, choices):
+    """A number, one of the choices, or None; as JSON or a reader has it. ValueError if it is no answer at all."""
     if isinstance(answer, bool) and choices == ("yes", "no"):
         answer = "yes" if answer else "no"
     if isinstance(answer, str):

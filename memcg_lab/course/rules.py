@@ -7,7 +7,7 @@ import numpy as np
 from ..checks import shown
 from ..files import golden_path
 from ..golden import read_golden, system_of
-from ..mechanism.policy import V4_13, V4_14
+from ..mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
 from ..mechanism.stock_v4_13 import consume_stock, css_put_many, refill_stock, uncharge_counters
 from ..mechanism.stock_v4_14 import uncharge_to_stock
@@ -203,7 +203,29 @@ def judge_consume(rule):
                 return False, _golden_difference(scenario, k, wrong[0], got, expected, earlier)
             earlier = expected
         done += len(scenario.ops)
+    told = _above_the_batch(rule)
+    if told:
+        return False, told
     return True, f"{count(done, 'golden operation')} end as in the kernel: every stock, counter, answer and reference."
+
+
+def _above_the_batch(rule):
+    """What is wrong with a rule that looks into the stock for more than a batch, or None.
+
+    With the rules of v4.13 no stock has enough for that; with pages that come back to it, and no cap, one has.
+    """
+    held, more = CHARGE_BATCH + 8, CHARGE_BATCH + 1
+    trial = Trial(System.chain(depth=1, cpus=1, policy=_with_rule(UNCHARGE_ONLY, "consume", rule)))
+    for name, nr in (("charge_skmem", held), ("uncharge_skmem", held), ("charge_skmem", more)):
+        trial.replay(op(name, cpu=0, memcg=1, nr=nr))
+    left = trial.system.stock[0].nr_pages
+    if left == held:
+        return None
+    return (
+        f"All golden operations end as in the kernel, but a stock is never that full there: let it hold {held} pages, "
+        f"as with the uncharge hunk and no cap, and charge {more}. Your rule leaves {count(left, 'page')} in it. "
+        "A charge above the batch does not even look; it goes to the counters."
+    )
 
 
 def _golden_difference(scenario, k, field, got, expected, earlier):

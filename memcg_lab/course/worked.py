@@ -15,7 +15,8 @@ class Worked(NamedTuple):
         """The answer, for who has found one."""
         if not self.before:
             return f"One way: {self.answer}"
-        return "One way:\n" + textwrap.indent(f"{self.before}\n\n{self.answer}", "    ")
+        said = "" if self.answer.isidentifier() else f"\n\n{self.answer}"  # a function's bare name says nothing more
+        return "One way:\n" + textwrap.indent(self.before + said, "    ")
 
     def cell(self, exercise):
         """The code of a notebook's cell that answers the exercise."""

@@ -247,12 +247,21 @@ class Lab(anywidget.AnyWidget):
         try:
             question = content["question"]
             ask = question.get("ask")
-            told = self._found(question) if ask == "found" else self.data() if ask == "data" else self.answer(question)
+            told = self._found(question) if ask == "found" else self._data() if ask == "data" else self.answer(question)
             told = dict(told)
             blobs = told.pop("blobs", [])
         except Exception as error:
             told = {"error": failed(error)}
         self.send({"id": content.get("id"), "answer": told}, blobs)
+
+    def _data(self):
+        """What the front end has to know, and of each thing to find how it was found, if it was."""
+        data, kept = dict(self.data()), notes.recall("quests")
+        told = [kept.get(f"{type(self).__name__}.{quest['name']}") for quest in data.get("quests", ())]
+        if any(isinstance(text, str) for text in told):
+            pairs = zip(data["quests"], told, strict=True)
+            data["quests"] = [quest | ({"told": text} if isinstance(text, str) else {}) for quest, text in pairs]
+        return data
 
     def _found(self, question):
         """A reader has found one of the things to find; it is written down."""

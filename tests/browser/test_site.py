@@ -152,9 +152,17 @@ def test_three_questions_are_returned_before_anything_is_told(opened, shots):
     form.get_by_label("Your answer").nth(0).fill("7")
     form.get_by_label("How sure are you?").nth(0).select_option("90")
     form.get_by_role("button", name="Return").click()
+    assert form.get_by_role("status").inner_text().startswith("2 and 3 are still open. Nothing is told before ")
+    for n in (1, 2):
+        field = form.get_by_label("Your answer").nth(n)
+        if field.evaluate("el => el.localName") == "select":
+            field.select_option("?")
+        else:
+            field.fill("?")
+    form.get_by_role("button", name="Return").click()
     told = form.get_by_role("status").inner_text().splitlines()
     assert told[0].startswith("1. You said 7, 90 % sure")
-    assert told[1].startswith("2. You said nothing. It is ")
+    assert told[1].startswith("2. You do not know. It is ")
     form.screenshot(path=shots / "site_quiz.png")
 
 

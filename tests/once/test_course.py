@@ -87,6 +87,12 @@ def test_without_jit_the_environment_says_so():
 # --- predict and reveal
 
 
+@pytest.fixture(autouse=True)
+def nothing_predicted(monkeypatch):
+    monkeypatch.setitem(course.notes._memory, "predictions", {})
+    monkeypatch.setattr("memcg_lab.words.COLUMNS", 10_000)  # what is said, not where a line is broken
+
+
 @pytest.mark.parametrize("nothing", [None, ...])
 def test_no_prediction_is_no_error(capsys, nothing):
     told = said(capsys, predict, "t.none", before=nothing, after=nothing)

@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from lab_helpers import node, said
-from memcg_lab.course import asking, notes, predict, quiz, quiz_ask, reveal
+from memcg_lab import words
+from memcg_lab.course import asking, notes, predict, predictions, quiz, quiz_ask, reveal
 from memcg_lab.course.form import HERE, Form
 from memcg_lab.course.guesses import GUESSES
 from memcg_lab.course.questions import QUESTIONS
@@ -38,11 +39,15 @@ def shown(monkeypatch):
 
 def heard(form, **values):
     """What a form's page gets back for some values."""
+    return answered(form, **values)["told"]
+
+
+def answered(form, **values):
     sent = []
     form.send = lambda content, buffers=None: sent.append(content)
     form._heard(form, {"id": "a 1", "values": values}, [])
     assert [answer["id"] for answer in sent] == ["a 1"]
-    return sent[0]["told"]
+    return sent[0]
 
 
 # --- predictions
@@ -69,6 +74,27 @@ def test_a_prediction_in_a_form_is_kept_and_judged(shown, capsys):
     predict("04.stock", uncharge_hunk_alone=None, both=None)  # the cell is run again
     assert repr(shown[1]) == "Noted: uncharge_hunk_alone 50, both 2; 70 % sure."
     assert shown[1].form["values"] == {"uncharge_hunk_alone": "50", "both": "2", "sure": "70"}
+
+
+def test_a_prediction_changed_after_the_run_was_shown_counts_no_more(capsys):
+    reveal("04.stock", uncharge_hunk_alone=200, both=2)  # all cells at once: nothing was said yet
+    predict("04.stock", uncharge_hunk_alone=40, both=2, sure=70)
+    predict("04.stock", uncharge_hunk_alone=50, both=2, sure=70)
+    first = said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2)
+    first = first[first.rindex("uncharge_hunk_alone: ") :]
+    assert said(capsys, predict, "04.stock", uncharge_hunk_alone=50, both=2, sure=70).count("\n") == 0
+    assert said(capsys, predict, "04.stock", uncharge_hunk_alone=200, both=2, sure=100).splitlines() == [
+        "Noted: uncharge_hunk_alone 200, both 2; 100 % sure.",
+        "The run has been shown already: what you said before it counts.",
+    ]
+    assert notes.recall("predictions", "04.stock") == {
+        "said": {"uncharge_hunk_alone": 50, "both": 2},
+        "sure": 70,
+        "shown": True,
+        "afterwards": {"said": {"uncharge_hunk_alone": 200, "both": 2}, "sure": 100},
+    }
+    again = said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2)
+    assert again == f"{first}\nYou changed this after the run was shown; that counts no more."
 
 
 def test_a_choice_is_offered_and_nothing_of_the_answer_is_in_a_form(shown):
@@ -175,7 +201,20 @@ def test_nothing_is_computed_and_nothing_told_before_it_is_returned(shown, monke
     assert heard(form, sure0="70", said0="") == "Nothing is answered yet. A guess is worth more than none."
     kinds = [one["kind"] for one in form.form["controls"]]
     assert kinds == ["sure", "number", "sure", "number", "sure", "number"]  # confidence first
-    assert heard(form, said0="many") == "1. Your answer, or how sure you are, is 'many'; give a number."
+    assert answered(form, said0="7", said1="many") == {
+        "id": "a 1",
+        "told": "2. Your answer is 'many'; give a number.",
+        "field": "said1",
+    }
+    assert answered(form, said0="7", sure0="170")["field"] == "sure0"
+    assert heard(form, said0="7", sure0="170") == "1. How sure you are is 170; give a percentage from 0 to 100."
+    assert answered(form, said1="7") == {
+        "id": "a 1",
+        "told": "1 and 3 are still open. Nothing is told before each has an answer; give ? where you do not know.",
+        "field": "said0",
+    }
+    assert heard(form, said0="7", said1="?").startswith("3 is still open. ")
+    assert notes.recall("quizzes", "before 05") is None
 
 
 def test_what_is_returned_is_judged_and_kept(shown, capsys):
@@ -183,18 +222,43 @@ def test_what_is_returned_is_judged_and_kept(shown, capsys):
     right = [solve(question).right for question in questions]
     wrong = next(iter(solve(questions[1]).wrong.items()))
     quiz("after 03")
-    told = heard(shown[0], said0=str(right[0]), sure0="100", said1=str(wrong[0]), sure1="90", said2="").splitlines()
+    told = heard(shown[0], said0=str(right[0]), sure0="100", said1=str(wrong[0]), sure1="90", said2="?").splitlines()
     assert told[0] == f"1. You said {right[0]}, 100 % sure: right."
     assert told[1].startswith(f"2. You said {wrong[0]}, 90 % sure; it is {right[1]}. ")
     assert wrong[1][1:] in told[1]
     assert told[1].endswith(" An error made with such confidence is the one best mended: say now why it is not so.")
     assert told[2:] == [
-        f"3. You said nothing. It is {right[2]}.",
+        f"3. You do not know. It is {right[2]}.",
         "Score 0.41 (0 is best, 1 worst; 50 % sure gets 0.25).",
     ]
-    assert notes.recall("quizzes", "after 03")[1] == {"said": wrong[0], "sure": 90, "right": False}
-    in_code = said(capsys, quiz, "after 03", said=[right[0], wrong[0], None], sure=[100, 90, None])
+    assert notes.recall("quizzes", "after 03")[1] == {
+        "question": questions[1].text,
+        "said": wrong[0],
+        "sure": 90,
+        "right": False,
+    }
+    in_code = said(capsys, quiz, "after 03", said=[right[0], wrong[0], "?"], sure=[100, 90, None])
     assert in_code.splitlines() == told
+
+    quiz("after 03")  # run again: it was answered, and how
+    assert repr(shown[1]).endswith("\n\nYou have answered:\n" + "\n".join(told))
+    assert shown[1].form["status"].splitlines() == told
+    first, second = {"said0": str(right[0]), "sure0": "100"}, {"said1": str(wrong[0]), "sure1": "90"}
+    assert shown[1].form["values"] == first | second | {"said2": "?", "sure2": ""}
+    quiz("after 03", seed=7)  # other questions
+    assert shown[2].form["status"] == ""
+
+    late = heard(shown[1], said0=str(right[0]), said1=str(right[1]), said2=str(right[2]), sure1="100").splitlines()
+    assert late[1] == f"2. You said {number(right[1])}, 100 % sure: right."
+    assert late[3:] == ["The answers had been told already: what you said first stays in your notes and counts."]
+    assert notes.recall("quizzes", "after 03")[1] == {
+        "question": questions[1].text,
+        "said": wrong[0],
+        "sure": 90,
+        "right": False,
+        "afterwards": {"said": right[1], "sure": 100},
+    }
+    assert said(capsys, quiz, "after 03", said=[right[0], wrong[0], "?"], sure=[100, 90, None]).splitlines() == told
 
 
 @pytest.mark.parametrize("given", [{"said": [1, 2]}, {"said": 7}, {"said": [1, 2, 3], "sure": [50]}])
@@ -243,6 +307,12 @@ def test_numbers_read_alike(in_node):
         assert in_node([["number", value, digits] for value in values]) == [number(value, digits) for value in values]
 
 
+@pytest.fixture
+def lines_as_long_as_they_are(monkeypatch):
+    """A page breaks its lines itself."""
+    monkeypatch.setattr(words, "COLUMNS", 10_000)
+
+
 def sayings(question):
     """What readers may say: each guess, the truth, near it on both sides, far away, nothing."""
     draw = random.Random(question)
@@ -261,7 +331,7 @@ def sayings(question):
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_a_page_without_python_judges_a_prediction_as_python_does(in_node, capsys, question):
+def test_a_page_without_python_judges_a_prediction_as_python_does(in_node, capsys, lines_as_long_as_they_are, question):
     jobs, told = [], []
     asked = {name: list(kind) if isinstance(kind, tuple) else kind for name, kind in QUESTIONS[question].items()}
     guesses = book.judge_of({"kind": "predict", "name": question})["guesses"]
@@ -270,6 +340,7 @@ def test_a_page_without_python_judges_a_prediction_as_python_does(in_node, capsy
         texts = {name: str(value) for name, value in say.items()} | ({} if sure is None else {"sure": str(sure)})
         jobs += [["note", asked, texts], ["judged", asked, guesses, say, sure, truths()[question]]]
         open_ = {name: None for name in asked} | say
+        notes._memory["predictions"].clear()
         told.append(said(capsys, predict, question, sure=sure, **open_))
         told.append(said(capsys, reveal, question, **truths()[question]))
     answers = in_node(jobs)
@@ -308,16 +379,50 @@ def test_a_page_without_python_judges_a_quiz_as_python_does(in_node, capsys):
         solutions = json.loads(json.dumps(quiz_ask.solutions_at(end)))
         for n in range(4):
             answers = [
-                [one["right"], one["wrong"][0][0] if one["wrong"] else 1, None, 987654][(n + k) % 4]
+                [one["right"], one["wrong"][0][0] if one["wrong"] else 1, "?", 987654][(n + k) % 4]
                 for k, one in enumerate(solutions)
             ]
             answers = [
-                a if (not isinstance(a, str)) == (not isinstance(one["right"], str)) else None
+                a if a == "?" or isinstance(a, str) == isinstance(one["right"], str) else None
                 for a, one in zip(answers, solutions)
             ]
             sure = [(None, 100, 80, 70)[(n + k + place) % 4] for k in range(3)]
             texts = {f"said{k}": "" if a is None else str(a) for k, a in enumerate(answers)}
             texts |= {f"sure{k}": "" if p is None else str(p) for k, p in enumerate(sure)}
             jobs.append(["returned", solutions, texts])
+            notes._memory["quizzes"].clear()
             told.append(said(capsys, quiz, end, said=answers, sure=sure))
-    assert in_node(jobs) == told
+    assert [one["told"] for one in in_node(jobs)] == told
+    assert any("do not know" in one for one in told)
+
+
+def test_a_page_without_python_tells_nothing_early_and_keeps_what_was_said_first(in_node, capsys):
+    end = "after 03"
+    solutions = json.loads(json.dumps(quiz_ask.solutions_at(end)))
+    right = [one["right"] for one in solutions]
+    texts = [
+        {"said0": "7", "sure0": "70"},
+        {"said0": "7", "said1": "many"},
+        {"said0": "7", "said1": "?", "said2": "?", "sure0": "70"},
+        {f"said{n}": str(answer) for n, answer in enumerate(right)} | {"sure0": "100"},
+    ]
+    early, word, first = in_node([["returned", solutions, one] for one in texts[:3]])
+    assert early == {
+        "told": "2 and 3 are still open. Nothing is told before each has an answer; give ? where you do not know.",
+        "field": "said1",
+    }
+    assert word == {"told": "2. Your answer is 'many'; give a number.", "field": "said1"}
+    assert first["given"] == {"said": [7, "?", "?"], "sure": [70, None, None]}
+    (later,) = in_node([["returned", solutions, texts[3], first["given"]]])
+    assert later["given"] == first["given"]
+    told = [
+        said(capsys, quiz, end, said=[7, "?", "?"], sure=[70, None, None]),
+        said(capsys, quiz, end, said=right, sure=[100, None, None]),
+    ]
+    assert [first["told"], later["told"]] == told
+
+
+def test_a_page_says_of_a_late_change_what_python_says():
+    script = (HERE / "judge.js").read_text(encoding="utf-8")
+    for sentence in (predictions.LATE, predictions.CHANGED, quiz_ask.AGAIN):
+        assert f'"{sentence}"' in script

@@ -182,3 +182,29 @@ def test_what_is_found_in_a_lab_is_written_down(study):
     lab._heard(lab, {"id": 1, "question": {"ask": "found", "name": "empty", "told": "Operation 5 left 0 pages."}}, [])
     assert sent == [{"id": 1, "answer": {}}]
     assert recall("quests") == {"StockLab.empty": "Operation 5 left 0 pages."}
+    again = StockLab()
+    again.send = lambda content, buffers=None: sent.append(content)
+    again._heard(again, {"id": 2, "question": {"ask": "data"}}, [])
+    assert {quest["name"]: quest.get("told") for quest in sent[1]["answer"]["quests"]} == {
+        quest["name"]: "Operation 5 left 0 pages." if quest["name"] == "empty" else None for quest in StockLab.quests
+    }
+
+
+def test_what_was_found_stands_as_found_in_a_lab_made_again():
+    """The list of the front end, without a page: what Python told is found, and is not sent once more."""
+    from lab_helpers import ROOT, node
+
+    script = (ROOT / "memcg_lab/labs/stage/parts.js").read_text(encoding="utf-8")
+    begin, end = script.index("function questList("), script.index("/** What a setting may be")
+    code = f"""
+        class CustomEvent {{ constructor(type, {{ detail }}) {{ this.detail = detail; }} }}
+        const sent = [];
+        const make = (tag, given, ...inside) => ({{ inside, dispatchEvent: (event) => sent.push(event.detail.name) }});
+        {script[begin:end]}
+        const list = questList([{{ name: "a", ask: "A?", told: "It was a." }}, {{ name: "b", ask: "B?" }}], "label");
+        const before = [...list.found, list.root.inside[0].className];
+        list.find(1, "It is b.");
+        console.log(JSON.stringify([before, list.found, sent]));
+    """
+    done = subprocess.run([node(), "-e", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [["It was a.", "", "found"], ["It was a.", "It is b."], ["b"]]

@@ -65,14 +65,19 @@ function questList(quests, label) {
       told = make("span", {}, ask);
     return { name, state, told, li: make("li", {}, state, " ", told), found: "" };
   });
+  const mark = (n, text) => {
+    const { state, told, li } = made[n];
+    made[n].found = text;
+    li.className = "found";
+    state.textContent = "\u2713 found";
+    told.textContent = text;
+  };
+  quests.forEach(({ told }, n) => told && mark(n, told)); // the reader's notes have it
   return {
     root: quests.length ? make("ol", { class: "quests", "aria-label": label }, ...made.map(({ li }) => li)) : null,
     find(n, text) {
-      const { name, state, told, li } = made[n];
-      made[n].found = text;
-      li.className = "found";
-      state.textContent = "\u2713 found";
-      told.textContent = text;
+      const { name, li } = made[n];
+      mark(n, text);
       li.dispatchEvent(new CustomEvent("memcg-lab-quest", { bubbles: true, composed: true, detail: { name, told: text } })); // a notebook keeps it
     },
     get found() {
