@@ -65,11 +65,16 @@ function questList(quests, label) {
       told = make("span", {}, ask);
     return { name, state, told, li: make("li", {}, state, " ", told), found: "" };
   });
+  const tally = made.length ? make("span", { class: "tally" }) : null,
+    counted = () => tally && (tally.textContent = `${made.filter(({ found }) => found).length} of ${made.length} found`);
+  counted();
   return {
+    tally, // for where the list itself is out of sight
     root: quests.length ? make("ol", { class: "quests", "aria-label": label }, ...made.map(({ li }) => li)) : null,
     find(n, text) {
       const { name, state, told, li } = made[n];
       made[n].found = text;
+      counted();
       li.className = "found";
       state.textContent = "\u2713 found";
       told.textContent = text;

@@ -1754,7 +1754,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (k !== null) go(k);
     box.value = Math.ceil(position);
   });
-  const ofAll = make("span", { class: "of" });
+  const ofAll = make("span", { class: "of" }),
+    quests = questList(data.quests, "Three things to find with your own traffic"),
+    unsaid = []; // what was found, and not yet said
   const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const bar = make(
     "div",
@@ -1772,7 +1774,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
           seek(apart, data.words["no difference"]),
         ),
     ),
-    make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox)),
+    make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox), quests.tally),
   );
   const voice = voiceOf(),
     { status } = voice;
@@ -1860,7 +1862,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
           make("i", { class: "dot-mark" }),
           "own memory",
         ),
-        make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."),
+        make("div", { class: "code legend keys" }, "Tag: CPU with the line. Keys: space \u2190 \u2192 N X , ."),
       );
     const lamps = data.invariants.map(({ short }) => make("li", {}, make("b", { "aria-hidden": "true" }), make("span", {}, short), make("span", { class: "unseen" })));
     const way = button("How?", "Show the shortest walk that breaks this invariant", "", () => showBreak(order[side]), "way");
@@ -1876,7 +1878,6 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- below them
   const chart = new Chart(data, (k) => go(k)),
     plot = make("div", { class: "plot" }, chart.svg);
-  const quests = questList(data.quests, "Three things to find with your own traffic");
   const foot = make(
     "div",
     { class: "foot" },
@@ -2055,6 +2056,16 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     speak(text);
   }
 
+  /** Which quests an operation of the reader's own finds: known as soon as it is made, before its pages have moved. */
+  function recognise(node) {
+    data.quests.forEach((quest, n) => {
+      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
+      if (!answer) return;
+      quests.find(n, fill(quest.found, answer));
+      unsaid.push(fill(data.words.found, { found: quests.found[n] }));
+    });
+  }
+
   /** Something came to rest at a whole position. */
   function settle() {
     const node = branch.node(position);
@@ -2066,13 +2077,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         .map((i) => `${data.machines[i].name} ${count(node.m[i].state.atomics, "atomic")}`)
         .join(", ")}`,
     );
-    let text = notice || sentence(data, tree, node, branch.n, shown());
-    data.quests.forEach((quest, n) => {
-      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
-      if (!answer) return;
-      quests.find(n, fill(quest.found, answer));
-      text += ` ${fill(data.words.found, { found: quests.found[n] })}`;
-    });
+    recognise(node);
+    const text = [notice || sentence(data, tree, node, branch.n, shown()), ...unsaid.splice(0)].join(" ");
     showTable();
     showLimit();
     const broken = pictures
@@ -2634,6 +2640,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       }
       walks.acted = true;
       branch = answer.branch;
+      recognise(branch.node(answer.k));
       refresh();
       playTo(answer.k);
     });
@@ -2741,8 +2748,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     root.classList.toggle("small-lines", sides[0].holder.clientWidth < LINE);
     pictures.forEach((picture, side) => {
       picture.i = shown()[side];
-      const height = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : 260;
-      picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, narrow);
+      const low = !roomy && tree.depth <= 2 && tree.leaves <= 2, // the hands stand above: their row is taken from the picture
+        height = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : low ? 226 : 260;
+      picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, !roomy);
     });
     chart.layout(Math.max(300, plot.clientWidth), 88);
     refresh();
