@@ -42,14 +42,15 @@ function voiceOf() {
     wake(root) {
       for (const event of ["pointerdown", "keydown", "input", "change"]) root.addEventListener(event, () => (awake = true), true);
     },
-    /** Said once the hand has come to rest; with a `gap`, as when playing, so many ms after what was said last. */
-    speak(text, gap = 0) {
+    /** Said once the hand has come to rest; with a `gap`, as when playing, so many ms after what was said last. Then `said` is called. */
+    speak(text, gap = 0, said = () => {}) {
       clearTimeout(waiting);
-      if (!awake) return;
+      if (!awake) return said();
       waiting = setTimeout(
         () => {
           spoke = performance.now();
           live.textContent = text;
+          said();
         },
         gap ? Math.max(0, spoke + gap - performance.now()) : 300,
       );

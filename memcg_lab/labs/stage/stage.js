@@ -1773,8 +1773,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
           seek(apart, data.words["no difference"]),
         ),
+      quests.tally,
     ),
-    make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox), quests.tally),
+    make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox)),
   );
   const voice = voiceOf(),
     { status } = voice;
@@ -2047,7 +2048,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const hotTest = () => (hot < 0 ? null : (k) => shown().some((i) => hasLine(hot, i) && branch.ran(k, i, hot)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
 
-  const speak = (text) => voice.speak(text, playing ? 4000 : 0);
+  const speak = (text) => {
+    const { length } = unsaid;
+    voice.speak([text, ...unsaid].join(" "), playing ? 4000 : 0, () => unsaid.splice(0, length));
+  };
 
   function say(text) {
     halt();
@@ -2078,7 +2082,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         .join(", ")}`,
     );
     recognise(node);
-    const text = [notice || sentence(data, tree, node, branch.n, shown()), ...unsaid.splice(0)].join(" ");
+    const text = notice || sentence(data, tree, node, branch.n, shown());
     showTable();
     showLimit();
     const broken = pictures
