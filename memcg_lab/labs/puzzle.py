@@ -52,6 +52,7 @@ WORDS = {
     "at": "{line}: {where}, place {place} of {of}",
     "in pool": "{line}: without a place",
     "put": "Put down. {at}.",
+    "nowhere": "Nothing to go to: {way}. {at}.",
     "licence": "The lines of the patch are quotes from Linux, GPL-2.0, commit 475d048; the other lines are ours.",
     "how": "Drag a line, or take it with Enter and move it with the arrow keys. Two clicks do it too: on a line, "
     "then on its new place.",

@@ -260,6 +260,31 @@ def test_quests_are_found_by_keyboard(mounted, make):
     assert [text or None for text in page.evaluate("s.found")] == found
 
 
+def test_a_quest_is_found_when_its_operation_is_made_not_when_its_pages_have_moved(mounted):
+    page = mounted(StockLab(), reduced_motion="no-preference")
+    page.get_by_role("spinbutton", name="Pages a call").fill("33")
+    page.get_by_role("spinbutton", name="Pages a call").press("Tab")
+    page.evaluate("""() => {
+      const live = s.root.querySelector("[role=status]");
+      window.heard = [];
+      new MutationObserver(() => heard.push(live.textContent)).observe(live, { childList: true });
+      s.root.focus();
+    }""")
+    page.keyboard.press("q")
+    page.wait_for_function("s.branch.mine")
+    assert page.evaluate("s.position % 1 !== 0")  # on its way
+    page.get_by_role("spinbutton", name="Limit in pages").fill("500")
+    page.get_by_role("spinbutton", name="Limit in pages").press("Enter")
+    page.wait_for_function("s.branch.ops.length === 3")
+    found = page.evaluate("s.found")
+    assert found[2] == "33 pages are more than a batch: straight to the counters."
+    assert page.evaluate("s.root.querySelector('.tally').textContent") == "1 of 3 found"
+    page.wait_for_function("s.position === 3")
+    page.wait_for_function(
+        "(text) => heard.filter((said) => said.includes(text)).length === 1", arg=f"Found. {found[2]}"
+    )
+
+
 def test_the_quests_of_the_drift_lab_are_found(mounted):
     page = mounted(DriftLab(cpus=1, depth=1), reduced_motion="reduce")
     page.get_by_role("combobox", name="Traffic").select_option(label=OWN)
@@ -304,6 +329,61 @@ def test_each_lab_fits_is_readable_and_named(mounted, shots, lab, at, size, sche
     if size[0] < 1000 and not isinstance(lab, TraceLab):  # the picture before the controls
         top = "(name) => s.root.querySelector(name).getBoundingClientRect().top"
         assert page.evaluate(top, ".machine") < min(page.evaluate(top, ".moves"), page.evaluate(top, ".spine"))
+
+
+# What is cut off, and in a menu whether its longest line has room: it is as wide as that unless something holds it.
+CUT = """() => [...s.root.querySelectorAll("*:not(.unseen)")].filter((el) => {
+  const { width } = el.getBoundingClientRect();
+  if (el.tagName !== "SELECT") return width > 3 && el.clientWidth && el.scrollWidth > el.clientWidth + 1;
+  if (!el.closest(".play")) return false;
+  const free = el.cloneNode(true);
+  free.style.cssText = "position:absolute;max-width:none;width:max-content";
+  el.parentElement.append(free);
+  const wanted = free.getBoundingClientRect().width;
+  free.remove();
+  return width && width < wanted - 1;
+}).map((el) => el.outerHTML.slice(0, 80))"""
+INSIDE = """() => {
+  const keys = document.createRange(), line = s.root.querySelector(".keys");
+  keys.selectNodeContents(line);
+  return line.getBoundingClientRect().right - keys.getBoundingClientRect().right;
+}"""
+
+
+@pytest.mark.parametrize("width", [850, 1000, 1090])
+@pytest.mark.parametrize("make", [PatchLab, StockLab, CounterLab, DriftLab], ids=lambda make: make.__name__)
+def test_beside_a_notebooks_panels_nothing_is_cut_and_the_quests_are_counted(mounted, shots, make, width):
+    page = mounted(make(), width=width, height=600, reduced_motion="reduce")
+    page.keyboard.press("q")
+    page.wait_for_function("s.branch.mine")
+    page.screenshot(path=shots / f"{make.__name__}_{width}.png")
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(INSIDE) > 20
+    assert page.locator(".stage legend").filter(has_text="Limit").is_visible()
+    assert page.locator(".tally").inner_text() in ("0 of 3 found", "1 of 3 found")
+    assert page.locator(".tally").bounding_box()["y"] < 100
+    assert (
+        page.locator("select option", has_text="yours 1").first.text_content().startswith("yours 1: 1 operation from")
+    )
+
+
+@pytest.mark.parametrize("width", [850, 1000, 1150, 1280])
+def test_a_sentence_of_two_lines_leaves_no_word_alone_and_moves_nothing(mounted, width):
+    page = mounted(PatchLab(traffic="one CPU charges, another gives back"), width=width, reduced_motion="reduce")
+    lines = """() => {
+      const text = document.createRange();
+      text.selectNodeContents(s.root.querySelector(".status"));
+      const boxes = [...text.getClientRects()].map(({ width }) => width);
+      return [boxes, s.root.querySelector(".two").offsetTop];
+    }"""
+    places = set()
+    for k in (0, 1, 65, 66, 67):
+        page.evaluate("(k) => s.go(k)", k)
+        widths, top = page.evaluate(lines)
+        places.add(top)
+        assert len(widths) <= 2
+        assert min(widths) > max(widths) / 2
+    assert len(places) == 1
 
 
 TRACED = """(places) => places.map(([k, name]) => {

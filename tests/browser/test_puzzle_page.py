@@ -84,6 +84,36 @@ def test_the_patch_is_put_together_with_the_keyboard_alone(opened):
     heard.filter(has_text="Right: it does all").wait_for()
 
 
+def test_every_arrow_moves_a_line_or_says_that_it_does_not(opened):
+    page = opened()
+    heard = page.locator(".puzzle [role=status]")
+    line(page, "add").focus()
+    page.keyboard.press("Enter")
+    for key in ("ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+        heard.filter(has_text=f"Nothing to go to: {key[5:].lower()}. ").wait_for()
+        assert placed(page, "refill") == []
+    page.keyboard.press("ArrowUp")  # both functions stand above the pool
+    heard.filter(has_text="place 1 of 1").wait_for()
+    assert placed(page, "refill") == ["add"]
+    for key in ("ArrowUp", "ArrowRight"):
+        page.keyboard.press(key)
+        heard.filter(has_text=f"Nothing to go to: {key[5:].lower()}. ").wait_for()
+        assert placed(page, "refill") == ["add"]
+    page.keyboard.press("ArrowDown")
+    heard.filter(has_text="without a place").wait_for()
+    assert placed(page, "refill") == []
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    heard.filter(has_text="Put down.").wait_for()
+    page.keyboard.press("ArrowUp")  # nothing is taken, and this is the first of all lines
+    heard.filter(has_text="Nothing to go to: up. ").wait_for()
+    line(page, "sub").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowUp")
+    assert placed(page, "uncharge") == ["sub"]
+
+
 def test_two_clicks_move_a_line_and_a_mistake_is_shown_with_its_traffic(opened, shots):
     page = opened()
     for where, names in {"refill": ["add", "full", "drain"], "uncharge": ["sub", "refill"]}.items():

@@ -42,14 +42,15 @@ function voiceOf() {
     wake(root) {
       for (const event of ["pointerdown", "keydown", "input", "change"]) root.addEventListener(event, () => (awake = true), true);
     },
-    /** Said once the hand has come to rest; with a `gap`, as when playing, so many ms after what was said last. */
-    speak(text, gap = 0) {
+    /** Said once the hand has come to rest; with a `gap`, as when playing, so many ms after what was said last. Then `said` is called. */
+    speak(text, gap = 0, said = () => {}) {
       clearTimeout(waiting);
-      if (!awake) return;
+      if (!awake) return said();
       waiting = setTimeout(
         () => {
           spoke = performance.now();
           live.textContent = text;
+          said();
         },
         gap ? Math.max(0, spoke + gap - performance.now()) : 300,
       );
@@ -65,15 +66,20 @@ function questList(quests, label) {
       told = make("span", {}, ask);
     return { name, state, told, li: make("li", {}, state, " ", told), found: "" };
   });
+  const tally = made.length ? make("span", { class: "tally" }) : null,
+    counted = () => tally && (tally.textContent = `${made.filter(({ found }) => found).length} of ${made.length} found`);
   const mark = (n, text) => {
     const { state, told, li } = made[n];
     made[n].found = text;
+    counted();
     li.className = "found";
     state.textContent = "\u2713 found";
     told.textContent = text;
   };
+  counted();
   quests.forEach(({ told }, n) => told && mark(n, told)); // the reader's notes have it
   return {
+    tally, // for where the list itself is out of sight
     root: quests.length ? make("ol", { class: "quests", "aria-label": label }, ...made.map(({ li }) => li)) : null,
     find(n, text) {
       const { name, li } = made[n];

@@ -352,8 +352,15 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     } else if (taken?.name === name && e.key.startsWith("Arrow")) {
       const at = where ? arrangement[where].indexOf(name) : -1,
         last = arrangement[own].length - (where ? 1 : 0);
-      const to = { ArrowUp: where && at > 0 ? [own, at - 1] : null, ArrowDown: where && at < last ? [own, at + 1] : where ? null : [own, 0], ArrowLeft: where ? ["pool", 0] : null, ArrowRight: where ? null : [own, last] }[e.key];
-      if (to) {
+      // The pool lies below both functions: up from it is the place that is nearest, and down from there is the pool.
+      const to = {
+        ArrowUp: where ? at > 0 && [own, at - 1] : [own, last],
+        ArrowDown: where && (at < last ? [own, at + 1] : ["pool", 0]),
+        ArrowLeft: where && ["pool", 0],
+        ArrowRight: !where && [own, last],
+      }[e.key];
+      if (!to) speak(nowhere(e.key, name));
+      else {
         const before = taken.before;
         move(() => set(name, ...to), name);
         taken = { name, before };
@@ -363,11 +370,13 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     } else if (!taken && e.key.startsWith("Arrow")) {
       const all = [...root.querySelectorAll(".line")],
         next = all[all.indexOf(buttons[name]) + ({ ArrowDown: 1, ArrowRight: 1 }[e.key] ?? -1)];
-      next?.focus();
+      if (next) next.focus();
+      else speak(nowhere(e.key, name));
     } else return;
     e.preventDefault();
     e.stopPropagation();
   }
+  const nowhere = (key, name) => fill(words.nowhere, { way: key.slice("Arrow".length).toLowerCase(), at: spot(name) });
   function spot(name) {
     const where = homeOf(name),
       line = lines[name].text;

@@ -1755,7 +1755,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (k !== null) go(k);
     box.value = Math.ceil(position);
   });
-  const ofAll = make("span", { class: "of" });
+  const ofAll = make("span", { class: "of" }),
+    quests = questList(data.quests, "Three things to find with your own traffic"),
+    unsaid = []; // what was found, and not yet said
   const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const bar = make(
     "div",
@@ -1772,6 +1774,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
           seek(apart, data.words["no difference"]),
         ),
+      quests.tally,
     ),
     make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox)),
   );
@@ -1861,7 +1864,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
           make("i", { class: "dot-mark" }),
           "own memory",
         ),
-        make("div", { class: "code legend keys" }, "Tag: the CPU that has the line. Keys: space \u2190 \u2192 N X , ."),
+        make("div", { class: "code legend keys" }, "Tag: CPU with the line. Keys: space \u2190 \u2192 N X , ."),
       );
     const lamps = data.invariants.map(({ short }) => make("li", {}, make("b", { "aria-hidden": "true" }), make("span", {}, short), make("span", { class: "unseen" })));
     const way = button("How?", "Show the shortest walk that breaks this invariant", "", () => showBreak(order[side]), "way");
@@ -1877,7 +1880,6 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- below them
   const chart = new Chart(data, (k) => go(k)),
     plot = make("div", { class: "plot" }, chart.svg);
-  const quests = questList(data.quests, "Three things to find with your own traffic");
   const foot = make(
     "div",
     { class: "foot" },
@@ -2047,13 +2049,26 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const hotTest = () => (hot < 0 ? null : (k) => shown().some((i) => hasLine(hot, i) && branch.ran(k, i, hot)));
   const hasLine = (n, i) => (data.lines[n].sign === "+") === data.machines[i].hunks.includes(data.lines[n].hunk);
 
-  const speak = (text) => voice.speak(text, playing ? 4000 : 0);
+  const speak = (text) => {
+    const { length } = unsaid;
+    voice.speak([text, ...unsaid].join(" "), playing ? 4000 : 0, () => unsaid.splice(0, length));
+  };
 
   function say(text) {
     halt();
     notice = text;
     show();
     speak(text);
+  }
+
+  /** Which quests an operation of the reader's own finds: known as soon as it is made, before its pages have moved. */
+  function recognise(node) {
+    data.quests.forEach((quest, n) => {
+      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
+      if (!answer) return;
+      quests.find(n, fill(quest.found, answer));
+      unsaid.push(fill(data.words.found, { found: quests.found[n] }));
+    });
   }
 
   /** Something came to rest at a whole position. */
@@ -2067,13 +2082,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         .map((i) => `${data.machines[i].name} ${count(node.m[i].state.atomics, "atomic")}`)
         .join(", ")}`,
     );
-    let text = notice || sentence(data, tree, node, branch.n, shown());
-    data.quests.forEach((quest, n) => {
-      const answer = !quests.found[n] && node.mine && RECOGNISE[quest.name]({ data, tree, node, walk: branch, shown: shown() });
-      if (!answer) return;
-      quests.find(n, fill(quest.found, answer));
-      text += ` ${fill(data.words.found, { found: quests.found[n] })}`;
-    });
+    recognise(node);
+    const text = notice || sentence(data, tree, node, branch.n, shown());
     showTable();
     showLimit();
     const broken = pictures
@@ -2635,6 +2645,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       }
       walks.acted = true;
       branch = answer.branch;
+      recognise(branch.node(answer.k));
       refresh();
       playTo(answer.k);
     });
@@ -2742,8 +2753,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     root.classList.toggle("small-lines", sides[0].holder.clientWidth < LINE);
     pictures.forEach((picture, side) => {
       picture.i = shown()[side];
-      const height = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : 260;
-      picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, narrow);
+      const low = !roomy && tree.depth <= 2 && tree.leaves <= 2, // the hands stand above: their row is taken from the picture
+        height = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : low ? 226 : 260;
+      picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, !roomy);
     });
     chart.layout(Math.max(300, plot.clientWidth), 88);
     refresh();
