@@ -31,7 +31,8 @@ from ..traces.what_if import trace_ops
 from ..words import capital, count, kind, listing, number, operation, printable
 from ..workload import alternating, bulk, mixed, producer_consumer
 from .environment import version
-from .trial import Trial, stopped
+from . import trial as trials
+from .trial import Patience, Trial, patiently, stopped
 
 FORMAT, VERSION = "memcg-lab design", 1
 FIELDS = ("format", "version", "library", "name", "policy", "source", "scores", "digest")
@@ -99,12 +100,12 @@ def made(make):
     Raises
     ------
     ValueError
-        If it is no such function, stops with an error, or its policy has a name of this library's.
+        If it is no such function, stops with an error, or never stops.
     """
     if not inspect.isfunction(make):
         raise ValueError(f"the design is {kind(make)}; give the function that makes your policy, without calling it.")
     try:
-        policy = make()
+        policy = patiently(make)
     except Exception as error:
         raise ValueError(f"the function that makes the policy: {stopped(error)}") from None
     if not isinstance(policy, Policy):
@@ -151,7 +152,11 @@ def hold(make):
     >>> hold(lambda: V4_14)
     All invariants hold after each of 3,926 operations: 6 streams of traffic, 4 golden runs.
     """
-    policy, done = made(make), 0
+    return _hold(made(make))
+
+
+def _hold(policy):
+    done, patience = 0, Patience()
     streams = [
         (f"traffic {name}", System(tree, cpus=CPUS, policy=policy), ops) for name, (tree, ops) in traffic().items()
     ]
@@ -160,12 +165,12 @@ def hold(make):
             (f"golden run {name}", System(tree, cpus=cpus, policy=policy, limits=limits, underflow="record"), ops)
         )
     for name, system, ops in streams:
-        trial = Trial(system)
+        trial = Trial(system, patience)
         for k in range(len(ops)):
             where = f"{name}, operation {k + 1:,} of {len(ops):,}"
             try:
                 trial.replay(ops[k : k + 1])
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 return Held(False, done, f"{where}: {stopped(error)}")
             done += 1
             broken = next((invariant for invariant in system.invariants() if not invariant.holds), None)
@@ -215,15 +220,15 @@ def scores(policy):
     >>> scores(V4_14)["drift"], scores(V4_14)["frames"]
     (64.0, 0.0633)
     """
-    found, most, burst = {}, 0, 0
+    found, most, burst, patience = {}, 0, 0, Patience()
     for name, (tree, ops) in traffic().items():
         system = System(tree, cpus=CPUS, policy=policy, underflow="record")
-        trial = Trial(system)
+        trial = Trial(system, patience)
         root = 0
         for k in range(len(ops)):
             try:
                 trial.replay(ops[k : k + 1])
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 raise ValueError(f"{policy.name}, traffic {name}, operation {k + 1:,}: {stopped(error)}") from None
             usage = int(system.usage[0])
             burst, root = max(burst, root - usage), usage

@@ -270,3 +270,43 @@ def test_a_design_that_does_not_hold_is_not_handed_in(tmp_path):
     with pytest.raises(ValueError, match="not handed in"):
         hand_in(leaks, tmp_path / "x.json", name="Ada")
     assert not list(tmp_path.iterdir())
+
+
+def endless_make():
+    while True:
+        try:
+            pass
+        except BaseException:
+            pass
+
+
+def slow():
+    from memcg_lab.mechanism.policy import V4_14
+    from memcg_lab.mechanism.stock_v4_13 import consume_stock
+
+    def consume(st, batch, cpu, memcg, nr_pages):
+        for _ in range(20_000):
+            pass
+        return consume_stock(st, batch, cpu, memcg, nr_pages)
+
+    return V4_14.with_rules("slow", consume=consume)
+
+
+def leaves():
+    raise SystemExit
+
+
+@pytest.mark.parametrize("call", [capstone.what_it_scores, score_sheet, hold])
+def test_what_never_ends_or_ends_python_is_told(call):
+    with pytest.raises(ValueError, match="does not come to an end"):
+        call(endless_make)
+    with pytest.raises(ValueError, match="leaves Python altogether"):
+        call(leaves)
+    assert capstone.judge_busy(endless_make) == (
+        False,
+        "The function that makes the policy: Your function does not come to an end. Look at what ends its loop.",
+    )
+
+
+def test_all_operations_together_have_an_end_too():
+    assert "does not come to an end" in str(hold(slow))

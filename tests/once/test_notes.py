@@ -91,7 +91,8 @@ FOREIGN = {
     "[" * 100_000: "it is no JSON that can be read",
     "9" * 5_000: "it is no JSON that can be read",
     "\udcff": "byte 0 is no text in UTF-8",
-    " " * (notes.LIMIT + 1): "it has more than 20,000,000 bytes",
+    " " * (notes.LIMIT + 1): "it has 20,000,001 bytes, and more than 20,000,000 bytes are not read",
+    json.dumps(GOOD)[:-1] + ', "answers": {\"a\": 1}, \"answers\": {}}': "a field is there twice",
 }
 
 
