@@ -19,7 +19,7 @@ from ..words import capital
 # Of the interpreter in the reader's own code: for one call, and for all calls of one trial. An honest rule takes some
 # fifty an operation.
 STEPS, STEPS_IN_ALL = 1_000_000, 10_000_000
-MEMORY = "there is"  # in a process with a limit: that
+MEMORY = "there is"  # or, in a process with a limit, that limit
 AGAIN = 0.02  # seconds; then a function that caught its end gets it again
 
 

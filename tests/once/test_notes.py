@@ -92,7 +92,7 @@ FOREIGN = {
     "9" * 5_000: "it is no JSON that can be read",
     "\udcff": "byte 0 is no text in UTF-8",
     " " * (notes.LIMIT + 1): "it has 20,000,001 bytes, and more than 20,000,000 bytes are not read",
-    json.dumps(GOOD)[:-1] + ', "answers": {\"a\": 1}, \"answers\": {}}': "a field is there twice",
+    json.dumps(GOOD)[:-1] + ', "answers": {"a": 1}, "answers": {}}': "a field is there twice",
 }
 
 
