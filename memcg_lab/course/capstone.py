@@ -496,6 +496,8 @@ def read_design(path):
     ValueError
         If it is no such file, a field is missing, strange or not of this version, or the digest is another one.
     """
+    if path == "":
+        raise ValueError("the path is empty; give what hand_in() wrote.")
     path = path_of(path)
     where = printable(path)
     try:
@@ -517,7 +519,7 @@ def read_design(path):
             raise ValueError(f"{where}: {field} is {shown(design[field])}; it must be a text.")
     if not _are_scores(design["scores"]):
         names = ", ".join(score.name for score in SCORES)
-        raise ValueError(f"{where}: scores must have a number, 0 to {SCORE_MAX:,.0f}, for each of {names}; not all 0.")
+        raise ValueError(f"{where}: scores must have a number for each of {names}, 0 to {SCORE_MAX:,.0f}, not all 0.")
     if design["digest"] != digest_of(design):
         raise ValueError(f"{where}: the digest is not that of the file; it was changed after it was handed in.")
     try:

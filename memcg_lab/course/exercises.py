@@ -73,14 +73,17 @@ def check(exercise, answer=None, *, hint=None):
 
 def _remember(exercise, answer, right):
     """The answer, how often it was tried, and whether it has ever been right."""
-    before = notes.recall("answers", exercise) or {}
+    before = notes.recall("answers", exercise)
+    before = before if isinstance(before, dict) else {}
+    tries = before.get("tries")
+    tries = tries if type(tries) is int and tries >= 0 else 0
     notes.remember(
         "answers",
         exercise,
         {
             "answer": _written(answer),
             "right": bool(right or before.get("right")),
-            "tries": before.get("tries", 0) + (not before.get("right")),
+            "tries": tries + (not before.get("right")),
         },
     )
 

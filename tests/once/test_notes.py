@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lab_helpers import said
-from memcg_lab.course import notes
+from memcg_lab import predict
+from memcg_lab.course import exercises, notes
 from memcg_lab.course.notes import recall, remember
 
 
@@ -183,3 +184,14 @@ def test_what_is_found_in_a_lab_is_written_down(study):
     lab._heard(lab, {"id": 1, "question": {"ask": "found", "name": "empty", "told": "Operation 5 left 0 pages."}}, [])
     assert sent == [{"id": 1, "answer": {}}]
     assert recall("quests") == {"StockLab.empty": "Operation 5 left 0 pages."}
+
+
+@pytest.mark.parametrize("odd", [7, [], "x", {"tries": "many"}, {"tries": None, "right": False}, {"tries": -3}])
+def test_an_answer_that_is_none_counts_as_absent(study, odd):
+    (study / "notes.json").write_text(json.dumps(GOOD | {"answers": {"04.1": odd}}))
+    exercises._remember("04.1", 7, False)
+    assert recall("answers", "04.1") == {"answer": "7", "right": False, "tries": 1}
+
+
+def test_a_name_of_the_readers_is_shown_as_a_text(study, capsys):
+    assert said(capsys, predict, "x.own", **{"a\x1b[2J": 3}).isprintable()
