@@ -174,6 +174,8 @@ def quiz(arguments):
         only("--mark", "mark", "seed", "paper", "answers")
         marks = mark_papers(arguments.mark, seed=seed, questions=whole("--paper", arguments.paper))
         return print_marks(marks, answers=arguments.answers)
+    if arguments.topic is None and arguments.paper is None:
+        raise ValueError("say what: a topic such as stock, --paper N for a paper, or --mark PATH.")
     if seed is None:
         raise ValueError("say which questions: --seed 7, or another whole number.")
     if arguments.paper is not None:
@@ -221,7 +223,11 @@ def grade(arguments):
         print(f"{source}\n{WARNING}", flush=True)
         if not sys.stdin.isatty():
             return False
-        return input("Run it? Write yes: ").strip().lower() == "yes"
+        try:
+            return input("Run it? Write yes: ").strip().lower() == "yes"
+        except EOFError:  # Ctrl-D
+            print()
+            return False
 
     return grade_file(arguments.file, consent=consent)
 

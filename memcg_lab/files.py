@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import secrets
+import stat
 
 from .checks import flag, shown
 from .words import kind, listing, printable
@@ -12,6 +13,7 @@ from .words import kind, listing, printable
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"
 GOLDEN = DATA / "golden"
+TWICE = "a field is there twice"
 
 
 def data_path(name):
@@ -101,6 +103,35 @@ def path_of(path, suffix=""):
         raise ValueError(f"the path is {shown(path)}; give a text or a pathlib.Path.")
     path = pathlib.Path(path)
     return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
+
+
+def contents(path, limit):
+    """The bytes of a regular file; a pipe or a device, which may never end, is not opened for long.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is no regular file, or has more than so many bytes; for :func:`reason`.
+    """
+    # a pipe that nobody writes to would keep open() waiting
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb") as file:
+        told = os.fstat(handle)
+        if not stat.S_ISREG(told.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        raw = file.read(limit + 1)
+    if len(raw) > limit:
+        size = max(told.st_size, len(raw))
+        raise OSError(errno.EFBIG, f"it has {size:,} bytes, and more than {limit:,} bytes are not read")
+    return raw
+
+
+def once(pairs):
+    """For ``json``: an object of which no field is there twice; which of the two counted would be a guess."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError(TWICE)
+    return made
 
 
 def reason(error):

@@ -108,8 +108,10 @@ def read(path):
     try:
         notebook = json.loads(path.read_bytes().decode("utf-8"))
         cells = notebook["cells"]
-        if not all(isinstance(cell["cell_type"], str) and text_of(cell) is not None for cell in cells):
-            raise TypeError
+        for cell in cells:
+            if not isinstance(cell["cell_type"], str) or not isinstance(cell.get("metadata", {}), dict):
+                raise TypeError
+            text_of(cell)
     except (ValueError, RecursionError):
         raise ValueError("is no JSON") from None
     except (TypeError, KeyError):
@@ -167,8 +169,11 @@ def known(path):
         copied = state["copied"]
         if (state["format"], state["version"]) != (FORMAT, VERSION):
             raise ValueError
-        if not all(isinstance(value, str) and pathlib.PurePath(name).name == name for name, value in copied.items()):
-            raise ValueError
+        for name, value in copied.items():  # a name here may be removed: only a copy, and never for no digest
+            if not name.endswith(".ipynb") or pathlib.PurePath(name).name != name:
+                raise ValueError
+            if not re.fullmatch("[0-9a-f]{64}", value):
+                raise ValueError
         return dict(copied), []
     except FileNotFoundError:
         return {}, []

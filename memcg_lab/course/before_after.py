@@ -5,7 +5,7 @@ import re
 from collections import Counter, namedtuple
 
 from ..checks import one_of, real_number, whole_number
-from ..files import path_of, reason
+from ..files import contents, path_of, reason
 from ..words import count, printable
 from .quiz_draw import Draw
 from .quiz_kinds import KINDS
@@ -368,7 +368,8 @@ def mark_form(which, path):
     Raises
     ------
     ValueError
-        If the file cannot be read, or a line is none of these; the message names it.
+        If the file cannot be read or has no reader, a line is none of these, or a name is there twice; the message
+        names it.
 
     Examples
     --------
@@ -382,11 +383,10 @@ def mark_form(which, path):
     """
     right, path = key(which), path_of(path)
     try:
-        with open(path, "rb") as file:
-            text = file.read(BYTES_MAX + 1).decode("utf-8-sig")
+        text = contents(path, BYTES_MAX).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{printable(path)} cannot be read: {reason(error)}.") from None
-    marks = []
+    marks, lines = [], {}
     for place, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -398,7 +398,16 @@ def mark_form(which, path):
                 f"give a name, a colon, and {len(right)} letters A to D, or - for none."
             )
         wrong = [k for k, (said, good) in enumerate(zip(letters, right, strict=True), start=1) if said != good]
-        marks.append(Marked(name.strip(), letters, len(right) - len(wrong), wrong))
+        name = name.strip()
+        if name in lines:
+            raise ValueError(
+                f"{printable(path)}, line {place}: {printable(name[:60])} is there twice, first in line {lines[name]}; "
+                "a reader answers once."
+            )
+        lines[name] = place
+        marks.append(Marked(name, letters, len(right) - len(wrong), wrong))
+    if not marks:
+        raise ValueError(f"{printable(path)} has no reader's line; give a name, a colon, and {len(right)} letters.")
     return marks
 
 

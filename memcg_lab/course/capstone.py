@@ -5,12 +5,16 @@ along and run again elsewhere.
 """
 
 import ast
+import contextlib
+import dataclasses
 import functools
 import hashlib
+import importlib.util
 import inspect
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,9 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+import memcg_lab
+
 from .. import _jit, figures
 from ..checks import shown, text
-from ..files import data_path, golden_path, path_of, writing
+from ..files import TWICE, contents, data_path, golden_path, once, path_of, reason, writing
 from ..golden import read_golden
 from ..mechanism.policy import POLICIES, V4_13, V4_14, Policy
 from ..mechanism.records import OPS
@@ -30,12 +36,14 @@ from ..traces.text import read_rows
 from ..traces.what_if import trace_ops
 from ..words import capital, count, kind, listing, number, operation, printable
 from ..workload import alternating, bulk, mixed, producer_consumer
+from . import trial as trials
 from .environment import version
-from .trial import Trial, stopped
+from .trial import Patience, Trial, patiently, stopped
 
 FORMAT, VERSION = "memcg-lab design", 1
 FIELDS = ("format", "version", "library", "name", "policy", "source", "scores", "digest")
 LIMIT = 200_000  # bytes of a file that is handed in
+SCORE_MAX = 1e9  # no traffic here has so many pages
 
 CPUS, TRACE_OPS = 2, 600
 GOLDEN = ("random_switch_4768", "random_cross_4762", "two_memcgs_alternate", "boundary_32_33")
@@ -99,18 +107,29 @@ def made(make):
     Raises
     ------
     ValueError
-        If it is no such function, stops with an error, or its policy has a name of this library's.
+        If it is no such function, stops with an error, or never stops.
     """
     if not inspect.isfunction(make):
         raise ValueError(f"the design is {kind(make)}; give the function that makes your policy, without calling it.")
     try:
-        policy = make()
+        policy = patiently(make)
     except Exception as error:
         raise ValueError(f"the function that makes the policy: {stopped(error)}") from None
     if not isinstance(policy, Policy):
         raise ValueError(
             f"the function returns {kind(policy)}; it must return a Policy, such as V4_14.with_rules(...)."
         )
+    return policy
+
+
+def own(make):
+    """The policy of :func:`made`; ValueError if it is one of the library's, by its name or by all but its name."""
+    policy = made(make)
+    for known in POLICIES.values():
+        if policy.name == known.name:
+            raise ValueError(f"{shown(policy.name)} is a policy of this library; give yours another name.")
+        if dataclasses.replace(policy, name=known.name) == known:
+            raise ValueError(f"{shown(policy.name)} is {known.name} of this library, unchanged; change a rule.")
     return policy
 
 
@@ -151,7 +170,11 @@ def hold(make):
     >>> hold(lambda: V4_14)
     All invariants hold after each of 3,926 operations: 6 streams of traffic, 4 golden runs.
     """
-    policy, done = made(make), 0
+    return _hold(made(make))
+
+
+def _hold(policy):
+    done, patience = 0, Patience()
     streams = [
         (f"traffic {name}", System(tree, cpus=CPUS, policy=policy), ops) for name, (tree, ops) in traffic().items()
     ]
@@ -160,12 +183,12 @@ def hold(make):
             (f"golden run {name}", System(tree, cpus=cpus, policy=policy, limits=limits, underflow="record"), ops)
         )
     for name, system, ops in streams:
-        trial = Trial(system)
+        trial = Trial(system, patience)
         for k in range(len(ops)):
             where = f"{name}, operation {k + 1:,} of {len(ops):,}"
             try:
                 trial.replay(ops[k : k + 1])
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 return Held(False, done, f"{where}: {stopped(error)}")
             done += 1
             broken = next((invariant for invariant in system.invariants() if not invariant.holds), None)
@@ -215,15 +238,15 @@ def scores(policy):
     >>> scores(V4_14)["drift"], scores(V4_14)["frames"]
     (64.0, 0.0633)
     """
-    found, most, burst = {}, 0, 0
+    found, most, burst, patience = {}, 0, 0, Patience()
     for name, (tree, ops) in traffic().items():
         system = System(tree, cpus=CPUS, policy=policy, underflow="record")
-        trial = Trial(system)
+        trial = Trial(system, patience)
         root = 0
         for k in range(len(ops)):
             try:
                 trial.replay(ops[k : k + 1])
-            except (Exception, SystemExit) as error:
+            except Exception as error:
                 raise ValueError(f"{policy.name}, traffic {name}, operation {k + 1:,}: {stopped(error)}") from None
             usage = int(system.usage[0])
             burst, root = max(burst, root - usage), usage
@@ -279,14 +302,12 @@ def score_sheet(make=None):
     >>> sheet.table.loc[["v4.13", "v4.14"], "drift"].tolist()
     [62.0, 64.0]
     """
-    rows = {policy.name: _scores_of_library(policy) for policy in POLICIES.values()}
-    if make is not None:
-        policy = made(make)
-        if policy.name in rows:
-            raise ValueError(f"{shown(policy.name)} is a policy of this library; give yours another name.")
+    policy = None if make is None else own(make)
+    rows = {generation.name: _scores_of_library(generation) for generation in POLICIES.values()}
+    if policy is not None:
         rows[policy.name] = scores(policy)
     return figures.score_sheet(
-        rows, {score.name: score.unit for score in SCORES}, own=None if make is None else policy.name
+        rows, {score.name: score.unit for score in SCORES}, own=None if policy is None else policy.name
     )
 
 
@@ -294,17 +315,23 @@ def score_sheet(make=None):
 def judge_design(limits, answer):
     """(is it right, what to say) for a design whose scores must not be above ``limits``, by score."""
     try:
-        policy, held = made(answer), hold(answer)
+        policy = own(answer)
+        held = _hold(policy)
         if not held.holds:
             return False, str(held)
         found = scores(policy)
     except ValueError as error:
         return False, capital(str(error))
-    told = [f"{name} {number(found[name], 3)} (asked: {number(limit, 3)} at most)" for name, limit in limits.items()]
+    told = [f"{name} {_exact(found[name])} (asked: {_exact(limit)} at most)" for name, limit in limits.items()]
     over = [name for name, limit in limits.items() if found[name] > limit]
     return not over, f"{printable(policy.name)}: {listing(told)}." + (
         f" Still too much: {listing(over)}." if over else ""
     )
+
+
+def _exact(score):
+    """A score with all its digits, so that two that differ look different."""
+    return f"{score:,.15g}"
 
 
 def judge_busy(answer):
@@ -335,18 +362,22 @@ def hand_in(make, path, *, name, replace=False):
     Raises
     ------
     ValueError
-        If the invariants do not hold, the source cannot be read, or the file cannot be written.
+        If the invariants do not hold, the source cannot be read or does not do alone, the policy is one of the
+        library's, or the file cannot be written.
     """
     text("name", name)
-    policy = made(make)
-    held = hold(make)
-    if not held.holds:
-        raise ValueError(f"not handed in. {held}")
+    made(make)
     try:
         source = textwrap.dedent(inspect.getsource(make))
     except (OSError, TypeError):
         raise ValueError("the source of the function cannot be read; define it with def in a cell or a file.") from None
-    allowed_source(source)
+    try:
+        policy = own(made_of(source))
+    except ValueError as error:
+        raise ValueError(f"not handed in; run again from its source alone: {error}") from None
+    held = _hold(policy)
+    if not held.holds:
+        raise ValueError(f"not handed in. {held}")
     design = {
         "format": FORMAT,
         "version": VERSION,
@@ -370,19 +401,31 @@ def digest_of(design):
 
 
 IMPORTS = ("memcg_lab", "numpy", "math")
-FORBIDDEN = ("open", "exec", "eval", "compile", "input", "globals", "vars", "getattr", "setattr", "breakpoint")
-
-
+RULES_OF = "memcg_lab.mechanism"
+FORBIDDEN = (
+    *("open", "exec", "eval", "compile", "input", "globals", "locals", "vars", "getattr", "setattr", "delattr"),
+    *("breakpoint", "exit", "quit"),
+)
 ACCOUNTS = ("counter", "work", "total")  # what is scored is written there
+# modules that others bring along, and what numpy reads and writes files with
+ELSEWHERE = (
+    *("os", "sys", "io", "pathlib", "subprocess", "shutil", "socket", "ctypes", "ctypeslib", "importlib", "builtins"),
+    *("inspect", "json", "pickle", "tempfile", "threading", "multiprocessing", "signal", "course", "files", "f2py"),
+    *("memmap", "fromfile", "tofile", "load", "loadtxt", "genfromtxt", "save", "savez", "savez_compressed", "savetxt"),
+)
 
 
 def allowed_source(source):
     """The name of the one function that a source defines; ValueError if it holds what a policy has no use for.
 
-    Imports of anything but ``memcg_lab``, ``numpy`` and ``math``, names with two underscores, functions such as
-    ``open`` and ``eval``, and the library's own accounts (``counter``, ``work``, ``total``) are refused. This keeps
-    mistakes out and makes reading easy. It is no sandbox: who wants to get around it can.
+    Allowed are imports of ``numpy`` and ``math``, of the public names of ``memcg_lab``, and of what is no module in
+    ``memcg_lab.mechanism``. Names with two underscores, functions such as ``open`` and ``eval``, modules and functions
+    that reach files, control characters, and the library's own accounts (``counter``, ``work``, ``total``) are refused.
+    This keeps mistakes out and makes reading easy. It is no sandbox: who wants to get around it can.
     """
+    odd = next((letter for letter in source if not (letter.isprintable() or letter in "\n\t")), None)
+    if odd is not None:
+        raise ValueError(f"its source has the control character {ascii(odd)}, which cannot be seen in print.")
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -390,19 +433,55 @@ def allowed_source(source):
     if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef) or tree.body[0].decorator_list:
         raise ValueError("its source must be one function, and nothing else.")
     for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or "."] if isinstance(node, ast.ImportFrom) else []
-        for name in names:
-            if name.split(".")[0] not in IMPORTS or getattr(node, "level", 0):
-                raise ValueError(
-                    f"line {node.lineno} imports {printable(name)}; a policy needs only {', '.join(IMPORTS)}."
-                )
-        if isinstance(node, ast.Attribute) and node.attr in ACCOUNTS:
-            raise ValueError(f"line {node.lineno} uses {node.attr}; give pages back with uncharge_counters instead.")
+        for name in _imported(node):
+            raise ValueError(
+                f"line {node.lineno} imports {printable(name)}; a policy needs only numpy, math, public names of "
+                f"memcg_lab, and rules of {RULES_OF}."
+            )
         word = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-        if word.startswith("__") or isinstance(node, ast.Name) and word in FORBIDDEN:
+        if isinstance(node, ast.Attribute) and word in ACCOUNTS:
+            raise ValueError(f"line {node.lineno} uses {word}; give pages back with uncharge_counters instead.")
+        if word.startswith("__") or word in (FORBIDDEN if isinstance(node, ast.Name) else ELSEWHERE):
             raise ValueError(f"line {node.lineno} uses {word}; a policy has no use for it.")
     return tree.body[0].name
+
+
+def _imported(node):
+    """What a node imports and is not allowed."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names if alias.name not in ("numpy", "math")]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    module, names = node.module or ".", [alias.name for alias in node.names]
+    if node.level or module.split(".")[0] not in IMPORTS or "*" in names:
+        return [module]
+    if module == "memcg_lab":
+        return [f"{module}.{name}" for name in names if name not in memcg_lab.__all__ or name == "figures"]
+    if module.split(".")[0] != "memcg_lab":
+        return [f"{module}.{name}" for name in names if name in ELSEWHERE or module not in ("numpy", "math")]
+    if module == RULES_OF:
+        return []
+    if not module.startswith(f"{RULES_OF}.") or importlib.util.find_spec(module) is None:
+        return [module]
+    held = importlib.import_module(module)
+    return [f"{module}.{name}" for name in names if inspect.ismodule(getattr(held, name, None))]
+
+
+def made_of(source):
+    """The function that a source defines, which knows nothing but what it imports itself."""
+    name, space = allowed_source(source), {"__name__": "design"}
+    exec(compile(source, "design", "exec"), space)
+    return space[name]
+
+
+def _are_scores(told):
+    """Whether these are scores that a policy can have: one number for each, and not all nothing."""
+    return (
+        isinstance(told, dict)
+        and set(told) == {score.name for score in SCORES}
+        and all(type(value) in (int, float) and 0 <= value <= SCORE_MAX for value in told.values())
+        and any(told[name] for name in TRAFFIC)
+    )
 
 
 def read_design(path):
@@ -417,19 +496,19 @@ def read_design(path):
     ValueError
         If it is no such file, a field is missing, strange or not of this version, or the digest is another one.
     """
+    if path == "":
+        raise ValueError("the path is empty; give what hand_in() wrote.")
     path = path_of(path)
     where = printable(path)
     try:
-        if path.stat().st_size > LIMIT:
-            raise ValueError(f"{where}: more than {LIMIT:,} bytes; a design is shorter.")
-        design = json.loads(path.read_bytes().decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError(f"{where}: not JSON.") from None
+        design = json.loads(contents(path, LIMIT).decode("utf-8"), object_pairs_hook=once)
     except OSError as error:
-        raise ValueError(f"{where}: cannot be read ({error.strerror}).") from None
+        raise ValueError(f"{where}: cannot be read ({reason(error)}).") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: {TWICE if str(error) == TWICE else 'not JSON'}.") from None
     if not isinstance(design, dict) or set(design) != set(FIELDS):
         raise ValueError(f"{where}: it must have the fields {', '.join(FIELDS)}, and no others.")
-    if (design["format"], design["version"]) != (FORMAT, VERSION) or isinstance(design["version"], bool):
+    if (design["format"], design["version"]) != (FORMAT, VERSION) or type(design["version"]) is not int:
         raise ValueError(
             f"{where}: format {shown(design['format'])} {shown(design['version'])}, not {FORMAT} {VERSION}."
         )
@@ -438,11 +517,9 @@ def read_design(path):
     for field in ("name", "policy", "source", "digest"):
         if not isinstance(design[field], str) or not design[field].strip():
             raise ValueError(f"{where}: {field} is {shown(design[field])}; it must be a text.")
-    told = design["scores"]
-    names = {score.name for score in SCORES}
-    numbers = isinstance(told, dict) and all(type(value) in (int, float) for value in told.values())
-    if not numbers or set(told) != names:
-        raise ValueError(f"{where}: scores must have a number for each of {', '.join(sorted(names))}.")
+    if not _are_scores(design["scores"]):
+        names = ", ".join(score.name for score in SCORES)
+        raise ValueError(f"{where}: scores must have a number for each of {names}, 0 to {SCORE_MAX:,.0f}, not all 0.")
     if design["digest"] != digest_of(design):
         raise ValueError(f"{where}: the digest is not that of the file; it was changed after it was handed in.")
     try:
@@ -460,7 +537,7 @@ class Grade(NamedTuple):
     says: str
 
 
-SECONDS, CPU_SECONDS, MEMORY = 180, 120, 4 << 30
+SECONDS, CPU_SECONDS, MEMORY, FILE_BYTES = 180, 120, 4 << 30, 1 << 20
 
 
 def run_again(design, *, seconds=SECONDS):
@@ -488,30 +565,36 @@ def run_again(design, *, seconds=SECONDS):
         kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
         kept |= {"PYTHONPATH": os.fspath(_jit.PACKAGE.parent), "NUMBA_DISABLE_JIT": "1", "PYTHONUTF8": "1"}
         kept |= {"MPLCONFIGDIR": folder, "HOME": folder, "OPENBLAS_NUM_THREADS": "1"}
+        given = pathlib.Path(folder, "source.py")
+        given.write_text(design["source"], encoding="utf-8", newline="\n")
+        with open(given, "rb") as source:
+            quiet = {"stdin": source, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            child = subprocess.Popen(command, cwd=folder, env=kept, start_new_session=True, **quiet)
+            try:
+                status = child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return Grade(False, {}, f"it did not end within {number(seconds)} seconds.")
+            finally:  # with all that it started
+                with contextlib.suppress(OSError):
+                    os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
+                child.wait()
         try:
-            done = subprocess.run(
-                command,
-                input=design["source"],
-                capture_output=True,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds,
-                cwd=folder,
-                env=kept,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Grade(False, {}, f"it did not end within {number(seconds)} seconds.")
-        try:
-            told = json.loads(out.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            told = json.loads(contents(out, LIMIT).decode("utf-8"), object_pairs_hook=once)
+        except (OSError, ValueError, RecursionError):
             told = None
     if told is None:
-        if "MemoryError" in done.stderr:
-            return Grade(False, {}, f"it wanted more than {MEMORY >> 30} GiB of memory.")
-        how = f"killed by signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
         return Grade(False, {}, f"its process ended without an answer ({how}).")
+    if not isinstance(told, dict) or not (
+        (set(told) == {"error"} and isinstance(told["error"], str))
+        or (
+            set(told) == {"policy", "scores", "held"}
+            and isinstance(told["policy"], str)
+            and isinstance(told["held"], str)
+            and _are_scores(told["scores"])
+        )
+    ):
+        return Grade(False, {}, "what its process answered is no answer of this library's.")
     if "error" in told:
         return Grade(False, {}, printable(told["error"]))
     if told["policy"] != design["policy"]:
@@ -522,9 +605,9 @@ def run_again(design, *, seconds=SECONDS):
         mine, here = design["scores"][score.name], told["scores"][score.name]
         if mine != here:
             return Grade(
-                False, told["scores"], f"{score.name} is said to be {number(mine)}; run again it is {number(here)}."
+                False, told["scores"], f"{score.name} is said to be {_exact(mine)}; run again it is {_exact(here)}."
             )
-    return Grade(True, told["scores"], f"run again, all {len(SCORES)} scores are the same. {told['held']}")
+    return Grade(True, told["scores"], f"run again, all {len(SCORES)} scores are the same. {printable(told['held'])}")
 
 
 def _child(out):
@@ -534,14 +617,14 @@ def _child(out):
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+        trials.MEMORY = f"the {MEMORY >> 30} GiB that it may have"
     except ImportError:  # Windows: only the time is limited
         pass
-    source = sys.stdin.read()
+    source = sys.stdin.buffer.read().decode("utf-8")
     try:
-        name, space = allowed_source(source), {"__name__": "design"}
-        exec(compile(source, "design", "exec"), space)
-        make = space[name]
-        policy, held = made(make), hold(make)
+        policy = own(made_of(source))
+        held = _hold(policy)
         told = (
             {"policy": policy.name, "scores": scores(policy), "held": str(held.says)}
             if held.holds
@@ -581,5 +664,5 @@ def grade_file(path, *, consent):
     verdict = "good" if grade.good else "not good"
     print(f"{printable(design['policy'])} by {printable(design['name'])}: {verdict}. {grade.says}")
     for score in SCORES if grade.good else ():
-        print(f"    {score.name:<11} {number(grade.scores[score.name], 4):>8} {score.unit}, {score.says}")
+        print(f"    {score.name:<11} {_exact(grade.scores[score.name]):>8} {score.unit}, {score.says}")
     return 0 if grade.good else 1

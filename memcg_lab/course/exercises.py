@@ -80,10 +80,12 @@ def check(exercise, answer=None, *, hint=None):
 
 def _remember(exercise, answer, right):
     """The answer, whether it is right, and how often it was tried; the first right one stays."""
-    before = notes.recall("answers", exercise) or {}
+    before = notes.recall("answers", exercise)
+    before = before if isinstance(before, dict) else {}
     if not before.get("right"):
-        told = {"answer": _written(answer), "right": bool(right), "tries": before.get("tries", 0) + 1}
-        notes.remember("answers", exercise, told)
+        tries = before.get("tries")
+        tries = tries if type(tries) is int and tries >= 0 else 0
+        notes.remember("answers", exercise, {"answer": _written(answer), "right": bool(right), "tries": tries + 1})
 
 
 def _written(answer):

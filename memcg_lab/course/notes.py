@@ -1,13 +1,14 @@
 """The reader's own file: predictions, answers, quizzes and quests found, in one JSON beside the reader's notebooks."""
 
 import contextlib
+import errno
 import itertools
 import json
 import os
 import pathlib
 
 from ..checks import shown
-from ..files import reason, writing
+from ..files import TWICE, contents, once, reason, writing
 from ..words import listing, printable
 
 FORMAT, VERSION = "memcg-lab notes", 1
@@ -173,20 +174,23 @@ class _Foreign(Exception):
 
 
 def _understood(path):
-    if path.stat().st_size > LIMIT:
-        raise _Foreign(f"it has more than {LIMIT:,} bytes")
     try:
-        told = json.loads(path.read_bytes().decode("utf-8"))
+        told = json.loads(contents(path, LIMIT).decode("utf-8"), object_pairs_hook=once)
     except json.JSONDecodeError as error:
         raise _Foreign(f"line {error.lineno} is no JSON") from None
     except UnicodeDecodeError as error:
         raise _Foreign(reason(error)) from None
-    except (ValueError, RecursionError):
-        raise _Foreign("it is no JSON that can be read") from None
+    except (ValueError, RecursionError) as error:
+        twice = str(error) == TWICE
+        raise _Foreign(TWICE if twice else "it is no JSON that can be read") from None
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EFBIG):
+            raise _Foreign(reason(error)) from None
+        raise
     if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
         raise _Foreign(f'it has no "format": "{FORMAT}"')
     version = told.pop("version", None)
-    if version != VERSION or isinstance(version, bool):
+    if type(version) is not int or version != VERSION:
         raise _Foreign(f"its version is {shown(version)}, and this library reads version {VERSION}")
     for kind, notes in told.items():
         if kind not in KINDS:

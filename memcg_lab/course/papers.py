@@ -5,8 +5,8 @@ import hashlib
 import json
 
 from ..checks import flag, shown, whole_number
-from ..files import path_of, reason, writing
-from ..words import count, listing, number, printable
+from ..files import contents, once, path_of, reason, writing
+from ..words import count, listing, printable
 from .environment import version
 from .quiz_draw import TOPICS
 from .quizzes import SEED_MAX, draw_questions, judge, name_of, told
@@ -155,7 +155,7 @@ def mark_papers(path, *, seed=None, questions=None):
         files = sorted(path.glob("*.json"))
         if not files:
             raise ValueError(f"{printable(path)}: no paper (*.json) in this folder.")
-    elif path.is_file():
+    elif path.exists():
         files = [path]
     else:
         raise ValueError(f"{printable(path)}: no such file or folder.")
@@ -209,11 +209,8 @@ def _changed(paper, drawn):
 def _read(file):
     """(paper, None), or (None, what is wrong with it in words)."""
     try:
-        with open(file, "rb") as opened:
-            raw = opened.read(BYTES_MAX + 1)
-        if len(raw) > BYTES_MAX:
-            return None, f"it has more than {number(BYTES_MAX)} bytes"
-        paper = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
+        raw = contents(file, BYTES_MAX)
+        paper = json.loads(raw.decode("utf-8"), object_pairs_hook=once, parse_constant=_no_constant)
     except (OSError, UnicodeDecodeError) as error:
         return None, f"it cannot be read ({reason(error)})"
     except (ValueError, RecursionError) as error:
@@ -242,14 +239,6 @@ def _well_formed(paper):
         if not isinstance(asked, dict) or asked.keys() != set(QUESTION):
             return None, f"question {place} was changed: it has other fields than {listing(QUESTION)}"
     return paper, None
-
-
-def _once(pairs):
-    """An object of which no field is there twice; which of the two counted would be a guess."""
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a field is there twice")
-    return made
 
 
 def _no_constant(text):

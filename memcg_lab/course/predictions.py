@@ -96,7 +96,7 @@ def _note(question, sure, values):
         try:
             said[name] = _asked(question, name, _plain(value, question, name))
         except ValueError as error:
-            refused.append(f"{name} {error}")
+            refused.append(f"{printable(name)} {error}")
     try:
         sure = percentage(sure)
     except ValueError as error:
@@ -110,7 +110,7 @@ def _note(question, sure, values):
     for complaint in refused:
         print(f"Not noted: {complaint}.")
     if missing:
-        print(f"Still open: {listing(missing)}.")
+        print(f"Still open: {listing([printable(name) for name in missing])}.")
 
 
 def _keep(question, told):
@@ -340,4 +340,4 @@ def _word(value):
 
 
 def _told(values):
-    return ", ".join(f"{name} {_word(value)}" for name, value in values.items())
+    return ", ".join(f"{printable(name)} {_word(value)}" for name, value in values.items())

@@ -287,7 +287,7 @@ def _percent(word):
 
 
 def _names(question):
-    if question not in QUESTIONS:
+    if not isinstance(question, str) or question not in QUESTIONS:
         raise ValueError(f"there is no question {shown(question)}; there are {listing(QUESTIONS)}.")
     return QUESTIONS[question]
 
@@ -407,6 +407,8 @@ def codes_of(path):
     ...     print(codes_of(folder))
     ada.json: KC42-2239-U62W
     """
+    if path == "":
+        raise ValueError("the path is empty; give a file or a folder.")
     path = path_of(path)
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not path.exists():

@@ -342,7 +342,7 @@ def in_a_sentence(judge):
             return judge(answer)
         except _NoRule as error:
             return False, str(error)
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             return False, stopped(error)
 
     return told

@@ -18,6 +18,7 @@ import traitlets
 from ..checks import one_of, shown
 from ..course import notes
 from ..figures.base import folded, image_html, mounted
+from ..files import TWICE, once
 
 LIVE = "Run this cell to make it live."
 STILL = "It is live in a notebook, and in a browser with JavaScript; without, this stays."  # in a page: no cell to run
@@ -185,9 +186,10 @@ class Lab(anywidget.AnyWidget):
         {'seconds': 5}
         """
         try:
-            told = json.loads(text)
-        except (TypeError, ValueError, RecursionError):
-            raise ValueError(f"{shown(text)} is no JSON; it must be what to_json() gave.") from None
+            told = json.loads(text, object_pairs_hook=once)
+        except (TypeError, ValueError, RecursionError) as error:
+            what = f"no JSON to read: {TWICE}" if str(error) == TWICE else "no JSON"
+            raise ValueError(f"{shown(text)} is {what}; it must be what to_json() gave.") from None
         if not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
             raise ValueError('this is no lab; it must be {"lab": name, "settings": {...}}.')
         known = {lab.__name__: lab for lab in _labs() if issubclass(lab, cls) or issubclass(cls, lab)}

@@ -142,3 +142,18 @@ def test_the_gain_is_what_was_learned_of_what_could_be():
         gain(20, 20)
     with pytest.raises(ValueError, match="after is 21"):
         gain(3, 21)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"Ada: {'A' * 20}\nAda : {'B' * 20}\n", "line 2: Ada is there twice, first in line 1"),
+        ("# nobody\n\n", "has no reader's line"),
+        ("\n" * (1 << 20) + f"Ada: {'A' * 20}\n", "it has 1,048,602 bytes, and more than 1,048,576 bytes are not read"),
+    ],
+)
+def test_nobody_is_marked_twice_and_nothing_is_dropped(tmp_path, text, why):
+    path = tmp_path / "before.txt"
+    path.write_bytes(text.encode())
+    with pytest.raises(ValueError, match=re.escape(why)):
+        mark_form("A", path)

@@ -1,12 +1,15 @@
 """The capstone: a design is held to invariants, scored beside every generation, handed in, and run again elsewhere."""
 
+import io
 import json
+import os
 import re
 
 import pytest
 
 from memcg_lab import POLICIES, UNCHARGE_ONLY, V4_13, V4_14, __main__
-from memcg_lab.course import capstone
+from memcg_lab.course import capstone, notes
+from memcg_lab.course.before_after import mark_form
 from memcg_lab.course.capstone import (
     FIELDS,
     SCORES,
@@ -19,6 +22,7 @@ from memcg_lab.course.capstone import (
     score_sheet,
     scores,
 )
+from memcg_lab.course.papers import mark_papers
 from memcg_lab.figures import score_sheet as sheet
 
 
@@ -241,9 +245,9 @@ HEAD = "def f():\n    from memcg_lab.mechanism.policy import V4_14\n"
     ("body", "why"),
     [
         ("    while True:\n        pass\n", "did not end within 6 seconds"),
-        ("    x = [0] * 10**11\n", "MemoryError|memory"),
+        ("    x = [0] * 10**11\n", "more memory than the 4 GiB that it may have"),
         ("    return 7\n", "must return a Policy"),
-        ("    raise SystemExit\n", "ended without an answer"),
+        ("    raise SystemExit\n", "leaves Python altogether"),
         ("    return V4_14.with_rules('half is kept', bound=3)\n", "no stock exceeds its bound"),
     ],
 )
@@ -260,7 +264,7 @@ def test_what_is_no_design_is_refused(tmp_path, text):
     with pytest.raises(ValueError, match="not JSON|must have the fields"):
         read_design(path)
     path.write_text(" " * (capstone.LIMIT + 1))
-    with pytest.raises(ValueError, match="more than 200,000 bytes"):
+    with pytest.raises(ValueError, match="200,001 bytes, and more than 200,000"):
         read_design(path)
     with pytest.raises(ValueError, match="cannot be read"):
         read_design(tmp_path / "none.json")
@@ -270,3 +274,156 @@ def test_a_design_that_does_not_hold_is_not_handed_in(tmp_path):
     with pytest.raises(ValueError, match="not handed in"):
         hand_in(leaks, tmp_path / "x.json", name="Ada")
     assert not list(tmp_path.iterdir())
+
+
+def endless_make():
+    while True:
+        try:
+            pass
+        except BaseException:
+            pass
+
+
+def slow():
+    from memcg_lab.mechanism.policy import V4_14
+    from memcg_lab.mechanism.stock_v4_13 import consume_stock
+
+    def consume(st, batch, cpu, memcg, nr_pages):
+        for _ in range(20_000):
+            pass
+        return consume_stock(st, batch, cpu, memcg, nr_pages)
+
+    return V4_14.with_rules("slow", consume=consume)
+
+
+def leaves():
+    raise SystemExit
+
+
+@pytest.mark.parametrize("call", [capstone.what_it_scores, score_sheet, hold])
+def test_what_never_ends_or_ends_python_is_told(call):
+    with pytest.raises(ValueError, match="does not come to an end"):
+        call(endless_make)
+    with pytest.raises(ValueError, match="leaves Python altogether"):
+        call(leaves)
+    assert capstone.judge_busy(endless_make) == (
+        False,
+        "The function that makes the policy: Your function does not come to an end. Look at what ends its loop.",
+    )
+
+
+def test_all_operations_together_have_an_end_too():
+    assert "does not come to an end" in str(hold(slow))
+
+
+def unknown_elsewhere():
+    from memcg_lab.mechanism.policy import Policy
+
+    return Policy("elsewhere", batch=BATCH_OF_THE_READER)
+
+
+BATCH_OF_THE_READER = 16
+
+
+def renamed():
+    from memcg_lab.mechanism.policy import V4_14
+
+    return V4_14.with_rules("mine")
+
+
+def taken():
+    from memcg_lab.mechanism.policy import V4_14
+
+    return V4_14
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (unknown_elsewhere, "BATCH_OF_THE_READER is not known where the function stands"),
+        (renamed, "is v4.14 of this library, unchanged"),
+        (taken, "is a policy of this library"),
+    ],
+)
+def test_what_the_grader_would_refuse_is_told_when_it_is_handed_in(tmp_path, make, why):
+    with pytest.raises(ValueError, match=why):
+        hand_in(make, tmp_path / "x.json", name="Ada")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("import memcg_lab", "imports memcg_lab;"),
+        ("from memcg_lab import files", "imports memcg_lab.files"),
+        ("from memcg_lab.files import pathlib", "imports memcg_lab.files"),
+        ("from memcg_lab.course.capstone import scores", "imports memcg_lab.course.capstone"),
+        ("from memcg_lab.mechanism.policy import np", "imports memcg_lab.mechanism.policy.np"),
+        ("from numpy import load", "imports numpy.load"),
+        ("from numpy.lib import npyio", "imports numpy.lib.npyio"),
+        ("from math import *", "imports math"),
+        ("import numpy.ctypeslib", "imports numpy.ctypeslib"),
+        ("x.os.remove('y')", "uses os"),
+        ("x = 1  # \x1b[2J", "control character '\\\\x1b'"),
+        ("x = 1\r    y = 2", "control character '\\\\r'"),
+        ("x = 1  # \u202e", "control character '\\\\u202e'"),
+    ],
+)
+def test_a_source_that_reaches_elsewhere_or_cannot_be_seen_is_refused(line, why):
+    with pytest.raises(ValueError, match=why):
+        allowed_source(f"def f():\n    {line}\n")
+    allowed_source("def f():\n    import numpy as np\n    from memcg_lab import V4_14\n    return np.int64(1)\n")
+
+
+@pytest.mark.parametrize(
+    "told", ["[]", "{}", "3", "[" * 100_000, '{"policy": "half is kept", "held": "", "scores": {}}']
+)
+def test_an_answer_that_is_none_is_told(changed, monkeypatch, told):
+    code = f"import pathlib, sys; pathlib.Path('scores.json').write_text({told[:200]!r} or '')"
+    monkeypatch.setattr(capstone, "__name__", f"sys import path; {code}; sys.exit(); from x")
+    grade = run_again(read_design(changed()))
+    assert not grade.good
+    assert re.search("no answer of this library|without an answer", grade.says)
+
+
+def test_scores_of_nothing_and_other_odd_designs_are_refused(changed, handed, tmp_path):
+    for odd in (dict.fromkeys(scores(half()), 0), scores(half()) | {"web": 10**400}, scores(half()) | {"web": True}):
+        with pytest.raises(ValueError, match="scores must have a number"):
+            read_design(changed(scores=odd))
+    with pytest.raises(ValueError, match="not memcg-lab design 1"):
+        read_design(changed(version=1.0))
+    path = tmp_path / "odd.json"
+    path.write_text(handed.read_text(encoding="utf-8").replace('"name"', '"name": "Eve", "name"', 1), encoding="utf-8")
+    with pytest.raises(ValueError, match="a field is there twice"):
+        read_design(path)
+    path.write_text("9" * 5_000)
+    with pytest.raises(ValueError, match=r"odd\.json: not JSON"):
+        read_design(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_a_pipe_is_no_file_to_read(tmp_path):
+    path = tmp_path / "pipe.json"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="it is no regular file"):
+        read_design(path)
+    with pytest.raises(ValueError, match="it is no regular file"):
+        notes.read(path)
+    with pytest.raises(ValueError, match="it is no regular file"):
+        mark_form("A", path)
+    [mark] = mark_papers(tmp_path)
+    assert "it is no regular file" in mark.caught
+
+
+def test_a_design_that_prints_for_ever_fills_nothing(changed):
+    body = "    for _ in range(10**5):\n        print('x' * 10**5)\n    return 7\n"
+    grade = run_again(read_design(changed(sign=True, source=HEAD + body)), seconds=60)
+    assert re.search("must return a Policy", grade.says)
+
+
+def test_the_end_of_the_input_is_no_consent(handed, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(capstone, "run_again", lambda design: pytest.fail("it was run"))
+    assert __main__.main(["grade", str(handed)]) == 2
+    assert "nothing was executed" in capsys.readouterr().err

@@ -359,3 +359,46 @@ def test_a_rule_of_the_readers_own_is_shown():
     quote = show_rule(surplus)
     assert quote.caption == "surplus, a rule of yours"
     assert quote.lines[0][1].startswith("def surplus(")
+
+
+def swallows(counts, parents, leaf, refused, nr_pages):
+    while True:
+        try:
+            counts[0] += 1
+        except Exception:
+            pass
+
+
+def swallows_all(counts, parents, leaf, refused, nr_pages):
+    while True:
+        try:
+            len(counts)
+            for _ in counts:
+                sum(counts)
+        except:  # noqa: E722
+            continue
+
+
+def swallows_once(counts, parents, leaf, refused, nr_pages):
+    try:
+        while True:
+            pass
+    except BaseException:
+        return
+
+
+def leaves_the_loop(counts, parents, leaf, refused, nr_pages):
+    raise GeneratorExit
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        (swallows, "does not come to an end"),
+        (swallows_all, "does not come to an end"),
+        (swallows_once, "does not come to an end"),
+        (leaves_the_loop, "leaves Python altogether"),
+    ],
+)
+def test_no_function_catches_its_own_end(capsys, rule, why):
+    assert why in said(capsys, check, "02.4", rule)

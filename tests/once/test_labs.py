@@ -470,6 +470,7 @@ def test_a_lab_goes_through_json(any_lab):
         ("", "'' is no JSON; it must be what to_json() gave."),
         (7, "7 is no JSON"),
         ("[" * 100_000, "is no JSON"),
+        ('{"lab": "MeasureLab", "settings": {"seconds": 5, "seconds": 6}}', "a field is there twice; it must be"),
         ("[]", 'it must be {"lab": name, "settings": {...}}.'),
         ('{"lab": "MeasureLab", "settings": 5}', "this is no lab"),
         ('{"lab": "Lab", "settings": {}}', "lab is 'Lab'; it must be one of: "),

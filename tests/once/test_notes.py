@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lab_helpers import said
-from memcg_lab.course import notes
+from memcg_lab import predict
+from memcg_lab.course import exercises, notes
 from memcg_lab.course.notes import recall, remember
 
 
@@ -91,7 +92,8 @@ FOREIGN = {
     "[" * 100_000: "it is no JSON that can be read",
     "9" * 5_000: "it is no JSON that can be read",
     "\udcff": "byte 0 is no text in UTF-8",
-    " " * (notes.LIMIT + 1): "it has more than 20,000,000 bytes",
+    " " * (notes.LIMIT + 1): "it has 20,000,001 bytes, and more than 20,000,000 bytes are not read",
+    json.dumps(GOOD)[:-1] + ', "answers": {"a": 1}, "answers": {}}': "a field is there twice",
 }
 
 
@@ -208,3 +210,14 @@ def test_what_was_found_stands_as_found_in_a_lab_made_again():
     """
     done = subprocess.run([node(), "-e", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [["It was a.", "", "found"], ["It was a.", "It is b."], ["b"]]
+
+
+@pytest.mark.parametrize("odd", [7, [], "x", {"tries": "many"}, {"tries": None, "right": False}, {"tries": -3}])
+def test_an_answer_that_is_none_counts_as_absent(study, odd):
+    (study / "notes.json").write_text(json.dumps(GOOD | {"answers": {"04.1": odd}}))
+    exercises._remember("04.1", 7, False)
+    assert recall("answers", "04.1") == {"answer": "7", "right": False, "tries": 1}
+
+
+def test_a_name_of_the_readers_is_shown_as_a_text(study, capsys):
+    assert said(capsys, predict, "x.own", **{"a\x1b[2J": 3}).isprintable()

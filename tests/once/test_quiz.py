@@ -533,7 +533,7 @@ def test_the_untampered_paper_is_not_caught(tmp_path):
         (b"{}", "it is no paper"),
         (b'{"a": 1, "a": 2}', "a field is there twice"),
         (b'{"a": NaN}', "NaN is no number"),
-        (b" " * (1 << 20) + b"1", "it has more than 1,048,576 bytes"),
+        (b" " * (1 << 20) + b"1", "it has 1,048,577 bytes, and more than 1,048,576 bytes are not read"),
         (b"9" * 5000, "it is no JSON"),
     ],
 )

@@ -189,6 +189,8 @@ def test_files_of_the_readers_own_are_left_alone(course):
         (b'{"cells": [{}]}', "is no notebook"),
         (b'{"cells": [{"cell_type": "code", "source": 7}]}', "is no notebook"),
         (b'{"cells": 7}', "is no notebook"),
+        (b'{"cells": [{"cell_type": "code", "source": "", "metadata": null}]}', "is no notebook"),
+        (b'{"cells": [{"cell_type": "code", "source": "", "metadata": []}]}', "is no notebook"),
     ],
 )
 def test_what_is_no_notebook_is_told_and_harms_no_copy(course, raw, why):
@@ -203,6 +205,18 @@ def test_what_is_no_notebook_is_told_and_harms_no_copy(course, raw, why):
     (told,) = study.update(course)
     assert told.startswith(f"{FIRST} is changed by you, and stays.")
     assert (course / FIRST).read_bytes() == raw
+
+
+@pytest.mark.parametrize("copied", [{"notes.json": ""}, {"notes.json": "0" * 64}, {"my_try.ipynb": ""}])
+def test_no_file_is_removed_because_the_state_names_it(course, copied):
+    study.update(course)
+    put(course / "study/notes.json", {"mine": 1})
+    (course / "study/my_try.ipynb").write_text("half written")
+    state = json.loads((course / "study" / study.STATE).read_text("utf-8"))
+    put(course / "study" / study.STATE, state | {"copied": state["copied"] | copied})
+    (complaint,) = study.update(course)
+    assert "cannot be understood" in complaint
+    assert {"notes.json", "my_try.ipynb"} <= set(names(course))
 
 
 @pytest.mark.parametrize("state", ["", "[]", '{"copied": {"../x.ipynb": "1"}}', '{"format": "memcg-lab study"}'])
