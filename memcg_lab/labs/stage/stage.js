@@ -1070,7 +1070,9 @@ class Picture {
         put(el, "hidden", !shown);
         if (shown) show(el, { socket: c.memcg }, n, c.memcg, false);
       });
-      put(c.label, "text", `${this.tree.names[c.memcg]}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg]}`);
+      const name = this.tree.names[c.memcg],
+        full = `${name}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg]}`;
+      put(c.label, "text", full.length > 4 && wide(full, this.svg, 400) > this.shelf ? `${name}\u2026` : full); // the table has it
     }
   }
 
