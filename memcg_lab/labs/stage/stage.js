@@ -1999,8 +1999,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       put(lamp.children[2], "text", wrong[n] ? data.words["light false"] : data.words["light true"]);
       put(lamp, "title", `${name}${data.invariants[n].bound ? `, ${data.machines[i].bound} pages` : ""}: ${wrong[n] || data.words["light true"]}`);
     });
+    const held = way === focused();
     way.hidden = !wrong.some((text, n) => text && data.machines[i].breaks[n]);
-    if (way.hidden && way === focused()) root.focus({ preventScroll: true }); // a hidden button would hand the keys to the page
+    if (way.hidden && held) root.focus({ preventScroll: true }); // a hidden button would hand the keys to the page
   }
   /** The shortest walk that puts one of the lights out, as a branch of the reader's own. */
   function showBreak(i) {
