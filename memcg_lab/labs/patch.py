@@ -107,7 +107,7 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
     quests = (
         {
             "name": "part",
-            "ask": "Make the first operation in which the two machines part.",
+            "ask": "Make the first operation in which Before and After part.",
             "found": "Here they part: {operation}, for {before} before and {after} after.",
         },
         {

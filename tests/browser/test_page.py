@@ -761,3 +761,182 @@ def test_on_a_phone_picture_and_controls_are_on_the_screen_together(opened, shot
         heights.append(stage(page, "s.root.scrollHeight"))
     assert len(set(heights)) == 1  # no note shifts the page
     page.screenshot(path=shots / "phone_400_light.png")
+
+
+# --- what fresh eyes found
+def enter(page, label, value):
+    page.get_by_label(label, exact=True).fill(value)
+    page.get_by_label(label, exact=True).press("Enter")
+
+
+def test_a_number_box_refuses_what_was_typed_and_shows_what_is(opened):
+    page = opened("d=5&l=2&c=2&n=2&t=0", reduced_motion="reduce")
+    most = stage(page, "s.inner.data.pages")
+    for label, wrong, low, high in [
+        ("Levels below the root", "9", 1, 5),
+        ("Cgroups", "2.5", 1, 8),
+        ("CPUs", "77", 2, 8),
+        ("Machines", "0", 2, 4),
+        ("Operation", "999", 0, 180),
+        (f"Pages a call, 1 to {most}", "-4", 1, most),
+    ]:
+        box = page.get_by_label(label, exact=True)
+        before = box.input_value()
+        enter(page, label, wrong)
+        assert page.locator(".status").inner_text() == (
+            f"{label}: {wrong} is not possible; a whole number from {low} to {high} is."
+        )
+        assert box.input_value() == before
+
+
+HIDDEN_PARTS = """() => {
+  const s = memcgLab.stage, svg = s.root.querySelector(".foot .chart"), all = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text")].filter((el) => {
+    const { left, right, width } = el.getBoundingClientRect();
+    return width && (left < all.left || right > all.right);
+  }).map((el) => el.textContent);
+}"""
+
+
+@pytest.mark.parametrize("width", [400, 1150, 1280])
+def test_the_chart_shows_six_digits_and_the_box_takes_them(opened, width):
+    page = opened("d=5&l=2&c=2&n=4&t=0", width=width, reduced_motion="reduce")
+    own = ",".join(["0a.99x999,0a-99x999"] * 25)
+    page.evaluate(LONG, [own, 49_000])
+    assert stage(page, "s.branch.n") == 49_950
+    top = stage(page, "Math.max(...[0, 1, 2, 3].map((i) => s.branch.atomics(s.branch.n, i)))")
+    assert top > 99_999
+    assert f"{top:,}" in page.locator(".foot .chart").text_content()
+    assert page.evaluate(HIDDEN_PARTS) == []
+    assert stage(page, "((box) => box.scrollWidth - box.clientWidth)(s.root.querySelector('.where input'))") == 0
+    page.get_by_text("The same as a table").click()
+    cells = page.locator("details tbody tr").first.locator("td").all_inner_texts()
+    assert cells == [f"{stage(page, f's.branch.atomics(49_000, {i})'):,}" for i in range(4)]
+
+
+def test_the_keys_stay_with_the_stage_when_a_button_goes(opened):
+    page = opened(f"d=2&l=2&c=2&r=2&t={EMPTY}", reduced_motion="reduce")
+    for op in ([0, 0, 2, 40, 1], [1, 0, 2, 40, 1]):
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    way = page.get_by_role("group", name="Hunk 2 alone").get_by_role("button", name="How?")
+    way.focus()
+    page.keyboard.press("Enter")
+    until(page, "s.branch.ops.length === 2 && s.branch.ops[0][3] === 33")
+    page.keyboard.press("z")
+    assert not way.is_visible()
+    assert stage(page, "s.position") == 1
+    assert stage(page, "s.root.getRootNode().activeElement === s.root")
+    page.keyboard.press("ArrowRight")
+    assert stage(page, "s.position") == 2
+
+
+# Text of a picture that is over another text, or that a frame of a counter cuts.
+CROSSED = """() => memcgLab.stage.pictures.flatMap(({ svg }) => {
+  const seen = (list) => [...list].map((el) => [el.textContent, el.getBoundingClientRect()]).filter(([, b]) => b.width);
+  const texts = seen(svg.querySelectorAll("text:not(.token text)")).filter(([text]) => text.trim());
+  const boxes = seen(svg.querySelectorAll("rect.counter"));
+  const ink = ({ left, right, top, bottom }) => ({ left, right, top: top + 3, bottom: bottom - 3 });
+  const meet = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  const found = [];
+  texts.forEach(([text, a], n) => {
+    for (const [other, b] of texts.slice(n + 1)) if (meet(ink(a), ink(b))) found.push(`${text} over ${other}`);
+    for (const [, b] of boxes) {
+      const inside = ink(a).top >= b.top && ink(a).bottom <= b.bottom;
+      if (meet(ink(a), b) && !inside) found.push(`${text} is cut`);
+    }
+  });
+  boxes.forEach(([, a], n) => boxes.slice(n + 1).forEach(([, b]) => meet(a, b) && found.push("counters overlap")));
+  return found;
+})"""
+DIGITS = ",".join(f"{cpu}a.99x9,{cpu}a-99x7" for cpu in range(8))
+
+
+@pytest.mark.parametrize("width", [1150, 1280])
+@pytest.mark.parametrize("machines", [2, 3, 4])
+def test_the_deepest_tree_with_most_cgroups_and_cpus_is_readable(opened, machines, width, shots):
+    for name, place in [
+        ("mixture", f"d=5&l=8&c=8&n={machines}&r=2&t=6&p=100"),
+        ("digits", f"d=5&l=8&c=8&n={machines}&r=2&t={EMPTY}&f=0&o={DIGITS}&p=128"),
+        ("four", f"d=4&l=8&c=8&n={machines}&t=6&p=100"),
+        ("few", f"d=5&l=2&c=8&n={machines}&t=6&p=100"),
+    ]:
+        page = opened(place, width=width)
+        page.screenshot(path=shots / f"deepest_{name}_{machines}_{width}.png")
+        assert page.evaluate(CROSSED) == [], name
+        assert page.evaluate(OUTSIDE) == []
+        assert page.evaluate(SMALL) == []
+        foot = "s.root.querySelector('.foot').getBoundingClientRect().bottom - s.root.getBoundingClientRect().top"
+        assert stage(page, foot) <= 560
+
+
+def test_quests_and_chart_speak_of_the_machines_that_are_shown(opened):
+    page = opened(f"d=2&l=2&c=2&r=2&t={EMPTY}", reduced_motion="reduce")
+    dearer = [[0, 0, 2, 1, 1], [0, 0, 2, 40, 1], [1, 0, 2, 3, 1], [0, 0, 2, 1, 1]]
+    for op in dearer:
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    assert stage(page, "[s.found[0], s.found[2]]") == ["", ""]  # After is not there
+    labels = page.locator(".foot .chart .label:visible").all_text_contents()
+    assert [label.rpartition(" ")[0] for label in labels] == ["before", "hunk 2 alone"]
+    page.get_by_role("combobox", name="Machine on the right").select_option(label="After the patch")
+    assert stage(page, "s.found[2]") == "After 4 operations: 9 atomics before, 12 after."
+    labels = page.locator(".foot .chart .label:visible").all_text_contents()
+    assert [label.rpartition(" ")[0] for label in labels] == ["before", "after"]
+
+
+def test_what_the_lab_shows_is_not_found_by_the_reader(opened):
+    page = opened(f"d=2&l=2&c=2&n=3&r=2&t={EMPTY}&f=0&o=0a.40,0a-40&p=0", reduced_motion="reduce")
+    stage(page, "s.seek(2)")
+    page.get_by_role("group", name="Hunk 2 alone").get_by_role("button", name="How?").click()
+    until(page, "s.branch.ops.length === 2 && s.branch.ops[0][3] === 33")
+    for k in (0, 1, 2):
+        stage(page, f"s.go({k})")
+    assert stage(page, "s.found") == ["", "", ""]
+    stage(page, "s.go(0)")
+    for op in ([0, 0, 2, 1, 1], [1, 0, 2, 1, 1]):
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    assert stage(page, "s.found[0]").startswith("Here they part")
+
+
+def test_a_second_press_ends_the_movement_and_goes_on(opened):
+    page = opened("t=0&p=70")
+    page.get_by_label("Speed").select_option("0.25")
+    stage(page, "s.root.focus()")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(60)
+    assert 70 < stage(page, "s.position") < 71
+    assert page.locator(".status").inner_text().startswith("71 of 180: ")
+    assert "So far" not in page.locator(".status").inner_text()  # neither the sums nor the sentence are there yet
+    for n in (1, 2, 3):
+        page.get_by_role("button", name="Step").click()
+        page.wait_for_timeout(40)
+        assert 70 + n <= stage(page, "s.position") < 71 + n
+    stage(page, "s.go(0)")
+    drains = stage(page, "s.nodes.filter((n) => n.k && s.branch.jumps(n.k, 1)).map((n) => n.k)")
+    for k in drains[:3]:
+        page.get_by_role("button", name="Next drain").click()
+        page.wait_for_timeout(40)
+        assert k - 1 <= stage(page, "s.position") < k
+    stage(page, f"s.go({drains[0]})")
+    totals = stage(page, f"s.pictures.map((p) => s.branch.node({drains[0]}).m[p.i].state.atomics)")
+    assert page.locator(".status").inner_text().endswith(f"So far {totals[0]} and {totals[1]} atomics.")
+    assert page.locator(".sum:visible").all_inner_texts() == [f"{total} atomics" for total in totals]
+
+
+def test_labels_keep_clear_of_what_is_beside_them(opened, watched, tmp_path, web_kernels):
+    page = opened("d=2&l=2&c=2&t=0")
+    stage(page, "s.seek(75.95)")
+    clear = """() => memcgLab.stage.pictures.flatMap(({ counters }) => counters.map((c) => {
+      const text = c.badge.children[1].getBoundingClientRect();
+      return text.width ? text.left - c.box.getBoundingClientRect().right : 9;
+    }))"""
+    assert min(page.evaluate(clear)) >= 2
+    gap = "s.root.querySelectorAll('.where label')[1].getBoundingClientRect().left"
+    assert stage(page, f"{gap} - s.root.querySelector('.of').getBoundingClientRect().right") >= 14
+    path = tmp_path / "drift.html"
+    make_page(path, web_kernels, "DriftLab")
+    drift = watched(path.as_uri(), allowed=path.as_uri(), quiet=True)
+    drift.wait_for_selector(".m0 svg[aria-label]")
+    assert drift.evaluate(CROSSED) == []
+    word = "s.pictures.every((p) => p.inSockets.getBoundingClientRect().right <= p.svg.getBoundingClientRect().right)"
+    assert stage(drift, word)

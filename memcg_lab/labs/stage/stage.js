@@ -218,10 +218,11 @@ class Node {
   }
 }
 
-/** A walk: its operations, the state each CHUNK of them, and of each operation what a chart and a search need. */
+/** A walk: its operations, the state each CHUNK of them, and of each operation what a chart and a search need. Of a branch
+ * the first `base` operations are given traffic, and what the lab itself has shown goes up to `told`: no quest is found there. */
 class Branch {
   constructor(walks, told) {
-    Object.assign(this, { walks, mine: false, base: 0, fork: 0, opened: false, ops: [], chunks: [], end: walks.copy(walks.start), given: [] }, told);
+    Object.assign(this, { walks, mine: false, base: 0, told: 0, fork: 0, opened: false, ops: [], chunks: [], end: walks.copy(walks.start), given: [] }, told);
   }
   /** Operations executed at its end. */
   get n() {
@@ -360,7 +361,7 @@ class Walks {
     if (!k) return this.root;
     const chunk = branch.chunks[(k - 1) >> 7],
       at = (k - 1) & 127,
-      mine = branch.mine && k > branch.base;
+      mine = branch.mine && k > Math.max(branch.base, branch.told);
     const known = chunk.nodes?.get(at);
     if (known?.mine === mine) return known;
     if (!chunk.rows && chunk.read?.[0].ops.length !== chunk.ops.length) {
@@ -414,7 +415,7 @@ class Walks {
     const { traffic, mine, base } = branch;
     let number = 1;
     while (this.branches.some((b) => b.name === `yours ${number}`)) number++;
-    const made = new Branch(this, { name: `yours ${number}`, mine: true, opened: true, traffic, fork: k, base: mine && k > base ? base : k });
+    const made = new Branch(this, { name: `yours ${number}`, mine: true, opened: true, traffic, fork: k, base: mine && k > base ? base : k, told: Math.min(k, branch.told) });
     made.ops = branch.ops.slice(0, k);
     made.chunks = branch.chunks.slice(0, k >> 7);
     const more = k & 127;
@@ -674,10 +675,19 @@ const ease = (x) => (x <= 0 ? 0 : x >= 1 ? 1 : x < 0.5 ? 4 * x * x * x : 1 - (-2
 const mix = (a, b, x) => a + (b - a) * x;
 const TAG = 50,
   SMALL_TAG = 20,
-  BADGE = 97,
+  BADGE = 103,
   WIDE_BADGE = 112,
   SHORT = 44; // widths beside a counter
 const MARKS = 40;
+
+let ink, family;
+/** Pixels that a text takes in a picture. */
+function wide(text, svg, weight = 700) {
+  ink ??= document.createElement("canvas").getContext("2d");
+  family ??= getComputedStyle(svg).fontFamily || "sans-serif";
+  ink.font = `${weight} 14px ${family}`;
+  return Math.ceil(ink.measureText(text).width);
+}
 
 class Picture {
   constructor(data, tree) {
@@ -758,13 +768,14 @@ class Picture {
     Object.assign(this, { width, height, drawn: null });
     const shelves = leaves > 4 ? 2 : 1, // the pages in use of many cgroups stand in two rows
       inRow = Math.ceil(leaves / shelves),
-      narrowest = (cell) => inRow * Math.max(2 * cell + 8, 28),
+      narrowest = (cell) => Math.max(inRow * Math.max(2 * cell + 8, 28), 54), // and the word above them
       rowsOf = (cell, cols) => Math.ceil(batch / cols) + 2;
     const wants = beside ? Math.max(190, width * 0.4) : 0; // pixels of the tree
     const fits = ([cell, cols, gap, left]) =>
       left + cpus * (cols * cell + 4 + gap) + narrowest(cell) + wants <= width && (!beside || rowsOf(cell, cols) * cell <= height - 52);
     const [cell, cols, gap, left] = [
       [12, 8, 12, 26],
+      [12, 8, 6, 26],
       [9, 8, 8, 26],
       [9, 4, 6, 32],
       [8, 8, 6, 26],
@@ -784,7 +795,7 @@ class Picture {
       foot = tight ? 15 : 0,
       room = beside ? height - 7 : height - tall - 68 - foot; // height of the tree
     // The leaves: one line of text each where there is room, else two lines; in two rows where even so there is not.
-    const high2 = 32,
+    const high2 = beside ? 30 : 32,
       gap2 = beside ? 2 : 5,
       flat = stage / leaves >= 150,
       leafRows = !flat && leaves > 4 && stage / leaves < 50 ? 2 : 1,
@@ -792,7 +803,7 @@ class Picture {
       below = flat ? 0 : leafRows * (high2 + gap2);
     const levels = flat ? depth + 1 : depth,
       pitch = Math.min(42, Math.floor(((room - below) / levels) * 2) / 2),
-      high = Math.min(30, pitch - (pitch < 20 ? 2 : 3)),
+      high = Math.min(30, pitch - (pitch < 19 ? 0 : pitch < 20 ? 2 : 3)), // no gaps where the text needs the room
       middle = stage / 2,
       slim = stage < 300;
     this.box = tree.parents.map((_, m) => {
@@ -869,7 +880,7 @@ class Picture {
     wire.push(...feet.map((x) => `M${x} ${rail}V${deepest.y + deepest.h}`));
     put(this.wires, "d", wire.join(""));
     const w = cols * cell,
-      edge = gap > 4 ? 5 : 2;
+      edge = gap > 6 ? 5 : gap > 4 ? 4 : 2;
     this.cpus.forEach((c, cpu) => {
       const { x, y } = this.drawer[cpu],
         brim = y + 2 * cell;
@@ -993,7 +1004,7 @@ class Picture {
         const undone = flashes.some((f) => f.refused),
           short = badge === SHORT,
           times = flashes.length > 1 ? `\u00d7${flashes.length}` : last.label;
-        put(c.badge, "transform", `translate(${w + 2} 0)`);
+        put(c.badge, "transform", `translate(${w + 4} 0)`);
         put(
           c.badge.children[1],
           "text",
@@ -1017,6 +1028,14 @@ class Picture {
         transform: `translate(${p.x} ${p.y}) scale(${this.scale})`,
       });
     };
+    const caption = (cpu) => {
+      const letter = this.tree.names[owners[cpu]];
+      if (owners[cpu] < 0) return this.roomy ? "no owner" : "\u2013";
+      return this.tight ? String(stocks[cpu]) : `${this.pitch > 100 ? "stock: " : ""}${stocks[cpu]} ${this.roomy ? "of " : ""}${letter}`;
+    };
+    const captions = this.cpus.map((_, cpu) => caption(cpu)),
+      crowded = captions.some((text) => text.length > 2 && wide(text, this.svg, 400) > this.pitch - 1), // then the CPU at work alone
+      works = this.drawn.op?.[1];
     this.cpus.forEach((c, cpu) => {
       const owner = owners[cpu],
         tip = score?.tips.find((x) => x.cpu === cpu && x.t0 <= t && t < x.until),
@@ -1042,17 +1061,7 @@ class Picture {
       c.pose = { x: c.centre.x + aside * corner, y: c.centre.y, angle, cos: Math.cos(turn), sin: Math.sin(turn) };
       put(c.tilt, "class", `${stocks[cpu] > batch ? "full" : ""}${shake ? " missed" : ""}`);
       const letter = this.tree.names[owner];
-      put(
-        c.label,
-        "text",
-        owner < 0
-          ? this.roomy
-            ? "no owner"
-            : "\u2013"
-          : this.tight
-            ? String(stocks[cpu])
-            : `${this.pitch > 100 ? "stock: " : ""}${stocks[cpu]} ${this.roomy ? "of " : ""}${letter}`,
-      );
+      put(c.label, "text", crowded && cpu !== works ? "" : captions[cpu]);
       if (this.tight) put(c.letter, "text", letter ?? "");
     });
     for (const c of this.sockets) {
@@ -1061,7 +1070,9 @@ class Picture {
         put(el, "hidden", !shown);
         if (shown) show(el, { socket: c.memcg }, n, c.memcg, false);
       });
-      put(c.label, "text", `${this.tree.names[c.memcg]}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg]}`);
+      const name = this.tree.names[c.memcg],
+        full = `${name}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg]}`;
+      put(c.label, "text", full.length > 4 && wide(full, this.svg, 400) > this.shelf ? `${name}\u2026` : full); // the table has it
     }
   }
 
@@ -1277,10 +1288,10 @@ class Chart {
   }
 
   x(k) {
-    return 48 + ((this.width - 48 - 150) * k) / Math.max(this.span, 1);
+    return this.left + ((this.width - this.left - this.right) * k) / Math.max(this.span, 1);
   }
   unx(px) {
-    return ((px - 48) * this.span) / (this.width - 48 - 150);
+    return ((px - this.left) * this.span) / (this.width - this.left - this.right);
   }
   y(v) {
     return this.height - 20 - ((this.height - 34) * v) / Math.max(this.top, 1);
@@ -1330,23 +1341,25 @@ class Chart {
     };
     this.span = Math.max(20, walk.n, ...others.map((b) => b.n));
     this.top = Math.max(10, bound ?? 0, ...[walk, ...others].flatMap((b) => shown.map((i) => peak(b, i))));
+    const named = shown.map((i) => `${machines.length > 1 ? machines[i].short : ""} ${rising ? "" : "up to "}${peak(walk, i).toLocaleString("en")}`.trim()),
+      boundName = bound === null ? "" : `${told.name} ${bound.toLocaleString("en")}`;
+    this.left = Math.max(48, wide(this.top.toLocaleString("en"), this.svg) + 10);
+    this.right = Math.max(150, ...[...named, boundName].map((text) => wide(text, this.svg) + 14));
     this.lines.forEach((el, i) => puts(el, { hidden: !shown.includes(i), d: shown.includes(i) ? this.path(walk, i) : "" }));
-    put(this.axis, "d", `M48 ${this.y(0)}H${this.x(this.span)}M48 ${this.y(this.top)}H${this.x(this.span)}`);
+    put(this.axis, "d", `M${this.left} ${this.y(0)}H${this.x(this.span)}M${this.left} ${this.y(this.top)}H${this.x(this.span)}`);
     const end = this.x(this.span);
-    puts(this.ticks[0], { x: 42, y: this.y(0) + 5, "text-anchor": "end", text: "0" });
-    puts(this.ticks[1], { x: 42, y: this.y(this.top) + 5, "text-anchor": "end", text: this.top.toLocaleString("en") });
+    puts(this.ticks[0], { x: this.left - 6, y: this.y(0) + 5, "text-anchor": "end", text: "0" });
+    puts(this.ticks[1], { x: this.left - 6, y: this.y(this.top) + 5, "text-anchor": "end", text: this.top.toLocaleString("en") });
     puts(this.ticks[2], { x: end, y: this.height - 4, "text-anchor": "end", text: this.span.toLocaleString("en") });
-    puts(this.name, { x: 48, y: this.height - 4, text: this.width < 500 ? this.told.short : `${this.told.label}, over operations` });
-    put(this.bound, "d", bound === null ? "" : `M48 ${this.y(bound)}H${end}`);
+    puts(this.name, { x: this.left, y: this.height - 4, text: this.width < 500 ? this.told.short : `${this.told.label}, over operations` });
+    put(this.bound, "d", bound === null ? "" : `M${this.left} ${this.y(bound)}H${end}`);
     // Labels at the right, each near its line's end, none over another.
-    const labels = shown.map((i) => {
-      const name = machines.length > 1 ? machines[i].short : "";
-      return { el: this.labels[i], at: this.y(walk.value(walk.n, i)) + 5, text: `${name} ${rising ? "" : "up to "}${peak(walk, i).toLocaleString("en")}`.trim() };
-    });
-    if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: `${told.name} ${bound.toLocaleString("en")}` });
+    const labels = shown.map((i, n) => ({ el: this.labels[i], at: this.y(walk.value(walk.n, i)) + 5, text: named[n] }));
+    if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: boundName });
     labels.sort((a, b) => a.at - b.at);
-    labels.forEach((l, n) => (l.at = Math.max(l.at, n ? labels[n - 1].at + 17 : 12)));
-    labels.toReversed().forEach((l, n, all) => (l.at = Math.min(l.at, n ? all[n - 1].at - 17 : this.height - 8)));
+    const pitch = Math.min(17, (this.height - 16) / Math.max(1, labels.length - 1));
+    labels.forEach((l, n) => (l.at = Math.max(l.at, n ? labels[n - 1].at + pitch : 12)));
+    labels.toReversed().forEach((l, n, all) => (l.at = Math.min(l.at, n ? all[n - 1].at - pitch : this.height - 4)));
     for (const el of [...this.labels, this.boundLabel]) put(el, "hidden", true);
     for (const { el, at, text } of labels) puts(el, { hidden: false, x: end + 10, y: at, text });
     this.others.replaceChildren(
@@ -1523,7 +1536,8 @@ export function lightsOf(data, tree, machine, state) {
 // ---------------------------------------------------------------------------------------------------- 7 quests
 /** Each answers with what its sentence needs, or with null. shown: the numbers of the machines that are looked at. */
 const RECOGNISE = {
-  part({ data, tree, node, walk }) {
+  part({ data, tree, node, walk, shown }) {
+    if (!shown.includes(0) || !shown.includes(1)) return null; // it speaks of before and after
     for (let k = 1; k <= node.k; k++) if (walk.differs(k, [0, 1]) !== (k === node.k)) return null;
     return { operation: operationText(data, tree, node.op), before: count(bill(node, 0), "atomic"), after: bill(node, 1) };
   },
@@ -1536,7 +1550,8 @@ const RECOGNISE = {
     }
     return null;
   },
-  dearer({ node }) {
+  dearer({ node, shown }) {
+    if (!shown.includes(0) || !shown.includes(1)) return null;
     const [before, after] = node.m.map(({ state }) => state.atomics);
     return after > before ? { operations: count(node.k, "operation"), before: count(before, "atomic"), after } : null;
   },
@@ -1574,7 +1589,8 @@ const RECOGNISE = {
     return isCharge(c, node.op[0]) && !looked ? { pages: count(node.op[3], "page") } : null;
   },
   // the drift
-  bound({ data, tree, node }) {
+  bound({ data, tree, node, shown }) {
+    if (!shown.includes(1)) return null; // it speaks of after
     const ahead = VALUES.ahead(node.m[1].state, tree);
     return ahead === tree.cpus * data.machines[1].batch ? { pages: count(ahead, "page") } : null;
   },
@@ -1733,10 +1749,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       value,
       onchange: () => {
         const given = box.value === "" ? NaN : Number(box.value),
+          typed = box.value || data.words["no number"], // act puts back what was there
           kept = Math.max(+box.min, Math.min(+box.max, Math.round(given)));
         act(kept === given ? kept : null, box);
         if (kept !== given)
-          say(fill(data.words["not whole"], { what: box.ariaLabel ?? box.parentElement.textContent, low: box.min, high: (+box.max).toLocaleString("en"), value: box.value }));
+          say(fill(data.words["not whole"], { what: box.ariaLabel ?? box.parentElement.textContent, low: box.min, high: (+box.max).toLocaleString("en"), value: typed }));
       },
     });
     return box;
@@ -1768,7 +1785,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       { class: "moves" },
       button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
       playButton,
-      button("Step", "Execute the next operation", "ArrowRight", () => playTo(Math.floor(position) + 1)),
+      button("Step", "Execute the next operation", "ArrowRight", () => step()),
       button(jump.label, jump.title, "n", () => seek(jumps, data.words[jump.none])),
       paired &&
         button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
@@ -1968,10 +1985,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     });
     if (walk) showWalk(pictures[0], node, time);
     chart.move(branch, position);
-    put(status, "text", hot >= 0 ? often() : notice || sentence(data, tree, node, branch.n, shown()));
+    put(status, "text", hot >= 0 ? often() : notice || (position === k ? sentence(data, tree, node, branch.n, shown()) : begun(node)));
     put(playButton, "text", playing ? "Pause" : "Play");
     if (focused() !== placeBox) placeBox.value = k;
   }
+  /** While an operation moves its result is not told before the pictures and their sums have it. */
+  const begun = (node) => fill(data.words.place, { k: node.k.toLocaleString("en"), n: branch.n.toLocaleString("en"), operation: operationText(data, tree, node.op), deeds: "", sums: "" }).trim();
   /** The invariants after this operation, each with a sign and in words. */
   function shine(lamps, way, node, i) {
     Object.assign(lamps, { node, machine: i });
@@ -1983,7 +2002,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       put(lamp.children[2], "text", wrong[n] ? data.words["light false"] : data.words["light true"]);
       put(lamp, "title", `${name}${data.invariants[n].bound ? `, ${data.machines[i].bound} pages` : ""}: ${wrong[n] || data.words["light true"]}`);
     });
+    const held = way === focused();
     way.hidden = !wrong.some((text, n) => text && data.machines[i].breaks[n]);
+    if (way.hidden && held) root.focus({ preventScroll: true }); // a hidden button would hand the keys to the page
   }
   /** The shortest walk that puts one of the lights out, as a branch of the reader's own. */
   function showBreak(i) {
@@ -1992,8 +2013,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       { ops } = unpackOps(data, tree, data.machines[i].breaks[n]);
     later(async () => {
       const empty = walks.branches.find((b) => !b.mine && b.name === data.empty),
+        known = walks.branches.slice(),
         answer = await walks.act(empty, 0, ops);
       branch = answer.branch;
+      if (!known.includes(branch)) branch.told = answer.k;
       refresh();
       go(answer.k);
       say(fill(data.words["shortest"], { operations: count(ops.length, "operation"), machine: data.machines[i].name, name: data.invariants[n].name }));
@@ -2100,7 +2123,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       states = shown().map((i) => node.m[i].state),
       most = c.PAGE_COUNTER_MAX;
     const { words } = data,
-      row = (field, at, told = (v) => v) => [fill(words[field], at), ...states.map((s) => told(field === "atomics" ? s.atomics : s[field][at.n]))];
+      row = (field, at, told = (v) => v.toLocaleString("en")) => [fill(words[field], at), ...states.map((s) => told(field === "atomics" ? s.atomics : s[field][at.n]))];
     const rows = [
       row("atomics", {}),
       ...tree.names.flatMap((cgroup, n) => [
@@ -2316,6 +2339,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         refused = await made.run(copy, stop < 0 ? ops : ops.slice(0, stop), coming),
         same = made.branches.find((other) => other.mine && other.n === copy.n && parting(other, copy) > copy.n);
       copy.fork = Math.min(copy.n, b.fork + from - begin);
+      copy.told = Math.min(copy.n, b.told);
       if (!same && copy.n > from) {
         if (!made.branches.some(({ name }) => name === b.name)) copy.name = b.name;
         made.branches.push(copy);
@@ -2502,6 +2526,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     settle();
     show();
   }
+  /** What moves is at its end at once: a second press goes on. */
+  const finish = () => (playing || target !== null) && go(Math.ceil(position));
+  function step() {
+    finish();
+    playTo(Math.floor(position) + 1);
+  }
   function playTo(k) {
     halt();
     notice = "";
@@ -2538,6 +2568,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     show();
   }
   function seek(test, none) {
+    finish();
     let k = Math.floor(position) + 1;
     while (k <= branch.n && !test(k)) k++;
     if (k > branch.n) say(none);
@@ -2566,11 +2597,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     );
     trafficBox.value = walks.branches.indexOf(branch);
     placeBox.max = branch.n;
+    placeBox.style.width = `${Math.max(62, 30 + 10 * String(branch.n).length)}px`;
     ofAll.textContent = `of ${branch.n.toLocaleString("en")}`;
     chart.show({
       walk: branch,
       branches: walks.branches,
-      shown: [...new Set([...shown(), ...(paired ? data.sides.map(([i]) => i) : [])])].sort(),
+      shown: shown().toSorted(),
       machines: data.machines,
       tree,
       settings,
@@ -2600,27 +2632,28 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const both = [branch, against],
       top = Math.max(10, ...both.flatMap((b) => shown().map((i) => b.value(b.n, i)))),
       span = Math.max(20, branch.n, against.n),
-      [width, height] = [Math.max(300, Math.min(560, (panel.clientWidth || 1000) / 2 - 12)), 110];
+      [width, height] = [Math.max(300, Math.min(560, (panel.clientWidth || 1000) / 2 - 12)), 110],
+      left = Math.max(48, wide(top.toLocaleString("en"), chart.svg) + 10);
     const plots = both.map((b) => {
-      const small = Object.assign(Object.create(Chart.prototype), { width: width + 130, height, span, top }),
+      const small = Object.assign(Object.create(Chart.prototype), { width: width + 130, height, span, top, left, right: 150 }),
         k = parting(branch, against) - 1,
         at = small.x(k).toFixed(1);
       return make(
         "svg",
         { class: `chart ${data.chart.value}`, width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${b.name}: ${data.chart.label}, over ${count(b.n, "operation")}` },
-        make("path", { class: "axis", d: `M48 ${small.y(0)}H${width - 20}M48 ${small.y(top)}H${width - 20}` }),
+        make("path", { class: "axis", d: `M${left} ${small.y(0)}H${width - 20}M${left} ${small.y(top)}H${width - 20}` }),
         make("path", { class: "bound", d: `M${at} ${small.y(0)}V${small.y(top)}` }),
         ...shown().toReversed().map((i) => make("path", { class: `line m${i}`, d: small.path(b, i) })),
-        make("text", { class: "soft", x: 42, y: small.y(top) + 5, "text-anchor": "end" }, top.toLocaleString("en")),
-        make("text", { class: "soft", x: 42, y: small.y(0) + 5, "text-anchor": "end" }, "0"),
-        make("text", { class: "label strong", x: 54, y: 14 }, b.name),
+        make("text", { class: "soft", x: left - 6, y: small.y(top) + 5, "text-anchor": "end" }, top.toLocaleString("en")),
+        make("text", { class: "soft", x: left - 6, y: small.y(0) + 5, "text-anchor": "end" }, "0"),
+        make("text", { class: "label strong", x: left + 6, y: 14 }, b.name),
         make("text", { class: "soft", x: width - 20, y: height - 4, "text-anchor": "end" }, span.toLocaleString("en")),
       );
     });
-    const [left, right] = both.map(ends),
+    const [here, there] = both.map(ends),
       cells = (tag, values) => make("tr", {}, ...values.map((v, n) => make(n ? tag : "th", { scope: tag === "th" ? "col" : n ? null : "row" }, String(v))));
     panel.replaceChildren(
-      make("p", {}, compared(data, tree, branch, against, shown(), left, right)),
+      make("p", {}, compared(data, tree, branch, against, shown(), here, there)),
       make("div", { class: "plots" }, ...plots),
       make(
         "table",
@@ -2629,7 +2662,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         make(
           "tbody",
           {},
-          ...shown().flatMap((i, n) => [0, 1].map((what) => cells("td", [fill(data.words[what ? "compare stocks" : "compare atomics"], { machine: data.machines[i].name }), left[n][what].toLocaleString("en"), right[n][what].toLocaleString("en")]))),
+          ...shown().flatMap((i, n) => [0, 1].map((what) => cells("td", [fill(data.words[what ? "compare stocks" : "compare atomics"], { machine: data.machines[i].name }), here[n][what].toLocaleString("en"), there[n][what].toLocaleString("en")]))),
         ),
       ),
     );
@@ -2712,7 +2745,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   // --- keys
   const keys = {
     " ": toggle,
-    ArrowRight: () => playTo(Math.floor(position) + 1),
+    ArrowRight: step,
     ArrowLeft: () => go(Math.ceil(position) - 1),
     Home: () => go(0),
     End: () => go(branch.n),
@@ -2746,6 +2779,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const narrow = root.clientWidth < WIDE,
       roomy = root.clientWidth >= ROOMY,
       small = roomy && shown().length > 2;
+    const deep = !narrow && tree.depth + (tree.leaves > 2) > 4; // many levels: the chart gives some of its room
+    root.classList.toggle("deep", deep);
     root.classList.toggle("narrow", narrow);
     root.classList.toggle("row", !narrow && (small || !roomy));
     root.classList.toggle("slim", root.clientWidth < 560);
@@ -2754,10 +2789,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     pictures.forEach((picture, side) => {
       picture.i = shown()[side];
       const low = !roomy && tree.depth <= 2 && tree.leaves <= 2, // the hands stand above: their row is taken from the picture
-        height = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : low ? 226 : 260;
+        given = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : low ? 226 : 260,
+        height = given + (deep ? (small ? 12 : 24) : 0);
       picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, !roomy);
     });
-    chart.layout(Math.max(300, plot.clientWidth), 88);
+    chart.layout(Math.max(300, plot.clientWidth), deep ? 64 : 88);
     refresh();
     show();
   }
