@@ -371,7 +371,7 @@ def read_codes(text):
             try:
                 said = decode(letters)
             except ValueError as error:
-                if _meant(letters):
+                if _meant_as_code(letters):
                     refused.append((line, str(error)))
                 continue
             again += _grouped(letters) in found
@@ -379,7 +379,7 @@ def read_codes(text):
     return Reading(list(found), list(found.values()), again, refused)
 
 
-def _meant(letters):
+def _meant_as_code(letters):
     """Letters and digits, or the first three are those of a question: no words, and no telephone number."""
     return letters[:TAG] in tags() or not (letters.isdigit() or letters.isalpha())
 

@@ -349,8 +349,8 @@ def contention_words(cpus, depth, before, after, lines):
     --------
     >>> contention_words(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
     '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, the same within half a percent. \
-Busiest line before: memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it. All of it is predicted, nothing \
-fitted.'
+Busiest line before: memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it. All of \
+it is predicted, nothing fitted.'
     """
     crowds = [_crowd(line, there) for line, there in lines]
     return WORDS["told"].format(

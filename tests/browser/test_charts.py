@@ -387,7 +387,7 @@ def test_the_three_things_are_found(opened):
     assert lab(page, "lab.board.found") == [
         "page_counter_cancel alone: a factor of 1.022 at most.",
         "2.01 %. The listing does not say whose locks they are.",
-        "It takes 16 rows: a factor of 1.156 at most.",
+        "With 16 rows: a factor of 1.156 at most.",
     ]
     page = opened("CostLab")
     for settings in (
