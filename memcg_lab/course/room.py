@@ -349,8 +349,9 @@ def read_codes(text):
 
     Notes
     -----
-    A code that comes again is counted once, and told. What looks like a code and is none is refused with its line.
-    A line in which nothing looks like one is passed over.
+    A code that comes again is counted once, and told. What looks like a code and is none is refused with its line:
+    three groups or more with dashes between them, in which there are both letters and digits, or which begin as the
+    codes of a question do. All else on a line is passed over: words such as foo-bar-baz, dates, telephone numbers.
 
     Examples
     --------
@@ -370,12 +371,17 @@ def read_codes(text):
             try:
                 said = decode(letters)
             except ValueError as error:
-                if not letters.isdigit():  # a telephone number
+                if _meant_as_code(letters):
                     refused.append((line, str(error)))
                 continue
             again += _grouped(letters) in found
             found[_grouped(letters)] = said
     return Reading(list(found), list(found.values()), again, refused)
+
+
+def _meant_as_code(letters):
+    """Letters and digits, or the first three are those of a question: no words, and no telephone number."""
+    return letters[:TAG] in tags() or not (letters.isdigit() or letters.isalpha())
 
 
 def codes_of(path):

@@ -87,9 +87,10 @@ WORDS = {
         "Busiest line before: {busiest_before}; after: {busiest_after}. All of it is predicted, nothing fitted."
     ),
     "line": "the line of {owner} with its {word}",
-    "crowd": "{line}, with {there} CPUs at it",
+    "crowd": "{line}, with {there} at it",
+    "idle": "{line}, with a CPU at it hardly ever",
     "nothing": "none",
-    "as many": "as many",
+    "as many": "the same within half a percent",
     "from none": "from none",
     "times": "{ratio} times as many",
     "failed": "That did not work: {why}",
@@ -347,13 +348,11 @@ def contention_words(cpus, depth, before, after, lines):
     Examples
     --------
     >>> contention_words(1, 2, 0.5, 0.5, [("memory_allocated", 0.25)] * 2)
-    '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, as many. Busiest line before: \
-memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it. All of it is predicted, nothing \
-fitted.'
+    '1 CPU, depth 2: 0.5 operations in a microsecond before the patch, 0.5 after it, the same within half a percent. \
+Busiest line before: memory_allocated, with 0.25 CPUs at it; after: memory_allocated, with 0.25 CPUs at it. All of \
+it is predicted, nothing fitted.'
     """
-    crowds = [
-        WORDS["crowd"].format(line=line, there=number(round(there, 2))) if there else line for line, there in lines
-    ]
+    crowds = [_crowd(line, there) for line, there in lines]
     return WORDS["told"].format(
         cpus=count(cpus, "CPU"),
         depth=depth,
@@ -371,7 +370,7 @@ def gain(before, after):
     Examples
     --------
     >>> gain(2.0, 3.0), gain(2.0, 2.005), gain(0.0, 1.0)
-    ('1.5 times as many', 'as many', 'from none')
+    ('1.5 times as many', 'the same within half a percent', 'from none')
     """
     if not before:
         return WORDS["from none" if after else "as many"]
@@ -379,6 +378,14 @@ def gain(before, after):
     if abs(ratio - 1) < 0.005:
         return WORDS["as many"]
     return WORDS["times"].format(ratio=f"{ratio:.2f}".rstrip("0").rstrip("."))
+
+
+def _crowd(line, there):
+    """A line with the mean number of CPUs at it, which is 0 where there is no busiest line."""
+    if not there:
+        return line
+    there = round(there, 2)
+    return WORDS["crowd" if there else "idle"].format(line=line, there=count(there, "CPU"))
 
 
 def _line(name):

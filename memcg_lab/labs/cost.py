@@ -30,13 +30,13 @@ FLOORS = {"before": 0.54, "after": 0.57}  # lowest listed row, percent
 # What a page without Python can answer: every combination of these.
 GRID = {"same_ns": (20, 45, 90), "cross_ns": (60, 128, 260), "local_ns": (4, 8, 16), "levels": (2, 3, 4, 5, 6, 8)}
 
-PREDICTED = ("__sk_mem_reduce_allocated", "tcp_delack_timer_handler")  # whose rows the sentence tells
+FITTED, *PREDICTED = MODELLED  # the sentence tells the rows of all
 
 # The sentences; the front end has no others.
 WORDS = {
     "told": (
-        "{counters} on the {cpus} CPUs of the chosen machine, {meeting}. Fitted: page_counter_cancel before the patch, "
-        "{measured} %, by {uncharges} million uncharges a second. Predicted: {rows}."
+        "{counters} on the {cpus} CPUs of the chosen machine, {meeting}. Fitted: {fitted} before the patch, measured "
+        "{measured} %, the model {model} %, by {uncharges} million uncharges a second. Predicted: {rows}."
     ),
     "row": "{symbol} {before} % before and {after} % after, {reading}",
     "one package": "there is no other package",
@@ -168,7 +168,8 @@ class CostLab(Lab):
                 symbol: [_listed(rows.loc[symbol, f"published_{when}"]) for when in FLOORS] for symbol in MODELLED
             },
             "floors": FLOORS,
-            "predicted": list(PREDICTED),
+            "fitted": FITTED,
+            "predicted": PREDICTED,
             "quests": QUESTS,
             "words": WORDS,
             "grid": None,
@@ -248,4 +249,5 @@ def cost_words(top, explained):
         for symbol, before, after, reading in here["rows"]
         if symbol in PREDICTED
     ]
-    return WORDS["told"].format(**{**here, "rows": "; ".join(rows)}, counters=counters, meeting=top.host.meeting)
+    filled = {**here, "rows": "; ".join(rows), "fitted": FITTED, "model": dict(row[:2] for row in here["rows"])[FITTED]}
+    return WORDS["told"].format(**filled, counters=counters, meeting=top.host.meeting)

@@ -292,7 +292,7 @@ SHAPES = (
         order=(("drain", "add"),),
     ),
     Shape(
-        "at the batch", "refill", "`>=` drains a page too early: exactly a batch may stay.", under=(("full", "drain"),)
+        "at the batch", "refill", ">= drains a page too early: exactly a batch may stay.", under=(("full", "drain"),)
     ),
     Shape(
         "what comes",
@@ -397,7 +397,7 @@ SHAPES = (
     Shape(
         "statistic",
         "uncharge",
-        "The line that counts socket memory is missing: `sock` in memory.stat never falls.",
+        "The line that counts socket memory is missing: sock in memory.stat never falls.",
         lacks=("sub",),
     ),
 )

@@ -44,7 +44,7 @@ QUESTS = (
     {
         "name": "bound",
         "ask": "Mark so much that the factor reaches 1.1.",
-        "found": "It takes {rows}: a factor of {factor} at most.",
+        "found": "With {rows}: a factor of {factor} at most.",
     },
 )
 

@@ -88,7 +88,7 @@ class PuzzleLab(Lab):
     --------
     >>> lab = PuzzleLab(refill=["add", "full", "drain"], uncharge=["sub", "refill"], ran=True)
     >>> print(lab.message)
-    Not yet. `>=` drains a page too early: exactly a batch may stay. The shortest traffic that shows it: CPU 0 charges \
+    Not yet. >= drains a page too early: exactly a batch may stay. The shortest traffic that shows it: CPU 0 charges \
 1 page to cgroup 1, CPU 0 gives back 1 page of cgroup 1: then the stock of CPU 0 holds 0 pages of no cgroup, in the \
 kernel 32 pages of cgroup 1.
     """

@@ -14,16 +14,17 @@ from ..words import count, listing, number
 from .base import Lab
 
 ASKED = tuple(f"{question} {name}" for question, names in QUESTIONS.items() for name in names)
-REFUSED_SHOWN = 3
+REFUSED_SHOWN = MOST_SHOWN = 3
 
 # The sentences; the front end has no others.
 WORDS = {
     "none": "No codes for {asked} yet. Paste them, one a line; whatever stands around them does not matter.",
     "said": "{asked}: {answers}. Said most often: {most}.",
     "right": "{asked}: {answers}, {right} right; the run says {truth}.",
-    "met": "Met most often instead: {most}.",
+    "met": "Of the wrong answers that are known, met most often: {most}.",
+    "each once": "{most}, each once",
     "sure": "{sure} at least {from} % sure, and wrong: what is believed so firmly is mended best, so begin there.",
-    "again": "{codes} came more than once and count once.",
+    "again": "{codes} came more than once; each code counts once.",
     "elsewhere": "{answers} to other questions.",
     "refused": "{codes} could not be read: {told}.",
     "line": "line {line}, {what}",
@@ -66,8 +67,8 @@ class RoomLab(Lab):
     03.trips trips: 1 answer. Said most often: 3.
     >>> lab.set(told=True)
     >>> print(lab.message)
-    03.trips trips: 1 answer, 0 right; the run says 4. Met most often instead: 3. 1 at least 75 % sure, and wrong: \
-what is believed so firmly is mended best, so begin there.
+    03.trips trips: 1 answer, 0 right; the run says 4. Of the wrong answers that are known, met most often: 3. \
+1 at least 75 % sure, and wrong: what is believed so firmly is mended best, so begin there.
     """
 
     asked = ASKED
@@ -101,9 +102,8 @@ what is believed so firmly is mended best, so begin there.
         if not answers:
             parts.append(WORDS["none"].format(asked=" ".join(asked)))
         elif not settings["told"]:
-            most = max(row.answers for row in rows)
-            said = listing([row.label for row in rows if row.answers == most][:3])
-            parts.append(WORDS["said"].format(asked=" ".join(asked), answers=count(answers, "answer"), most=said))
+            said = WORDS["said"]
+            parts.append(said.format(asked=" ".join(asked), answers=count(answers, "answer"), most=_most(rows)))
         else:
             right, wrong = rows[0], rows[1:]
             truth = predictions._word(room.truths()[question][name])
@@ -111,9 +111,7 @@ what is believed so firmly is mended best, so begin there.
             parts.append(WORDS["right"].format(asked=" ".join(asked), **right_words))
             met = [row for row in wrong if row.kind == "guess" and row.answers]
             if met:
-                most = met[0].answers
-                said = listing([row.label for row in met if row.answers == most][:3])
-                parts.append(WORDS["met"].format(most=said))
+                parts.append(WORDS["met"].format(most=_most(met)))
             sure = sum(row.sure for row in wrong)
             if sure:
                 parts.append(WORDS["sure"].format_map({"sure": number(sure), "from": room.SURE}))
@@ -156,6 +154,7 @@ what is believed so firmly is mended best, so begin there.
             "sure": room.SURE,
             "most": room.CODES_MAX,
             "refused_shown": REFUSED_SHOWN,
+            "most_shown": MOST_SHOWN,
             "notes": [notes.FORMAT, notes.VERSION],
             "kinds": {"count": COUNT, "number": NUMBER, "factor": FACTOR},
             "questions": {
@@ -205,6 +204,15 @@ def _row(label, kind, says, sure):
     known = [percent for percent in sure if percent is not None]
     mean = int(sum(known) / len(known) + 0.5) if known else None
     return Row(label, len(sure), sum(percent >= room.SURE for percent in known), mean, kind, says)
+
+
+def _most(rows):
+    """The answers that came most often; of many the first, and how many more there are."""
+    most = rows[0].answers
+    labels = [row.label for row in rows if row.answers == most]
+    more = len(labels) - MOST_SHOWN
+    told = listing(labels if more <= 0 else [*labels[:MOST_SHOWN], f"{number(more)} more"])
+    return WORDS["each once"].format(most=told) if most == 1 and len(labels) > 1 else told
 
 
 def _refused(refused):

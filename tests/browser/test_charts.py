@@ -341,6 +341,27 @@ def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
     assert page.locator("#twin .status").inner_text() == ContentionLab(cpus=8, depth=2).message
 
 
+def test_what_is_empty_in_a_link_is_said_to_be_empty(opened):
+    assert "cpus is empty; it must be a whole number" in sentence(opened("ContentionLab", "cpus="))
+
+
+def test_the_trace_lab_plays_anew_from_its_end(opened):
+    page = opened(None, "TraceLab:p=2000")
+    page.locator("#TraceLab .stage").wait_for()
+    page.locator("#TraceLab").get_by_role("button", name="Play").click()
+    page.locator("#TraceLab .status", has_text="Event 3 of").wait_for()
+    page.locator("#TraceLab").get_by_role("button", name="Pause").click()
+
+
+def test_the_sentence_of_the_cost_lab_is_whole_and_names_every_row(opened):
+    page = opened("CostLab")
+    told = page.locator(".status")
+    assert told.inner_text() == CostLab().message
+    assert "measured 2.13 %, the model 2.11 %" in told.inner_text()
+    assert all(symbol in told.inner_text() for symbol in cost.MODELLED)
+    assert told.evaluate("(el) => el.scrollHeight <= el.clientHeight")
+
+
 def test_the_three_things_are_found(opened):
     page = opened("ContentionLab")
     assert lab(page, "lab.board.found") == []
@@ -366,7 +387,7 @@ def test_the_three_things_are_found(opened):
     assert lab(page, "lab.board.found") == [
         "page_counter_cancel alone: a factor of 1.022 at most.",
         "2.01 %. The listing does not say whose locks they are.",
-        "It takes 16 rows: a factor of 1.156 at most.",
+        "With 16 rows: a factor of 1.156 at most.",
     ]
     page = opened("CostLab")
     for settings in (

@@ -594,6 +594,9 @@ def test_two_branches_are_compared_in_curves_numbers_and_a_sentence(opened, shot
     )
     page.locator(".unseen[role=status]", has_text="part in operation 21").wait_for(state="attached")
     assert panel.get_by_role("img").count() == 2
+    for plot in panel.get_by_role("img").all():  # no line through a title
+        grid, title = (plot.locator(of).bounding_box() for of in (".axis", "text.strong"))
+        assert title["y"] + title["height"] <= grid["y"] + 4  # descenders
     cells = panel.locator("tbody tr").evaluate_all(
         "(rows) => rows.map((row) => [...row.cells].map((c) => c.textContent))"
     )
@@ -658,6 +661,7 @@ SETTINGS = [
     ({"fork": -1}, "fork is -1; it must be a whole number from 0 to 400."),
     ({"own": None}, "own is null; it must be a text such as 0a.1x3,1a-2."),
     ({"own": "0a.1,bad"}, "own, operation 2: bad is no operation; one reads 0a.1"),
+    ({"own": "0a.1x6250"}, "own, operation 1: 0a.1x6250 repeats too often; x999 is the most"),
     ({"own": "7a.1"}, "own, operation 1: 7a.1 names CPU 7; this tree has 0 to 1."),
     ({"own": "0a.1,0a-9"}, "Nothing was run beyond 1 operation: Refused: A has 1 page in use."),
     ({"own": ",".join(["0a.1x999"] * 101)}, "own has more operations than a walk may have here, 100,000."),
@@ -674,6 +678,18 @@ def test_a_wrong_json_is_refused_with_its_place_and_nothing_changes(opened):
         assert stage(page, "[s.here(), s.asJson()]") == before
         with pytest.raises(ValueError, match="."):
             PatchLab.from_json(text)
+
+
+def test_an_empty_number_of_a_link_is_said_to_be_empty(opened):
+    assert "(empty) is not possible: " in opened("d=").locator(".status").inner_text()
+
+
+def test_reading_json_says_what_to_do_and_no_more_that_something_was_copied(opened):
+    page = opened()
+    page.get_by_role("button", name="Copy as JSON").click()
+    page.locator(".status", has_text="op").wait_for()
+    page.get_by_role("button", name="Read JSON").click()
+    assert page.locator(".status").inner_text() == 'Paste it into the box, then press "Read it".'
 
 
 # --- what must hold

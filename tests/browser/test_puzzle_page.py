@@ -130,10 +130,19 @@ def test_two_clicks_move_a_line_and_a_mistake_is_shown_with_its_traffic(opened, 
 
 
 def test_an_address_brings_an_arrangement_back(opened):
-    page = opened("refill=add.over.drain&uncharge=sub.refill.sub&ran=1")
+    page = opened("refill=add.over.drain&uncharge=sub.refill&ran=1")
     assert said(page) == PuzzleLab(**RIGHT, ran=True).message
     page = opened("refill=sub.nothing&uncharge=refill")
     assert (placed(page, "refill"), placed(page, "uncharge")) == ([], ["refill"])
+    assert said(page).startswith("The link asks for what cannot be: refill is ")
+    page = opened("x=1")
+    assert said(page) == (
+        "The link asks for what cannot be: x is no setting of this lab; there are refill, uncharge, ran."
+    )
+    page = opened("refill=add&uncharge=sub.refill.sub&ran=2")
+    assert (placed(page, "refill"), placed(page, "uncharge")) == (["add"], [])
+    assert "uncharge is " in said(page)
+    assert "ran is 2; it must be 0 or 1." in said(page)
 
 
 def test_a_phone_shows_one_function_below_the_other(opened, shots):

@@ -117,6 +117,21 @@ def test_it_fits_and_is_accessible(file, watched, width, scheme):
     assert [one["id"] for one in found if one["id"] not in ("page-has-heading-one", "region")] == []
 
 
+@pytest.mark.parametrize("width", [1280, 816, 400])
+def test_the_sentence_is_whole_and_every_wrong_code_is_listed(file, watched, width):
+    page = watched(file.as_uri(), offline=True, width=width)
+    page.locator(".charts").wait_for()
+    text = a_class(20) + "\n" + "KC42-2239-U62X\nfoo-bar-baz\n" * 5
+    assert of_page(page, asked="00.atomics before", codes=text, told=True) == of_python(
+        asked="00.atomics before", codes=text, told=True
+    )
+    status = page.locator(".status")
+    assert status.evaluate("(el) => el.scrollHeight <= el.clientHeight")
+    assert "5 codes could not be read" in status.inner_text()
+    assert page.locator(".wrong li").count() == 5
+    assert page.locator(".wrong li").last.inner_text() == "line 29, letter 12 is X; with W it would be a code."
+
+
 def test_the_link_names_the_question_and_no_code(page):
     page.evaluate("(codes) => memcgLab.stage.set({codes})", a_class(3))
     page.locator(".charts select").select_option("03.trips trips")

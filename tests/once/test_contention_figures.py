@@ -202,5 +202,5 @@ def test_what_is_no_prediction_is_told(models):
 
 
 def test_a_gain_is_said_in_words():
-    assert gain(0, 0) == "as many"
+    assert gain(0, 0) == "the same within half a percent"
     assert gain(4, 2) == "0.5 times as many"

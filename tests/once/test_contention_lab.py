@@ -91,6 +91,12 @@ def test_a_line_that_nobody_meets_is_said_to_be_none():
     assert lab.message.endswith("; after: none. All of it is predicted, nothing fitted.")
 
 
+def test_a_line_with_hardly_a_cpu_at_it_has_no_zero_cpus_and_one_is_no_plural():
+    told = contention.contention_words(4, 2, 0.505, 0.507, [("a", 0.004), ("b", 1.0)])
+    assert "0.505 operations in a microsecond before the patch, 0.507 after it, the same within half a" in told
+    assert "before: a, with a CPU at it hardly ever; after: b, with 1 CPU at it." in told
+
+
 # --- what it claims
 
 

@@ -558,6 +558,13 @@ def test_own_traffic_begins_after_some_of_the_given():
         PatchLab(traffic=stage_data.EMPTY, own="0a.1,0a-2")
 
 
+def test_an_operation_that_repeats_too_often_is_told_what_is_the_most():
+    assert len(stage_data.unpack("0a.1x999", ("charge_skmem", "uncharge_skmem", 1), (1, 1, 1))) == 999
+    for times in ("1000", "6250", "9" * 5000):
+        with pytest.raises(ValueError, match=f"own, operation 1: 0a.1x{times} repeats too often; x999 is the most"):
+            PatchLab(traffic=stage_data.EMPTY, own=f"0a.1x{times}")
+
+
 @pytest.mark.parametrize("make", [PatchLab, CounterLab, StockLab, DriftLab], ids=lambda lab: lab.__name__)
 def test_a_lab_with_own_traffic_is_the_same_after_json(make):
     lab = make(own="0a.3,0a.9x4,0a-2", fork=2, **({} if make is DriftLab else {"position": 5}))

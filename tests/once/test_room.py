@@ -224,10 +224,30 @@ def test_the_lab_counts_everybody_once_before_and_after_the_run_is_told():
 def test_the_lab_tells_what_came_twice_what_is_to_others_and_what_it_could_not_read():
     other = room.code("03.trips", trips=4)
     lab = RoomLab(codes=f"{a_class(2)}\n{a_class(1)}\n{other}\n" + "KC42-2239-U62X\n" * 5)
-    assert "1 code came more than once and count once." in lab.message
+    assert "1 code came more than once; each code counts once." in lab.message
     assert "1 answer to other questions." in lab.message
     assert "5 codes could not be read: line 5, letter 12 is X; with W it would be a code; line 6" in lab.message
     assert lab.message.endswith("; and 2 more.")
+
+
+def test_words_dates_and_telephone_numbers_around_a_code_are_no_wrong_codes():
+    one = next(iter(CODES))
+    reading = room.read_codes(f"foo-bar-baz {one}\nsome-other-words, 2026-11-27-13-05\n030-1234-5678\n{one[:-1]}0")
+    assert (len(reading.said), [line for line, _ in reading.refused]) == (1, [4])
+    tag = next(tag for tag in room.tags() if tag.isalpha())
+    assert room.read_codes(f"{tag}A-BBBB-CCCC").refused  # without a digit, but it begins as codes of a question do
+
+
+def test_all_that_came_most_often_is_told_or_counted():
+    codes = [room.code("03.trips", trips=trips, mark=trips) for trips in (3, 2, 5, 6, 7)]
+    lab = RoomLab(asked="03.trips trips", codes="\n".join(codes))
+    assert lab.message.endswith("Said most often: 2, 3, 5 and 2 more, each once.")
+    lab.set(codes="\n".join([*codes, room.code("03.trips", trips=5, mark=99)]))
+    assert lab.message.endswith("Said most often: 5.")
+    guesses = list(GUESSES["00.atomics"]["before"])[:2]
+    lab = RoomLab(codes="\n".join(room.code("00.atomics", before=guess) for guess in guesses), told=True)
+    assert "Of the wrong answers that are known, met most often: " in lab.message
+    assert ", each once. " in f"{lab.message} "
 
 
 def test_a_sureness_is_told_beside_each_answer():

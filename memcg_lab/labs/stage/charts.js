@@ -742,7 +742,11 @@ const charts = (() => {
 
   /** `contention_words` of labs/contention.py. */
   function contentionWords(words, { cpus, depth }, point) {
-    const crowd = ([line, there]) => (there ? fill(words.crowd, { line, there: number(Number(fixed(there, 2))) }) : line);
+    const crowd = ([line, exactly]) => {
+      if (!exactly) return line;
+      const there = Number(fixed(exactly, 2));
+      return fill(there ? words.crowd : words.idle, { line, there: `${number(there)} CPU${there === 1 ? "" : "s"}` });
+    };
     return fill(words.told, {
       cpus: count(cpus, "CPU"),
       depth,
@@ -1062,11 +1066,12 @@ const charts = (() => {
   }
 
   /** `cost_words` of labs/cost.py. */
-  function costWords({ words, predicted }, { levels, meeting }, answer) {
+  function costWords({ words, fitted, predicted }, { levels, meeting }, answer) {
     const rows = answer.rows
       .filter(([symbol]) => predicted.includes(symbol))
       .map(([symbol, before, after, reading]) => fill(words.row, { symbol, before, after, reading }));
-    return fill(words.told, { ...answer, counters: count(levels, "counter"), meeting, rows: rows.join("; ") });
+    const [, model] = answer.rows.find(([symbol]) => symbol === fitted);
+    return fill(words.told, { ...answer, fitted, model, counters: count(levels, "counter"), meeting, rows: rows.join("; ") });
   }
 
   async function CostLab(context) {

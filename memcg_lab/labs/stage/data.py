@@ -124,6 +124,7 @@ WORDS = {
         "{where} is no operation; one reads 0a.1 (CPU 0 charges 1 page to A), 1b-2 (CPU 1 gives back 2 of B) or 0=2:48 "
         "(CPU 0 sets the limit of cgroup 2 to 48), and x3 behind it is three times."
     ),
+    "own often": "{where} repeats too often; x{most} is the most, and the operation may stand there again.",
     "own there": "{where} names {what} {value}; this tree has {low} to {high}.",
     "own long": "own has more operations than a walk may have here, {most}.",
     "json unknown": "{name} is no setting of this lab; there are {names}.",
@@ -229,7 +230,8 @@ def stream(rows, first=0):
     return ops
 
 
-_OPERATION = re.compile(r"(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d{0,2}))?")
+TIMES_MAX = 999
+_OPERATION = re.compile(r"(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d*))?")
 
 
 def unpack(text, hand, tree):
@@ -270,6 +272,8 @@ def unpack(text, hand, tree):
         if not found:
             raise ValueError(WORDS["own form"].format(where=where))
         cpu, leaf, sign, nr, memcg, limit, times = found.groups()
+        if times and len(times) > len(str(TIMES_MAX)):
+            raise ValueError(WORDS["own often"].format(where=where, most=TIMES_MAX))
         if leaf:
             row = [int(records.OPS.index(hand[sign == "-"])), int(cpu), LETTERS.lower().index(leaf), int(nr), hand[2]]
         else:
@@ -304,6 +308,7 @@ def common():
         "ledger": [LEDGER.get(name) for name in records.OPS],
         "longest": LONGEST,
         "longest_asked": LONGEST_ASKED,
+        "times": TIMES_MAX,
         "forms": {
             "codes": codes,
             "records": {"step": forms.record_forms()["step"]},

@@ -116,7 +116,7 @@ function oneOfRule(values) {
   };
 }
 function refusalOf(name, value, { must }) {
-  const told = typeof value === "number" ? value.toLocaleString("en") : typeof value === "string" ? value : JSON.stringify(value);
+  const told = value === "" ? "empty" : typeof value === "number" ? value.toLocaleString("en") : typeof value === "string" ? value : JSON.stringify(value);
   return `${name} is ${told.slice(0, 60)}; it must be ${must}.`;
 }
 
@@ -216,6 +216,7 @@ function exchange({ copies, take, say }) {
       ...copies.filter(Boolean).map(([label, title, text]) => button(label, title, () => copy(text()))),
       button("Read JSON", 'Paste what "Copy as JSON" gave, here or in a notebook', () => {
         open("JSON to read", false, "");
+        say('Paste it into the box, then press "Read it".');
         box.focus();
       }),
       read,

@@ -422,16 +422,30 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     );
   }
   const pack = () => `refill=${arrangement.refill.join(".")}&uncharge=${arrangement.uncharge.join(".")}${ran ? "&ran=1" : ""}`;
+  const linesRule = (where) => {
+    const own = names.filter((name) => lines[name].where === where);
+    return {
+      read: (text) => (text === "" ? [] : text.split(".")),
+      fits: (value) => value.every((name) => own.includes(name)) && new Set(value).size === value.length,
+      must: `some of ${own.join(", ")}, each once, with points between them`,
+    };
+  };
+  const rules = {
+    ...Object.fromEntries(wheres.map((where) => [where, linesRule(where)])),
+    ran: { read: (text) => ({ 0: false, 1: true })[text] ?? text, fits: (value) => typeof value === "boolean", must: "0 or 1" },
+  };
+  /** A link: what it asks for is done where it may be, and told where it may not. */
   function come(text) {
-    const asked = new URLSearchParams(text);
-    if (!asked.has("refill") && !asked.has("uncharge")) return;
-    for (const where of wheres) {
-      const told = (asked.get(where) ?? "").split(".").filter((name) => lines[name]?.where === where);
-      arrangement[where] = [...new Set(told)];
+    const { good, bad } = allowedOfLink(text, rules);
+    if (good.refill || good.uncharge) {
+      arrangement = { refill: good.refill ?? [], uncharge: good.uncharge ?? [] };
+      ran = false;
     }
-    ran = asked.get("ran") === "1";
+    ran = good.ran ?? ran;
     show();
+    if (bad.length) say(`The link asks for what cannot be: ${bad.join(" ")}`);
   }
+  const say = (text) => (put(verdict, "text", text), speak(text));
   const observer = new ResizeObserver(() => root.classList.toggle("narrow", root.clientWidth < 760));
   observer.observe(root);
   show();
@@ -444,7 +458,7 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
       taken = null;
       show();
     },
-    say: (text) => (put(verdict, "text", text), speak(text)),
+    say,
     come,
     leave: () => (observer.disconnect(), clearTimeout(spoken)),
     get arrangement() {

@@ -106,6 +106,10 @@ const codes = (() => {
     return `letters ${swaps[0] + 1} and ${swaps[0] + 2}, ${all[swaps[0]]}${all[swaps[0] + 1]}, have changed places.`;
   }
 
+  /** Letters and digits, or the first three are those of a question: no words, and no telephone number. */
+  const meantAsCode = ({ questions, lengths }, letters) =>
+    (/\d/.test(letters) && /[A-Z]/.test(letters)) || Object.values(questions).some(({ tag }) => tag === letters.slice(0, lengths[0]));
+
   /** `read_codes` of course/room.py. */
   function readAll(data, text) {
     const found = new Map(),
@@ -117,7 +121,7 @@ const codes = (() => {
         const letters = match.toUpperCase().replace(/[^0-9A-Z]/g, "");
         if (letters.length < tag + mark + 1 + check) continue; // such as a date
         const said = decode(data, letters);
-        if (said.wrong) /^\d+$/.test(letters) || refused.push([line + 1, said.wrong]); // digits alone are a telephone number
+        if (said.wrong) meantAsCode(data, letters) && refused.push([line + 1, said.wrong]);
         else {
           again += found.has(letters);
           found.set(letters, said);
@@ -194,8 +198,15 @@ const codes = (() => {
       [question, name] = asked.split(" "),
       sum = (key, some) => some.reduce((so, one) => so + one[key], 0),
       answers = count_(sum("answers", all), "answer"),
-      first = (some) => listing(some.filter((one) => one.answers === some[0].answers).map(({ label }) => label).slice(0, 3)),
       parts = [];
+    /** The answers that came most often; of many the first, and how many more there are. */
+    function first(some) {
+      const most = some[0].answers,
+        labels = some.filter((one) => one.answers === most).map(({ label }) => label),
+        more = labels.length - data.most_shown,
+        told = listing(more > 0 ? [...labels.slice(0, data.most_shown), `${charts.number(more)} more`] : labels);
+      return most === 1 && labels.length > 1 ? fill(words["each once"], { most: told }) : told;
+    }
     if (!sum("answers", all)) parts.push(fill(words.none, { asked }));
     else if (!settings.told) parts.push(fill(words.said, { asked, answers, most: first(all) }));
     else {
@@ -240,7 +251,8 @@ async function RoomLab(context) {
     file = make("input", { type: "file", multiple: true, accept: ".json,application/json", "aria-label": "Files of readers, JSON", onchange: () => readFiles([...file.files]) }),
     tell = make("button", { type: "button", class: "main", onclick: () => board.set({ told: !board.settings.told }) }),
     clear = make("button", { type: "button", onclick: () => board.set({ codes: "" }) }, "Clear"),
-    bars = make("ol", { class: "answers", "aria-label": "Answers" });
+    bars = make("ol", { class: "answers", "aria-label": "Answers" }),
+    wrong = make("ul", { class: "wrong", hidden: true, tabindex: 0, "aria-label": "Codes that could not be read" });
   const controls = {
     asked: charts.list({ label: "Question", options: data.asked, value: context.settings.asked, act: (value) => board.set({ asked: value }) }),
     codes: { show: (codes) => box.value !== codes && (box.value = codes) },
@@ -251,7 +263,7 @@ async function RoomLab(context) {
     rules,
     controls,
     bars: [[controls.asked.root, tell, clear], [make("label", {}, make("span", {}, "Readers' files"), file)]],
-    body: make("div", { class: "beside room" }, bars, make("label", { class: "paste" }, make("span", {}, "Codes, one a line"), box)),
+    body: make("div", { class: "beside room" }, bars, make("div", {}, make("label", { class: "paste" }, make("span", {}, "Codes, one a line"), box), wrong)),
     move,
     python: (name, { asked, codes: text, told }) => `${name}(asked=${JSON.stringify(asked)}, codes=${JSON.stringify(text)}, told=${told ? "True" : "False"})`,
     table: () => ({ head: data.words.heads, rows: shown.map((one) => [one.label, one.answers, one.sure, one.mean ?? "", one.says]) }),
@@ -299,8 +311,11 @@ async function RoomLab(context) {
         ),
       ),
     );
+    wrong.hidden = reading.refused.length <= data.refused_shown; // else the sentence names them all
+    wrong.replaceChildren(...reading.refused.map(([line, what]) => make("li", {}, fill(data.words.line, { line, what }))));
     board.say(codes.sentenceOf(data, settings, reading, shown));
   }
+  board.root.classList.add("growing");
   return board.begin({
     get rows() {
       return shown;

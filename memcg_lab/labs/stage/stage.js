@@ -1626,7 +1626,7 @@ const WIDE = 700, // pixels from which the machines stand side by side
   LINE = 440; // and that a line of the patch takes with its note
 let instances = 0;
 
-const OP = /^(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d{0,2}))?$/;
+const OP = /^(\d)(?:([a-h])([-.])([1-9]\d?)|=(\d{1,2}):(-1|\d{1,6}))(?:x([1-9]\d*))?$/;
 
 /** A walk as text and back; what is longer than `most` is not told to its end: 0a.1x3 = CPU 0 charges 1 page to A three times; 1b-2 gives 2 of B back; 0=2:48 limits memcg 2. */
 function packOps(data, tree, ops, most = Infinity) {
@@ -1652,6 +1652,7 @@ function unpackOps(data, tree, text) {
     const found = OP.exec(one),
       where = fill(words["own where"], { place: (ops.length + 1).toLocaleString("en"), text: one });
     if (!found) return { ops, wrong: fill(words["own form"], { where }) };
+    if (+(found[7] ?? 1) > data.times) return { ops, wrong: fill(words["own often"], { where, most: data.times }) };
     const [, cpu, leaf, sign, nr, memcg, limit, times = "1"] = found,
       number = leaf && data.letters.toLowerCase().indexOf(leaf);
     const op = leaf ? [names.indexOf(sign === "." ? charge : back), +cpu, tree.first + number, +nr, ctx] : [c.SET_MAX, +cpu, +memcg, +limit, c.TASK];
@@ -2246,7 +2247,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       const given = asked.get(name),
         value = given === "" ? NaN : Number(given),
         kept = Number.isFinite(value) ? Math.max(low, Math.min(most, Math.round(value))) : otherwise;
-      if (kept !== value) bent.push(fill(data.words["bent link"], { what, given: given.slice(0, 20), low, high: most.toLocaleString("en"), kept }));
+      if (kept !== value) bent.push(fill(data.words["bent link"], { what, given: given.slice(0, 20) || "(empty)", low, high: most.toLocaleString("en"), kept }));
       return kept;
     };
     const wanted = Object.fromEntries(data.numbers.map(({ name, label, key, low }) => [name, whole(label, key, low, high[name], settings[name])]));
@@ -2640,13 +2641,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         at = small.x(k).toFixed(1);
       return make(
         "svg",
-        { class: `chart ${data.chart.value}`, width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${b.name}: ${data.chart.label}, over ${count(b.n, "operation")}` },
+        { class: `chart ${data.chart.value}`, width, height: height + 16, viewBox: `0 -16 ${width} ${height + 16}`, role: "img", "aria-label": `${b.name}: ${data.chart.label}, over ${count(b.n, "operation")}` },
         make("path", { class: "axis", d: `M${left} ${small.y(0)}H${width - 20}M${left} ${small.y(top)}H${width - 20}` }),
         make("path", { class: "bound", d: `M${at} ${small.y(0)}V${small.y(top)}` }),
         ...shown().toReversed().map((i) => make("path", { class: `line m${i}`, d: small.path(b, i) })),
         make("text", { class: "soft", x: left - 6, y: small.y(top) + 5, "text-anchor": "end" }, top.toLocaleString("en")),
         make("text", { class: "soft", x: left - 6, y: small.y(0) + 5, "text-anchor": "end" }, "0"),
-        make("text", { class: "label strong", x: left + 6, y: 14 }, b.name),
+        make("text", { class: "label strong", x: left, y: -2 }, b.name),
         make("text", { class: "soft", x: width - 20, y: height - 4, "text-anchor": "end" }, span.toLocaleString("en")),
       );
     });

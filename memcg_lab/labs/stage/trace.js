@@ -134,6 +134,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
   }
   function toggle() {
     if (playing) return halt();
+    if (settings.position >= data.events) move(0); // anew, as on the stage
     const on = () => {
       move(settings.position + 1);
       if (settings.position >= data.events) return halt();
