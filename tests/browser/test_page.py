@@ -825,9 +825,6 @@ def test_the_chart_shows_six_digits_and_the_box_takes_them(opened, width):
     assert f"{top:,}" in page.locator(".foot .chart").text_content()
     assert page.evaluate(HIDDEN_PARTS) == []
     assert stage(page, "((box) => box.scrollWidth - box.clientWidth)(s.root.querySelector('.where input'))") == 0
-    page.get_by_text("The same as a table").click()
-    cells = page.locator("details tbody tr").first.locator("td").all_inner_texts()
-    assert cells == [f"{stage(page, f's.branch.atomics(49_000, {i})'):,}" for i in range(4)]
 
 
 def test_the_keys_stay_with_the_stage_when_a_button_goes(opened):
