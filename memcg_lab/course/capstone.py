@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib.util
 import inspect
 import json
 import os
@@ -22,8 +21,6 @@ import textwrap
 from typing import NamedTuple
 
 import numpy as np
-
-import memcg_lab
 
 from .. import _jit, figures
 from ..checks import shown, text
@@ -456,14 +453,14 @@ def _imported(node):
     if node.level or module.split(".")[0] not in IMPORTS or "*" in names:
         return [module]
     if module == "memcg_lab":
-        return [f"{module}.{name}" for name in names if name not in memcg_lab.__all__ or name == "figures"]
+        return [f"{module}.{name}" for name in names if name not in sys.modules[module].__all__ or name == "figures"]
     if module.split(".")[0] != "memcg_lab":
         return [f"{module}.{name}" for name in names if name in ELSEWHERE or module not in ("numpy", "math")]
     if module == RULES_OF:
         return []
-    if not module.startswith(f"{RULES_OF}.") or importlib.util.find_spec(module) is None:
+    held = sys.modules.get(module) if module.startswith(f"{RULES_OF}.") else None
+    if held is None:
         return [module]
-    held = importlib.import_module(module)
     return [f"{module}.{name}" for name in names if inspect.ismodule(getattr(held, name, None))]
 
 
