@@ -2784,6 +2784,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     root.classList.toggle("deep", deep);
     root.classList.toggle("narrow", narrow);
     root.classList.toggle("row", !narrow && (small || !roomy));
+    root.classList.toggle("tight", !narrow && !roomy); // beside a notebook's panels: the bar has two rows
     root.classList.toggle("slim", root.clientWidth < 560);
     dress();
     root.classList.toggle("small-lines", sides[0].holder.clientWidth < LINE);
