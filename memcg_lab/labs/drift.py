@@ -101,12 +101,12 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     quests = (
         {
             "name": "bound",
-            "ask": "Bring the counter as far ahead as the patch allows: CPUs \u00d7 32 pages.",
+            "ask": "Bring the counter ahead by CPUs \u00d7 32 pages.",
             "found": "{pages} ahead after the patch: every stock is full.",
         },
         {
             "name": "beyond",
-            "ask": "Choose the machine without the cap, and go beyond that bound.",
+            "ask": "Without the cap, go beyond that bound.",
             "found": "{pages} ahead, and nothing stops it.",
         },
         {
