@@ -378,18 +378,27 @@ def main(argv=None):
     except KeyboardInterrupt:
         status, said = 130, "interrupted."
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write goes nowhere
+        give_up_output()
         return 141
     except ValueError as error:
         status, said = 2, error
     except OSError as error:
         status, said = 2, f"{error.filename or 'the output or a file'}: {error.strerror or error}."
+        try:
+            sys.stdout.flush()
+        except OSError:
+            give_up_output()  # Python would try once more at its end, and say so
     except MemoryError:
         status, said = 2, "there is not enough memory for this."
     from .words import printable
 
     print(f"memcg_lab {arguments.command}: {printable(said)}", file=sys.stderr)
     return status
+
+
+def give_up_output():
+    """What is left to write goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
