@@ -71,7 +71,8 @@ def follow(path, folder, copied):
         discard(folder / new, copied)
         return []
     if now in (copied.get(name), copied.get(new)):  # nothing is newer, or it was told
-        return []
+        none = f"study/{name} is no notebook, and stays. Delete it, and the next start makes it anew."
+        return [none] if here == "" else []
     if beside not in (None, copied.get(new)):
         return [f"study/{name} and study/{new} are changed by you, and stay. There is a newer notebooks/{name}."]
     write(folder / new, emptied(original))

@@ -208,12 +208,13 @@ def reveal(question, **values):
         return
     judged = []
     for name, value in truth.items():
+        called = printable(name)
         if name not in said:
-            print(f"{name}: you said nothing, the run says {_word(value)}.")
+            print(f"{called}: you said nothing, the run says {_word(value)}.")
             continue
         asked = QUESTIONS.get(question, {}).get(name)
         verdict = _verdict(said[name], value, asked)
-        print(wrapped(f"{name}: you said {_word(said[name])}, the run says {_word(value)}{verdict}."))
+        print(wrapped(f"{called}: you said {_word(said[name])}, the run says {_word(value)}{verdict}."))
         right = _right(said[name], value, asked)
         judged += [] if right is None else [right]
         sentence = None if right is not False else met(question, name, said[name], near=_nearness(asked))

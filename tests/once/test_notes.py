@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lab_helpers import said
-from memcg_lab import predict
+from memcg_lab import predict, reveal
 from memcg_lab.course import exercises, notes
 from memcg_lab.course.notes import recall, remember
 
@@ -221,3 +221,5 @@ def test_an_answer_that_is_none_counts_as_absent(study, odd):
 
 def test_a_name_of_the_readers_is_shown_as_a_text(study, capsys):
     assert said(capsys, predict, "x.own", **{"a\x1b[2J": 3}).isprintable()
+    assert said(capsys, reveal, "x.own", **{"a\x1b[2J": 3}).isprintable()
+    assert all(line.isprintable() for line in said(capsys, reveal, "x.own", **{"a\x1b[2J": 3, "b\x1b": 1}).splitlines())

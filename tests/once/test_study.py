@@ -281,3 +281,18 @@ def test_what_is_said_of_a_run_is_folded_down_to_its_heading(course):
     assert look["metadata"] == {"jupyter": {"source_hidden": True}}
     assert text["metadata"] == {}
     assert study.update(course) == []
+
+
+@pytest.mark.parametrize("broken", [b"{broken", b"", b"[]"])
+def test_a_copy_that_is_no_notebook_stays_and_is_told_each_time(course, broken):
+    study.update(course)
+    (course / FIRST).write_bytes(broken)
+    for _ in range(2):
+        (told,) = study.update(course)
+        assert (
+            told == "study/00_start_here.ipynb is no notebook, and stays. Delete it, and the next start makes it anew."
+        )
+    assert (course / FIRST).read_bytes() == broken
+    (course / FIRST).unlink()
+    assert study.update(course) == []
+    assert sources(course / FIRST) == sources(course / OLD)
