@@ -39,3 +39,17 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="a reader's rule has bounds checks in every mode"))
         if MODE == "nojit" and isinstance(item, pytest.DoctestItem) and item.path.parent.name == "hardware":
             item.add_marker(pytest.mark.skip(reason="Python has no atomics of the CPU"))
+
+
+@pytest.fixture
+def nothing_said(monkeypatch):
+    """No reader has predicted or answered anything yet; what a test says is forgotten."""
+    from memcg_lab.course import notes
+
+    monkeypatch.setattr("memcg_lab.course.notes._memory", {kind: {} for kind in notes.KINDS})
+
+
+@pytest.fixture
+def whole_lines(monkeypatch):
+    """What is said, not where a line is broken."""
+    monkeypatch.setattr("memcg_lab.words.COLUMNS", 10_000)

@@ -21,9 +21,10 @@ import urllib.parse
 import nbformat
 
 from memcg_lab import labs
-from memcg_lab.course import quiz_ask
+from memcg_lab.course import quiz_ask, room
 from memcg_lab.course.form import front_end
 from memcg_lab.course.guesses import GUESSES
+from memcg_lab.course.predictions import told_of
 from memcg_lab.course.questions import QUESTIONS
 from memcg_lab.labs import base
 from memcg_lab.web import build as kernels
@@ -181,14 +182,6 @@ def judge_of(form):
     return {"asked": QUESTIONS[name], "guesses": listed} if name in QUESTIONS else None
 
 
-def truth_of(question, told):
-    """What a run says, as numbers and words, out of "before 621, after 39"; None if it is no answer to the question."""
-    found = re.findall(r'(\w+) ("[^"]*"|-?[\d,]*\.?\d+)(?:, |$)', told)
-    if not found or not {name for name, _ in found} <= set(QUESTIONS.get(question, {})):
-        return None
-    return {name: json.loads(value if value[0] == '"' else value.replace(",", "")) for name, value in found}
-
-
 def with_judges(nb):
     """The notebook; beside its forms stands what judges them, and beside what is revealed the truth as data."""
 
@@ -211,18 +204,16 @@ def with_judges(nb):
 def with_folded_looks(nb):
     """The notebook; what is said of a run stands below its heading, behind a button as the run itself."""
     for cell in nb.cells:
-        if cell.cell_type == "markdown" and folding.discusses(cell.source):
-            heading, _, said = cell.source.partition("\n")
-            opened = '<details class="tells"><summary>Show what there is to see</summary>'
-            cell.source = f"{heading}\n\n{opened}\n\n{said.strip()}\n\n</details>"
+        if cell.cell_type == "markdown":
+            cell.source = folding.folded(cell.source)
     return nb
 
 
 def with_truth(output, asked):
     """An output; a line of it that reveals becomes an output of its own that carries the truth."""
     match = UNSAID.search(output.get("text", ""))
-    truths = {} if not match else {question: truth_of(question, match["told"]) for question in asked}
-    question = next((question for question, truth in truths.items() if truth), None)
+    truths = {question: room.truths()[question] for question in asked if question in room.truths()}
+    question = next((name for name, truth in truths.items() if match and told_of(truth) == match["told"]), None)
     if question is None:
         return [output]
     line = match[0].strip()

@@ -8,6 +8,7 @@ import re
 
 FLAG = "outputs_hidden"  # in a cell's metadata.jupyter; JupyterLab's own
 LOOK = "### Look"  # so begins the text that discusses what a run has shown; readers' copies and the site fold it too
+CHECKPOINT = "**Checkpoint.**"  # a question at the end of such a text
 TAG = "tells"  # an author's mark for an output that gives an exercise away; predictions are found
 SHORT = 3  # a number of fewer figures stands anywhere by chance
 
@@ -34,6 +35,16 @@ def calls(source, bare=False):
 def discusses(source):
     """True for a text that says what a run has shown, below the heading that says so."""
     return source.startswith(LOOK) and source.strip() != LOOK
+
+
+def folded(source):
+    """A text that says what a run has shown, with that behind a button below its heading; any other as it is."""
+    heading, _, said = source.partition("\n")
+    said, mark, question = said.partition(CHECKPOINT)
+    if not (discusses(source) and said.strip()):
+        return source
+    opened = '<details class="tells"><summary>Show what there is to see</summary>'
+    return "\n\n".join([heading, opened, said.strip(), "</details>", mark + question]).rstrip()
 
 
 def telling(nb):

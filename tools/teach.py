@@ -23,10 +23,10 @@ from pygments.lexers import PythonLexer
 
 from memcg_lab.course import room
 from memcg_lab.course.guesses import GUESSES
-from memcg_lab.course.predictions import _word as word
+from memcg_lab.course.predictions import worded
 from memcg_lab.course.questions import QUESTIONS
 from memcg_lab.course.worked import WORKED
-from tools import book, execution, links, notebooks
+from tools import book, execution, folding, links, notebooks
 
 HERE = pathlib.Path(__file__).parent
 FOLDER = "build/teach"
@@ -36,8 +36,6 @@ ASKS = re.compile(r"^(predict|check)\(\s*\"([^\"]+)\"", re.MULTILINE)
 REVEALS = re.compile(r"\breveal\(\s*\"([^\"]+)\"")
 ANSWERED = {"predict": "No prediction yet", "exercise": "not answered yet"}
 FOLDED = re.compile(r"\n*<details>.*?</details>\n*", re.DOTALL)
-AFTER = re.compile(r"^### Look\b[^\n]*\n+(.*\S)\s*", re.MULTILINE | re.DOTALL)
-AFTERWARDS = r"<details><summary>Look: open this after the run</summary>\n\n\1\n\n</details>\n\n"
 ASIDE = "hide-input", "remove-cell"
 
 
@@ -111,7 +109,7 @@ def sections(run, measured=True):
             part["talk"], part["set"] = said["talk"], True
         part["ask"] += [said["ask"]] if "ask" in said else []
         part["board"] += [said["board"]] if "board" in said else []
-        if cell.cell_type == "markdown" and "**Checkpoint.**" in cell.source:
+        if cell.cell_type == "markdown" and folding.CHECKPOINT in cell.source:
             part["checkpoints"].append(cell)
     return found
 
@@ -246,9 +244,9 @@ def bets_html(question, cell):
     rows = []
     for name in QUESTIONS.get(question, {}):
         truth = room.truths()[question][name]
-        rows.append(f"<tr><th>{name}</th><td>{html.escape(word(truth))}</td><td><b>right</b></td></tr>")
+        rows.append(f"<tr><th>{name}</th><td>{html.escape(worded(truth))}</td><td><b>right</b></td></tr>")
         rows += [
-            f"<tr><th></th><td>{html.escape(word(guess))}</td><td>{html.escape(says)}</td></tr>"
+            f"<tr><th></th><td>{html.escape(worded(guess))}</td><td>{html.escape(says)}</td></tr>"
             for guess, says in GUESSES.get(question, {}).get(name, {}).items()
         ]
     code = f'room_code("{question}")'
@@ -277,8 +275,8 @@ def student(nb):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         else:
-            before, mark, checkpoint = cell.source.partition("**Checkpoint.**")
-            cell.source = AFTER.sub(AFTERWARDS, before) + mark + FOLDED.sub("\n\n", checkpoint).rstrip()
+            before, mark, checkpoint = folding.folded(cell.source).partition(folding.CHECKPOINT)
+            cell.source = before + mark + FOLDED.sub("\n\n", checkpoint).rstrip()
         cell.metadata = nbformat.from_dict(
             {k: v for k, v in cell.metadata.items() if k != "memcg_lab" or "reason" in v}
         )
@@ -307,8 +305,8 @@ def teacher(nb):
 def bets_text(question):
     lines = [f"**For the teacher: {question}**", "", "| asked | answer | what it means |", "|---|---|---|"]
     for name in QUESTIONS.get(question, {}):
-        lines.append(f"| {name} | {word(room.truths()[question][name])} | right |")
-        lines += [f"| | {word(guess)} | {says} |" for guess, says in GUESSES.get(question, {}).get(name, {}).items()]
+        lines.append(f"| {name} | {worded(room.truths()[question][name])} | right |")
+        lines += [f"| | {worded(guess)} | {says} |" for guess, says in GUESSES.get(question, {}).get(name, {}).items()]
     return "\n".join(lines)
 
 

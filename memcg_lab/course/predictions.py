@@ -62,7 +62,7 @@ def predict(question, *, sure=None, **values):
 
 def _ask(question, names):
     """A form for all the names, with what was said before in it."""
-    said, sure = _noted(question)
+    said, sure = noted(question)
     asked = QUESTIONS.get(question, {})
     controls = [asking.control(name, name.replace("_", " "), asked.get(name)) for name in names]
     values = {name: str(value) for name, value in said.items()} | ({} if sure is None else {"sure": str(sure)})
@@ -94,7 +94,7 @@ def _note(question, sure, values):
             missing.append(name)
             continue
         try:
-            said[name] = _asked(question, name, _plain(value, question, name))
+            said[name] = as_asked(question, name, plain(value, question, name))
         except ValueError as error:
             refused.append(f"{printable(name)} {error}")
     try:
@@ -115,7 +115,7 @@ def _note(question, sure, values):
 
 def _keep(question, told):
     """Write down what is said, and say whether it comes too late; what was said before the run was shown stays."""
-    said, sure = _noted(question)
+    said, sure = noted(question)
     kept = notes.recall("predictions", question)
     if not said or "shown" not in kept:
         notes.remember("predictions", question, told)
@@ -127,17 +127,17 @@ def _keep(question, told):
 
 
 def _noting(said, sure):
-    return f"Noted: {_told(said)}{'' if sure is None else f'; {number(sure)} % sure'}."
+    return f"Noted: {told_of(said)}{'' if sure is None else f'; {number(sure)} % sure'}."
 
 
-def _noted(question):
+def noted(question):
     """(what was said, how sure) as it is kept; what a reader wrote into the file and nobody can judge is left out."""
     kept, said = notes.recall("predictions", question), {}
     if not isinstance(kept, dict) or not isinstance(kept.get("said"), dict):
         return {}, None
     for name, value in kept["said"].items():
         try:
-            said[name] = _asked(question, name, _plain(value, question, name))
+            said[name] = as_asked(question, name, plain(value, question, name))
         except ValueError:
             pass
     try:
@@ -198,26 +198,26 @@ def reveal(question, **values):
     truth = {}
     for name, value in values.items():
         try:
-            truth[name] = _plain(value)
+            truth[name] = plain(value)
         except ValueError as error:
             raise ValueError(f"{name} {error}.") from None
-    said, sure = _noted(question)
+    said, sure = noted(question)
     if not said.keys() & truth.keys():
         # Two lines: JupyterLab shows the first one of what is folded.
-        print(f"You said nothing yet.\nThe run says {_told(truth)}.")
+        print(f"You said nothing yet.\nThe run says {told_of(truth)}.")
         return
     judged = []
     for name, value in truth.items():
         called = printable(name)
         if name not in said:
-            print(f"{called}: you said nothing, the run says {_word(value)}.")
+            print(f"{called}: you said nothing, the run says {worded(value)}.")
             continue
         asked = QUESTIONS.get(question, {}).get(name)
         verdict = _verdict(said[name], value, asked)
-        print(wrapped(f"{called}: you said {_word(said[name])}, the run says {_word(value)}{verdict}."))
-        right = _right(said[name], value, asked)
+        print(wrapped(f"{called}: you said {worded(said[name])}, the run says {worded(value)}{verdict}."))
+        right = is_right(said[name], value, asked)
         judged += [] if right is None else [right]
-        sentence = None if right is not False else met(question, name, said[name], near=_nearness(asked))
+        sentence = None if right is not False else met(question, name, said[name], near=nearness(asked))
         if sentence:
             print(wrapped(sentence))
     if judged and sure is not None:
@@ -240,14 +240,14 @@ def _scored(sure, judged):
     return f"Score {score:.2f} (0 is best, 1 worst; 50 % sure gets 0.25): you were {number(sure)} % sure, and {told}."
 
 
-def _right(said, truth, asked):
+def is_right(said, truth, asked):
     """True or False; None for a text of the reader's own, which nobody can judge."""
     if isinstance(said, str) or isinstance(truth, str):
         return said == truth if isinstance(asked, tuple) else None
-    return _nearness(asked)(said, truth)
+    return nearness(asked)(said, truth)
 
 
-def _nearness(asked):
+def nearness(asked):
     """(said, truth) -> whether two numbers count as the same."""
     if asked == COUNT:
         return lambda said, truth: said == truth
@@ -265,7 +265,7 @@ def _verdict(said, truth, asked):
         return "; exactly right"
     apart, high = number(abs(said - truth)), "high" if said > truth else "low"
     if asked == FACTOR:
-        return "; within a hundredth" if _right(said, truth, asked) else f"; you were {apart} too {high}"
+        return "; within a hundredth" if is_right(said, truth, asked) else f"; you were {apart} too {high}"
     above = said > 0 and truth > 0
     off = max(said / truth, truth / said) if above else math.inf
     if asked == COUNT and off < 1.1:
@@ -274,10 +274,10 @@ def _verdict(said, truth, asked):
         return "; within a tenth"
     if above:
         return f"; you were {number(off, 2)} times too {high}"
-    return f"; right to within {apart}" if _right(said, truth, asked) else f"; you were {apart} too {high}"
+    return f"; right to within {apart}" if is_right(said, truth, asked) else f"; you were {apart} too {high}"
 
 
-def _asked(question, name, value):
+def as_asked(question, name, value):
     """The value as the question wants it, or a ValueError that says what it wants."""
     names = QUESTIONS.get(question)
     if names is None:
@@ -288,12 +288,12 @@ def _asked(question, name, value):
     if isinstance(asked, tuple):
         word = value.lower().strip(". ") if isinstance(value, str) else value
         if word not in asked:
-            raise ValueError(f"is {_word(value)}; answer {listing([_word(choice) for choice in asked], last='or')}")
+            raise ValueError(f"is {worded(value)}; answer {listing([worded(choice) for choice in asked], last='or')}")
         return word
     if isinstance(value, str):
-        raise ValueError(f"is {_word(value)}, a text; give a number")
+        raise ValueError(f"is {worded(value)}, a text; give a number")
     if asked == COUNT and value != int(value):
-        raise ValueError(f"is {_word(value)}; here things are counted one by one, so give a whole number")
+        raise ValueError(f"is {worded(value)}; here things are counted one by one, so give a whole number")
     return value
 
 
@@ -304,7 +304,7 @@ def _named(question, values):
         raise ValueError('nothing is asked; give at least one value, such as predict("04.atomics", before=None).')
 
 
-def _plain(value, question=None, name=None):
+def plain(value, question=None, name=None):
     """A finite number or a short text, or a ValueError that says why not."""
     if isinstance(value, bool) and QUESTIONS.get(question, {}).get(name) == YES_NO:
         return "yes" if value else "no"
@@ -330,15 +330,17 @@ def percentage(sure):
     """A percentage, or None where none was given; a ValueError that says what is wrong."""
     if sure is None or sure is ...:
         return None
-    sure = _plain(sure)
+    sure = plain(sure)
     if isinstance(sure, str) or not 0 <= sure <= 100:
-        raise ValueError(f"is {sure if isinstance(sure, float) else _word(sure)}; give a percentage from 0 to 100")
+        raise ValueError(f"is {sure if isinstance(sure, float) else worded(sure)}; give a percentage from 0 to 100")
     return sure
 
 
-def _word(value):
+def worded(value):
+    """A number or a text as a reader sees it."""
     return f'"{value}"' if isinstance(value, str) else number(value)
 
 
-def _told(values):
-    return ", ".join(f"{printable(name)} {_word(value)}" for name, value in values.items())
+def told_of(values):
+    """Values by name, in one line; ``reveal`` prints them so."""
+    return ", ".join(f"{printable(name)} {worded(value)}" for name, value in values.items())

@@ -107,7 +107,7 @@ def code(question, *, sure=None, mark=0, **values):
     said = {}
     for name, value in values.items():
         try:
-            said[name] = predictions._asked(question, name, predictions._plain(value, question, name))
+            said[name] = predictions.as_asked(question, name, predictions.plain(value, question, name))
         except ValueError as error:
             raise ValueError(f"{name} {error}.") from None
     try:
@@ -322,7 +322,7 @@ def room_code(question):
     No prediction yet, so there is no code. Say predict("03.partly", ...) first.
     """
     _names(question)
-    said, sure = predictions._noted(question)
+    said, sure = predictions.noted(question)
     if not said:
         print(f'No prediction yet, so there is no code. Say predict("{question}", ...) first.')
         return
@@ -455,14 +455,14 @@ def groups(question, name, said):
     """
     asked, truth = _names(question)[name], truths()[question][name]
     guesses = GUESSES.get(question, {}).get(name, {})
-    near = predictions._nearness(asked)
+    near = predictions.nearness(asked)
     made = {key: Group(None, Counter(), [], "") for key in (_RIGHT, *guesses, _OTHER)}
     made |= {guess: Group(guess, Counter(), [], sentence) for guess, sentence in guesses.items()}
     for one in said:
         if one.question != question or name not in one.values:
             continue
         value = one.values[name]
-        if predictions._right(value, truth, asked):
+        if predictions.is_right(value, truth, asked):
             key = _RIGHT
         elif isinstance(value, str):
             key = value if value in guesses else _OTHER
@@ -477,4 +477,4 @@ def groups(question, name, said):
 def told(said):
     """Values with how often each was said, the most frequent first: ``1,200 (3), 1,201``."""
     order = sorted(said.items(), key=lambda item: (-item[1], str(item[0]) if isinstance(item[0], str) else "", item[0]))
-    return ", ".join(f"{predictions._word(value)}" + (f" ({n})" if n > 1 else "") for value, n in order)
+    return ", ".join(f"{predictions.worded(value)}" + (f" ({n})" if n > 1 else "") for value, n in order)

@@ -106,7 +106,7 @@ class RoomLab(Lab):
             parts.append(said.format(asked=" ".join(asked), answers=count(answers, "answer"), most=_most(rows)))
         else:
             right, wrong = rows[0], rows[1:]
-            truth = predictions._word(room.truths()[question][name])
+            truth = predictions.worded(room.truths()[question][name])
             right_words = {"answers": count(answers, "answer"), "right": number(right.answers), "truth": truth}
             parts.append(WORDS["right"].format(asked=" ".join(asked), **right_words))
             met = [row for row in wrong if row.kind == "guess" and row.answers]
@@ -180,7 +180,7 @@ def _rows_said(question, name, said):
     values = Counter(one.values[name] for one in ours)
     order = sorted(values, key=lambda value: (-values[value], value))
     return [
-        _row(predictions._word(value), "said", "", [one.sure for one in ours if one.values[name] == value])
+        _row(predictions.worded(value), "said", "", [one.sure for one in ours if one.values[name] == value])
         for value in order
     ]
 
@@ -189,9 +189,9 @@ def _rows_told(question, name, said):
     """What came out, then what was met, the most frequent first, then what was not, then the rest."""
     right, *guesses, other = room.groups(question, name, said)
     truth = room.truths()[question][name]
-    rows = [_row(WORDS["truth"].format(truth=predictions._word(truth)), "right", _unless(right, truth), right.sure)]
+    rows = [_row(WORDS["truth"].format(truth=predictions.worded(truth)), "right", _unless(right, truth), right.sure)]
     for group in sorted(guesses, key=lambda group: -len(group.sure)):
-        rows.append(_row(predictions._word(group.guess), "guess", group.sentence, group.sure))
+        rows.append(_row(predictions.worded(group.guess), "guess", group.sentence, group.sure))
     return [*rows, _row(WORDS["others"], "other", room.told(other.said), other.sure)]
 
 

@@ -21,8 +21,11 @@ def names():
 
 
 def test_no_room_is_forgotten():
-    packages = {path.stem for path in pathlib.Path(memcg_lab.__file__).parent.iterdir() if path.name[0] not in "._"}
-    assert packages - {"notebook", "py"} <= {room.split(".")[0] for room in ROOMS} | {"__main__"}
+    inside = pathlib.Path(memcg_lab.__file__).parent
+    packages = {path.stem for path in inside.glob("[!_]*.py")} | {
+        path.parent.name for path in inside.glob("*/__init__.py")
+    }
+    assert packages - {"notebook"} <= {room.split(".")[0] for room in ROOMS} | {"__main__"}
 
 
 def test_every_name_of_a_notebooks_vocabulary_is_listed():

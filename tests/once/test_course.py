@@ -87,10 +87,7 @@ def test_without_jit_the_environment_says_so():
 # --- predict and reveal
 
 
-@pytest.fixture(autouse=True)
-def nothing_predicted(monkeypatch):
-    monkeypatch.setitem(course.notes._memory, "predictions", {})
-    monkeypatch.setattr("memcg_lab.words.COLUMNS", 10_000)  # what is said, not where a line is broken
+pytestmark = pytest.mark.usefixtures("nothing_said", "whole_lines")
 
 
 @pytest.mark.parametrize("nothing", [None, ...])

@@ -1,7 +1,6 @@
 """Guesses: the usual wrong answers are wrong, differ, and are met by a sentence; sureness gets a score."""
 
 import functools
-import json
 import pathlib
 import re
 
@@ -24,7 +23,7 @@ from memcg_lab import (
     producer_consumer,
     reveal,
 )
-from memcg_lab.course import predictions
+from memcg_lab.course import notes, predictions, room
 from memcg_lab.course.guesses import GUESSES, met
 from memcg_lab.course.questions import COUNT, FACTOR, QUESTIONS
 from memcg_lab.history import record
@@ -40,25 +39,12 @@ ASKED = [(question, name) for question, names in QUESTIONS.items() for name in n
 EACH = [(question, name, guess) for question, name in ASKED for guess in GUESSES.get(question, {}).get(name, {})]
 
 
-def truths():
-    """What the committed notebooks say came out: question -> name -> value."""
-    found = {}
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-            asked = re.search(r'reveal\(\s*"([^"]+)"', "".join(cell["source"]))
-            for output in cell.get("outputs", []) if asked else []:
-                told = re.search(r"[Tt]he run says (.*)\.$", "".join(output.get("text", [])), re.MULTILINE)
-                if told:
-                    values = re.findall(r'(\w+) (?:"(\w+)"|(-?[\d,]+(?:\.\d+)?))', told[1])
-                    found[asked[1]] = {n: word or float(number.replace(",", "")) for n, word, number in values}
-    return found
-
-
-TRUTHS = truths()
+TRUTHS = room.truths()
+pytestmark = pytest.mark.usefixtures("nothing_said", "whole_lines")
 
 
 def right(question, name, value):
-    return predictions._right(value, TRUTHS[question][name], QUESTIONS[question][name])
+    return predictions.is_right(value, TRUTHS[question][name], QUESTIONS[question][name])
 
 
 # --- the list
@@ -77,7 +63,7 @@ def test_every_prediction_has_two_wrong_answers_that_are_wrong_and_differ(questi
     assert len(guesses) >= min(2, choices)  # yes or no has one wrong answer
     for k, guess in enumerate(guesses):
         assert right(question, name, guess) is False
-        assert predictions._asked(question, name, guess) == guess  # it may be said at all
+        assert predictions.as_asked(question, name, guess) == guess  # it may be said at all
         for other in guesses[:k]:
             assert guess != other
             if not isinstance(guess, str):
@@ -114,13 +100,13 @@ def test_the_right_answer_meets_no_sentence(capsys, question, name):
 
 
 def test_a_guess_near_a_listed_one_is_met_where_near_is_enough_and_only_there(capsys):
-    assert met("06.queue", "cpus_40", 37.5, near=predictions._nearness("number")).startswith("38 is 40 CPUs")
-    assert met("00.atomics", "before", 1201, near=predictions._nearness(COUNT)) is None
-    assert met("07.rest", "factor", 1.005, near=predictions._nearness(FACTOR)).startswith("1 says")
+    assert met("06.queue", "cpus_40", 37.5, near=predictions.nearness("number")).startswith("38 is 40 CPUs")
+    assert met("00.atomics", "before", 1201, near=predictions.nearness(COUNT)) is None
+    assert met("07.rest", "factor", 1.005, near=predictions.nearness(FACTOR)).startswith("1 says")
 
 
 def test_of_two_listed_guesses_the_nearer_one_is_met():
-    near = predictions._nearness("number")
+    near = predictions.nearness("number")
     assert met("09.netperf", "batch_64", 21600, near).startswith("21,695 is the root")
     assert met("09.netperf", "batch_64", 21000, near).startswith("20,965 is twice")
 
@@ -733,7 +719,13 @@ def test_no_question_is_called_sure():
     assert all("sure" not in names for names in QUESTIONS.values())
 
 
+def another_reader():
+    """Who has not predicted yet: what is changed after a run counts no more."""
+    notes._memory["predictions"].clear()
+
+
 def score_of(capsys, question, truth, sure, **values):
+    another_reader()
     predict(question, sure=sure, **values)
     line = said(capsys, reveal, question, **truth).splitlines()[-1]
     return float(re.match(r"Score (\d\.\d\d) ", line)[1]), line
@@ -777,6 +769,7 @@ def test_a_text_of_ones_own_has_no_score(capsys):
 def test_a_factor_near_one_is_judged_to_a_hundredth(capsys):
     predict("07.rest", factor=1.05)
     assert said(capsys, reveal, "07.rest", factor=1.041).endswith("; within a hundredth.")
+    another_reader()
     predict("07.rest", factor=1.0)
     told = said(capsys, reveal, "07.rest", factor=1.041).splitlines()
     assert told == ["factor: you said 1, the run says 1.04; you were 0.041 too low.", GUESSES["07.rest"]["factor"][1]]

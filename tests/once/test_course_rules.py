@@ -3,21 +3,16 @@
 Python runs the rules here, whatever compiles in the rest; so all of it is tried once.
 """
 
-import re
-
 import numpy as np
 import pytest
 
-import lab_helpers
+from lab_helpers import said
 from memcg_lab import check, op, show_rule
 from memcg_lab.mechanism.records import DRAIN_CAP
 from memcg_lab.mechanism.stock_v4_13 import consume_stock, css_put_many, refill_stock, uncharge_counters
 from memcg_lab.mechanism.stock_v4_14 import refill_stock_capped
 
-
-def said(capsys, function, *arguments):
-    """What a call prints, as it was before its lines were broken for the page."""
-    return re.sub(r"(?<=\S)\n(?=\S)", " ", lab_helpers.said(capsys, function, *arguments))
+pytestmark = pytest.mark.usefixtures("nothing_said", "whole_lines")
 
 
 # --- exercise 04.4: a rule

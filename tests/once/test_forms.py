@@ -12,7 +12,6 @@ import sys
 import pytest
 
 from lab_helpers import node, said
-from memcg_lab import words
 from memcg_lab.course import asking, notes, predict, predictions, quiz, quiz_ask, reveal
 from memcg_lab.course.form import HERE, Form
 from memcg_lab.course.guesses import GUESSES
@@ -22,10 +21,7 @@ from memcg_lab.course.quizzes import solve
 from memcg_lab.words import number
 from tools import book, notebooks
 
-
-@pytest.fixture(autouse=True)
-def nothing_said(monkeypatch):
-    monkeypatch.setattr(notes, "_memory", {kind: {} for kind in notes.KINDS})
+pytestmark = pytest.mark.usefixtures("nothing_said")
 
 
 @pytest.fixture
@@ -307,12 +303,6 @@ def test_numbers_read_alike(in_node):
         assert in_node([["number", value, digits] for value in values]) == [number(value, digits) for value in values]
 
 
-@pytest.fixture
-def lines_as_long_as_they_are(monkeypatch):
-    """A page breaks its lines itself."""
-    monkeypatch.setattr(words, "COLUMNS", 10_000)
-
-
 def sayings(question):
     """What readers may say: each guess, the truth, near it on both sides, far away, nothing."""
     draw = random.Random(question)
@@ -331,7 +321,7 @@ def sayings(question):
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_a_page_without_python_judges_a_prediction_as_python_does(in_node, capsys, lines_as_long_as_they_are, question):
+def test_a_page_without_python_judges_a_prediction_as_python_does(in_node, capsys, whole_lines, question):
     jobs, told = [], []
     asked = {name: list(kind) if isinstance(kind, tuple) else kind for name, kind in QUESTIONS[question].items()}
     guesses = book.judge_of({"kind": "predict", "name": question})["guesses"]

@@ -246,7 +246,7 @@ def test_the_lab_fits_anew_with_every_move():
     for name, values in {"same_ns": (5, 400), "cross_ns": (5, 400), "local_ns": (1, 40), "levels": (2, 9)}.items():
         for value in values:
             lab.set(**{name: value})
-            assert "Fitted: page_counter_cancel before the patch, 2.13 %, by" in lab.message
+            assert "Fitted: page_counter_cancel before the patch, measured 2.13 %, the model " in lab.message
         lab.set(**opened)
     assert "tcp_delack" in lab.to_html()
     assert lab.table().loc[FITTED, "published_before"] == 2.13
@@ -256,7 +256,8 @@ def test_the_front_end_gets_the_numbers_of_the_sentence():
     lab = CostLab()
     told = lab.answer({"ask": "fit", **lab.settings(), "levels": 6})
     lab.set(levels=6)
-    assert f"2.13 %, by {told['uncharges']} million uncharges a second. Predicted: " in lab.message
+    model = {row[0]: row[1] for row in told["rows"]}[FITTED]
+    assert f"measured 2.13 %, the model {model} %, by {told['uncharges']} million uncharges" in lab.message
     for symbol, before, after, reading in told["rows"]:
         if symbol in lab.data()["predicted"]:
             assert f"{symbol} {before} % before and {after} % after, {reading}" in lab.message
