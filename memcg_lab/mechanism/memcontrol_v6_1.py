@@ -61,7 +61,7 @@ def may_block(ctx):
 
 @inline
 def may_force(ctx):
-    """True if the charge must not fail; GFP_ATOMIC too (1461e8c2b6af, v5.18): sockets pass it in softirq, since v6.1."""
+    """True if the charge must not fail; GFP_ATOMIC too (1461e8c2b6af, v5.18): sockets pass it in softirq since v6.1."""
     return ctx & (NOFAIL | ATOMIC) != 0 or ctx & (SOFTIRQ | NOWAIT) == SOFTIRQ
 
 
