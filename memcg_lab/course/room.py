@@ -432,6 +432,8 @@ def codes_of(path):
             lines.append(f"{name} is not read: {error}")
             continue
         for question, said in noted.items():
+            if isinstance(said, dict) and "said" not in said and "shown" in said:
+                continue  # nothing was said before the run was shown
             try:
                 lines.append(f"{name}: {code(question, sure=said['sure'], mark=mark, **said['said'])}")
             except (ValueError, TypeError, KeyError):

@@ -73,7 +73,6 @@ def test_a_prediction_in_a_form_is_kept_and_judged(shown, capsys):
 
 
 def test_a_prediction_changed_after_the_run_was_shown_counts_no_more(capsys):
-    reveal("04.stock", uncharge_hunk_alone=200, both=2)  # all cells at once: nothing was said yet
     predict("04.stock", uncharge_hunk_alone=40, both=2, sure=70)
     predict("04.stock", uncharge_hunk_alone=50, both=2, sure=70)
     first = said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2)
@@ -91,6 +90,28 @@ def test_a_prediction_changed_after_the_run_was_shown_counts_no_more(capsys):
     }
     again = said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2)
     assert again == f"{first}\nYou changed this after the run was shown; that counts no more."
+
+
+def test_what_is_said_first_after_the_run_was_shown_gets_no_score(shown, capsys):
+    assert said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2).startswith("You said nothing yet.")
+    predict("04.stock", uncharge_hunk_alone=None, both=None)
+    assert heard(shown[0], uncharge_hunk_alone="50", both="2", sure="70").splitlines() == [
+        "Noted: uncharge_hunk_alone 50, both 2; 70 % sure.",
+        "The run was shown before you said this: it gets no score.",
+    ]
+    assert said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2).splitlines() == [
+        "uncharge_hunk_alone: you said 50, the run says 200; you were 4 times too low.",
+        "both: you said 2, the run says 2; exactly right.",
+        "The run was shown before you said this: it gets no score.",
+    ]
+    after = {"said": {"uncharge_hunk_alone": 50, "both": 2}, "sure": 70}
+    assert notes.recall("predictions", "04.stock") == {"shown": True, "afterwards": after}
+    assert predictions.noted("04.stock") == ({}, None)  # what a room's code and a teacher's folder take
+    predict("04.stock", uncharge_hunk_alone=None, both=None)  # the cell is run again
+    assert repr(shown[1]).splitlines()[1] == predictions.SEEN
+    assert said(capsys, predict, "04.stock", both=2, sure=100).splitlines()[1] == predictions.SEEN
+    notes.remember("predictions", "04.stock", "what a reader wrote")
+    assert said(capsys, predict, "04.stock", both=2, sure=100) == "Noted: both 2; 100 % sure."
 
 
 def test_a_choice_is_offered_and_nothing_of_the_answer_is_in_a_form(shown):
@@ -464,5 +485,5 @@ def test_a_page_without_python_tells_nothing_early_and_keeps_what_was_said_first
 
 def test_a_page_says_of_a_late_change_what_python_says():
     script = (HERE / "judge.js").read_text(encoding="utf-8")
-    for sentence in (predictions.LATE, predictions.CHANGED, quiz_ask.AGAIN):
+    for sentence in (predictions.LATE, predictions.CHANGED, predictions.SEEN, quiz_ask.AGAIN):
         assert f'"{sentence}"' in script
