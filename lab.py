@@ -580,3 +580,9 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
+    except (IOError, OSError) as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try a full output once more at its end
+        if error.errno == errno.EPIPE:
+            sys.exit(141)
+        print("lab.py: %s." % (error.strerror or error), file=sys.stderr)
+        sys.exit(2)

@@ -413,8 +413,6 @@ def codes_of(path):
     ...     print(codes_of(folder))
     ada.json: KC42-2239-U62W
     """
-    if path == "":
-        raise ValueError("the path is empty; give a file or a folder.")
     path = path_of(path)
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not path.exists():

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tools import wheelhouse
+from tools import notebooks, wheelhouse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
@@ -172,6 +172,32 @@ def test_a_wrong_argument_is_told_before_anything_is_installed(copy, words, says
     status, output = lab(copy, *words.split())
     assert (status, output) == (2, f"lab.py: {says} Help: python3 lab.py -h\n")
     assert not (copy / ".venv").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["lab.py", "-h"], "lab.py: No space left on device.\n"),
+        (["-m", "tools.solutions", "--check"], "the output or a file: No space left on device.\n"),
+        (["-m", "tools.wheelhouse", "--out", "lab.py"], f"{ROOT / 'lab.py'}: File exists.\n"),
+        (["-m", "tools.wheelhouse", "--out", "/dev/full/x"], "/dev/full/x: Not a directory.\n"),
+    ],
+)
+def test_a_full_output_and_a_file_in_the_way_are_told_in_one_line(command, says):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, says)
+
+
+def test_a_tool_that_is_interrupted_says_so(capsys):
+    def work(root):
+        raise KeyboardInterrupt
+
+    assert notebooks.run(work, notebooks.parser("").parse_args([])) == 130
+    assert capsys.readouterr() == ("", "interrupted.\n")
 
 
 @pytest.mark.parametrize(
