@@ -22,7 +22,10 @@ from ..words import capital
 # fifty an operation.
 STEPS, STEPS_IN_ALL = 1_000_000, 10_000_000
 # Python's own modules and what is installed: numpy, and numba where a policy with several slots is tried.
-INSTALLED = tuple({sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+INSTALLED = (
+    "<frozen ",
+    *{sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
 MEMORY = "there is"  # or, in a process with a limit, that limit
 AGAIN = 0.02  # seconds; then a function that caught its end gets it again
 
