@@ -7,7 +7,7 @@ from ..words import count, listing, number
 from .base import Figure, canvas, looks, plain, styled, thousands
 
 WHAT = ("waits", "fetches", "works")
-NAMED = 26  # lanes that still have a name each
+NAMED = 12  # lanes that still have a name each
 
 
 @styled
@@ -66,15 +66,16 @@ def lanes(bars, cpus, *, at_ns, window_ns):
                 hatch="////" if what == "waits" else "",
                 linewidth=1.0,
             )
-        ticks += [(lane + cpu, f"{plain(label)}, CPU {cpu}") for cpu in range(cpus)]
+        if cpus * len(bars) <= NAMED:
+            ticks += [(lane + cpu, f"{plain(label)}, CPU {cpu}") for cpu in range(cpus)]
+        else:
+            ticks.append((lane + (cpus - 1) / 2, f"{plain(label)}, CPU 0 to {cpus - 1}"))
         rows.append({"machine": label, **{what: _sum(seen, what, first, window_ns) for what in WHAT}})
         lane += cpus + 0.5
     axes.axvline(at_ns, color="#111111", linewidth=1.8)
     axes.set_xlim(first, first + window_ns)
     axes.set_ylim(lane - 0.7, -0.7)
-    every = -(-len(ticks) // NAMED) if len(ticks) > NAMED else 1
-    axes.set_yticks(*zip(*ticks[::every], strict=True))
-    axes.tick_params(axis="y", labelsize=10.5 if len(ticks) <= 12 else 7)
+    axes.set_yticks(*zip(*ticks, strict=True))
     axes.grid(visible=False, axis="y")
     thousands(axes.xaxis)
     axes.set_xlabel("simulated ns; hatched: waits for a line, frame: a line on its way, filled: works")

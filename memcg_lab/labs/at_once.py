@@ -14,7 +14,7 @@ from ..forms import record_forms
 from ..history import History
 from ..machine.cache_lines import BEGIN, LOAD, RMW, STORE, V4_13_LAYOUT
 from ..machine.coherence import GAVE_BACK_TOO_MUCH, NO_LINE
-from ..machine.run import DURATION_MAX, PS, Stopped, begun, simulate
+from ..machine.run import DURATION_MAX, PS, begun, simulate
 from ..machine.topology import DEFAULT
 from ..mechanism.records import CANCEL_CHARGE, OPS, op_dtype
 from ..system import System
@@ -28,8 +28,8 @@ WINDOW_NS = 1500  # what a picture shows around the cursor
 EVENTS_MAX = 1 << 20
 
 AtOnce = namedtuple("AtOnce", "history begins over touches ends start end")
-AtOnce.__doc__ = """One machine: a History of the operations in the order in which they began, the events of that and when
-each was over, the touches of lines, when each CPU was done; the state before all, and the machine's own after all. ps."""
+AtOnce.__doc__ = """One machine: a History of the operations in the order in which they began, the events of that,
+when each was over, the touches of lines, when each CPU was done; the state at first, and the machine's own at last. In ps."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -184,7 +184,9 @@ def sentence(runs, at_ns, called, machines):
     parts = [words["once at"].format(at=number(at_ns), end=number(end_ns(runs)))]
     if len(runs) < 3:  # the pictures of more have it
         for one, machine in zip(runs, machines, strict=True):
-            here = words["once here"].format(over=number(over(one, at_ns)), n=number(n), wait=_waits(one, at_ns, called))
+            here = words["once here"].format(
+                over=number(over(one, at_ns)), n=number(n), wait=_waits(one, at_ns, called)
+            )
             parts.append(here if len(runs) == 1 else words["each"].format(machines=machine["name"], deed=here))
             parts[-1] = parts[-1].rstrip(".") + "."
     needs, shares = [], []

@@ -260,9 +260,7 @@ class StageLab(Lab):
         policies = [self.machines[i].policy for i in question["machines"]]
         runs = _at_once(policies, shape, limits, ops, question["names"])
         return {
-            "blobs": [
-                rows.tobytes() for one in runs for rows in (one.begins, one.touches, one.history.log.rows)
-            ],
+            "blobs": [rows.tobytes() for one in runs for rows in (one.begins, one.touches, one.history.log.rows)],
             "starts": [one.start for one in runs],
             "ends": [one.end for one in runs],
         }

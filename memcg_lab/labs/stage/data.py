@@ -149,11 +149,25 @@ WORDS = {
     "once no share": "{percent} %{when}",
     "once protocol": "memory_allocated",
     "once short": "all",  # the same in a lane
+    "once unit": "simulated ns",
+    "once slider": "Simulated time, ns",
+    "once waits line": "waits for {line}",
+    "once fetches line": "fetches {line}",
+    "once works line": "works on {line}",
+    "once works": "works on its own",
+    "once thinks": "thinks",
+    "once done": "is done",
+    "once key waits": "waits for a line",
+    "once key fetches": "the line is on its way",
+    "once key works": "works",
+    "once key thinks": "thinks",
+    "once key name": "all: {line}, the counter that all sockets share",
+    "once undo": "Undo goes through operations one after the other; choose that under Time.",
     "once note": (
-        "A model: {machine}, the cache lines of Linux {lines}, {think} ns between two operations of a CPU. An operation "
-        "changes the numbers when it begins; then its CPU fetches line after line. Not the order of the walk: a CPU "
-        "gives back pages though another has not charged them yet. So, without a limit, each cgroup has 2\u00b3\u2070 "
-        "pages more in use from the start, left out here: below 0 is given back early."
+        "A model: {machine}, the cache lines of Linux {lines}, {think} ns between two operations of a CPU. An "
+        "operation changes the numbers when it begins; then its CPU fetches line after line. Not the walk's order: a "
+        "CPU may give back what another charges later. So, without a limit, each cgroup has 2\u00b3\u2070 pages more in use "
+        "from the start, left out here: below 0 is given back early."
     ),
     "once only": (
         "All CPUs at once: operation {k}, \u201c{operation}\u201d, is nothing that the machine's kernel runs. It runs "
