@@ -29,7 +29,8 @@ EVENTS_MAX = 1 << 20
 
 AtOnce = namedtuple("AtOnce", "history begins over touches ends start end")
 AtOnce.__doc__ = """One machine: a History of the operations in the order in which they began, the events of that,
-when each was over, the touches of lines, when each CPU was done; the state at first, and the machine's own at last. In ps."""
+when each was over, the touches of lines, when each CPU was done; the state at first, and the machine's own at
+last. In ps."""
 
 
 @functools.lru_cache(maxsize=64)
