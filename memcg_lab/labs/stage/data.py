@@ -166,8 +166,8 @@ WORDS = {
     "once note": (
         "A model: {machine}, the cache lines of Linux {lines}, {think} ns between two operations of a CPU. An "
         "operation changes the numbers when it begins; then its CPU fetches line after line. Not the walk's order: a "
-        "CPU may give back what another charges later. So, without a limit, each cgroup has 2\u00b3\u2070 pages more in "
-        "use from the start, left out here: below 0 is given back early."
+        "CPU may give back what another charges later. So, without a limit, each cgroup has 2\u00b3\u2070 pages "
+        "more in use from the start, left out here: below 0 is given back early."
     ),
     "once only": (
         "All CPUs at once: operation {k}, \u201c{operation}\u201d, is nothing that the machine's kernel runs. It runs "
