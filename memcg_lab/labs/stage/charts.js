@@ -261,7 +261,6 @@ const charts = (() => {
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
   const MOVE = 4; // ms of work in the move itself
-  const CHUNK = 1024; // operations replayed in a row
   const PART = 3; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
   const SOFAR = 10; // ms after which a simulation that is not over shows what it has
 
@@ -276,7 +275,7 @@ const charts = (() => {
   /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
   class Simulations {
     constructor(lab, data) {
-      Object.assign(this, { lab, data, streams: new Map(), aged: new Map(), points: new Map(), pace: new Map(), job: null, stats: { worst: 0, slices: 0 } });
+      Object.assign(this, { lab, data, roots: new Map(), streams: new Map(), aged: new Map(), points: new Map(), job: null, stats: { worst: 0, slices: 0 } });
       this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = () => this.go(SLICE);
@@ -310,27 +309,52 @@ const charts = (() => {
       return { kinds: taken.flat(), every: taken[0].length, at: (cpu, turn) => first[cpu % taken.length] + turn };
     }
 
-    /** What all CPUs go on with, and what they have done before: both kernels get the same. */
-    *stream(cpus, depth, traffic) {
+    /**
+     * What the CPUs go on with, and what they have done before; both kernels get the same. The operations stand CPU by
+     * CPU, so those of fewer CPUs are the first of those of all.
+     */
+    stream(cpus, depth, traffic) {
+      const alone = cpus === 1 && this.data.traffics[traffic].alone,
+        { every, ops, past, parts } = this.written(alone ? 1 : this.data.most.cpus, depth, traffic),
+        first = (table, n) => this.lab.table("op", n, table.bytes.buffer);
+      if (!parts.has(cpus)) parts.set(cpus, { ops: first(ops, cpus * every), past: first(past, sum(this.data.ages.slice(0, cpus))) });
+      return parts.get(cpus);
+    }
+
+    /** The operations of so many CPUs. Those at one depth are those at another with other cgroups. */
+    written(cpus, depth, traffic) {
       const key = [cpus, depth, traffic].join("|");
       if (this.streams.has(key)) return this.streams.get(key);
+      const deeper = (table) => {
+        const made = table.slice(0, table.length);
+        made.put("memcg", made.column("memcg").map((leaf) => depth + leaf));
+        return made;
+      };
+      const { every, ops, past } = this.atRoot(cpus, traffic);
+      return keep(this.streams, key, { every, ops: deeper(ops), past: deeper(past), parts: new Map() }, 16);
+    }
+
+    atRoot(cpus, traffic) {
+      const key = [cpus, traffic].join("|");
+      if (this.roots.has(key)) return this.roots.get(key);
       const { lab, data } = this,
         { kinds, every, at } = this.turns({ traffic, cpus }),
-        ages = data.ages.slice(0, cpus),
-        ops = lab.table("op", cpus * every),
-        past = lab.table("op", sum(ages)),
-        size = ops.form.size / 4;
-      let done = 0;
-      for (let cpu = 0; cpu < cpus; cpu++) {
-        const each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu, memcg: depth + leaf, nr: 1 }))).low;
-        const copy = (into, row, kind) => {
-          for (let i = 0; i < size; i++) into[row * size + i] = each[kind * size + i];
-        };
-        for (let turn = 0; turn < every; turn++) copy(ops.low, cpu * every + turn, at(cpu, turn));
-        for (let turn = 0; turn < ages[cpu]; turn++) copy(past.low, done++, at(cpu, turn % every));
-        if (cpu % 8 === 7) yield;
-      }
-      return keep(this.streams, key, { ops, past }, 40);
+        each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu: 0, memcg: leaf, nr: 1 })));
+      const table = (turnsOf) => {
+        const turns = Array.from({ length: cpus }, (_, cpu) => turnsOf(cpu)),
+          made = lab.table("op", sum(turns)),
+          of = new Uint16Array(made.length);
+        for (let cpu = 0, row = 0; cpu < cpus; cpu++) {
+          for (let turn = 0; turn < turns[cpu]; turn++, row++) {
+            const from = at(cpu, turn % every) * each.form.size;
+            made.bytes.set(each.bytes.subarray(from, from + each.form.size), row * each.form.size);
+            of[row] = cpu;
+          }
+        }
+        made.put("cpu", of);
+        return made;
+      };
+      return keep(this.roots, key, { every, ops: table(() => every), past: table((cpu) => data.ages[cpu]) }, 16);
     }
 
     /** A system in use already, and the stream it goes on with: _aged of labs/contention.py. */
@@ -341,14 +365,13 @@ const charts = (() => {
         { leaves } = data.traffics[traffic],
         parents = Array.from({ length: depth + leaves }, (_, m) => Math.min(m, depth) - 1),
         system = lab.system({ parents, cpus, policy: data.policies[side] }),
-        { ops, past } = yield* this.stream(cpus, depth, traffic);
+        { ops, past } = this.stream(cpus, depth, traffic);
       for (let leaf = 0; leaf < leaves; leaf++)
         system.run(lab.ops([{ op: "charge_skmem", cpu: 0, memcg: depth + leaf, nr: data.held }]));
-      for (let begin = 0; begin < past.length; begin += CHUNK) {
-        const { reason } = system.run(past.slice(begin, Math.min(past.length, begin + CHUNK)));
-        if (reason) throw new Error(`the traffic is refused: ${lab.reason(reason)}`);
-        yield;
-      }
+      yield;
+      const { reason } = system.run(past);
+      if (reason) throw new Error(`the traffic is refused: ${lab.reason(reason)}`);
+      yield;
       return keep(this.aged, key, { system, ops }, 60);
     }
 
@@ -366,7 +389,6 @@ const charts = (() => {
         duration = Math.max(data.rounds, data.ops_wanted / cpus) * (settings.think_ns + crowded),
         begin = even(duration * data.warm_up * PS),
         end = even(duration * PS);
-      for (const _ of lab.arranging(system, ops)) yield;
       const machine = lab.machine(system, ops, {
         thinkNs: settings.think_ns,
         topology: data.machine,
@@ -375,7 +397,7 @@ const charts = (() => {
       yield;
       let at = 0,
         before = null,
-        step = Math.round(this.pace.get(cpus) ?? end / 64),
+        step = Math.round(end / 64), // how long that takes is found by measuring
         answer;
       const read = () => this.read(machine, before, this.cut(machine, at), (at - begin) / PS);
       try {
@@ -394,7 +416,6 @@ const charts = (() => {
       } finally {
         machine.leave();
       }
-      keep(this.pace, cpus, step, 256);
       return keep(this.points, key, answer, 4000);
     }
 
