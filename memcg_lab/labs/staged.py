@@ -104,6 +104,11 @@ class StageLab(Lab):
         ]
         return Result(settings, pasts, stage.names(depth, cgroups), depth)
 
+    def beside(self):
+        """See the base: where the reader is, if that is no setting."""
+        settings = self.settings()
+        return {} if "position" in settings else {"position": len(self.rows(settings))}
+
     # --- settings ---------------------------------------------------------------------------------------------------
     def shown(self, settings):
         """The numbers of the machines that stand on the sides."""

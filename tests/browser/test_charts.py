@@ -611,6 +611,8 @@ def test_json_goes_out_and_in_and_what_is_wrong_is_refused(opened, name, asked):
         f"{known} is 1,000,000,000; "
     )
     assert given(json.dumps({"lab": name, "settings": {"wheels": 4}})).startswith("wheels is no setting of this lab; ")
+    odd = {"lab": name, "settings": {}, "wheels": 4}
+    assert given(json.dumps(odd)) == "wheels is no field of a lab's JSON; there are lab, settings."
     assert lab(page, "lab.settings") == still
     page.get_by_role("button", name="Copy as JSON").click()
     copied = page.get_by_label("Text to copy").input_value()

@@ -77,6 +77,16 @@ const charts = (() => {
     return { root: make("label", {}, make("span", {}, label), box), show: (now) => (box.value = now) };
   }
 
+  /** Controls of settings, as they are made in most labs; `board()` gives what `frame` gave. */
+  function controlsOf({ name, settings }, rules, board) {
+    const act = (key) => (value) => board().set({ [key]: value });
+    return {
+      act,
+      scale: (key, label, more) => slider({ name, label, rule: rules[key], value: settings[key], act: act(key), refuse: (text) => board().refuse(text), ...more }),
+      choice: (key, label, options) => list({ label, options, value: settings[key], act: act(key) }),
+    };
+  }
+
   /**
    * Controls above, a sentence, the picture, and below it what is to be taken along and what is to be found. `rules` say
    * what each setting may be; `controls` show some of them, and `bars` are those row by row. `move(values)` draws what
@@ -197,7 +207,6 @@ const charts = (() => {
       say,
       refuse,
       set,
-      act: (key) => (value) => set({ [key]: value }),
       get found() {
         return quests.found.filter(Boolean);
       },
@@ -242,13 +251,6 @@ const charts = (() => {
       .map(([key, value]) => `${key}=${quoted(value)}`)
       .join(", ")})`;
 
-  /** Labels in a column, none over another: the places they get, for places they would like. */
-  function apart(wanted, gap, low, high) {
-    const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
-    order.forEach((l, n) => (l.y = Math.max(l.y, n ? order[n - 1].y + gap : low)));
-    order.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - gap : high)));
-    return order.sort((a, b) => a.i - b.i).map(({ y }) => y);
-  }
   function ticksOf(top) {
     const power = 10 ** Math.floor(Math.log10(top / 4)),
       step = power * [1, 2, 5, 10].find((times) => top / (times * power) <= 5);
@@ -576,13 +578,7 @@ const charts = (() => {
       this.name = make("text", { class: "soft", "text-anchor": "middle" }, "CPUs (logarithmic)");
       this.unit = make("text", { class: "soft" }, "operations in a microsecond");
       this.old = make("g", {}, ...this.paths, ...this.marks);
-      this.cursor = make(
-        "g",
-        { class: "cursor", tabindex: 0, role: "slider", "aria-label": "CPUs", "aria-valuemin": 1, "aria-valuemax": data.most.cpus },
-        make("rect", { class: "grip", x: -11, width: 22, rx: 4 }),
-        make("line"),
-        make("circle", { r: 7 }),
-      );
+      this.cursor = cursorOf("CPUs", [1, data.most.cpus], 22);
       this.svg = make(
         "svg",
         { class: "chart throughput", role: "group", "aria-label": "Throughput over CPUs" },
@@ -793,7 +789,7 @@ const charts = (() => {
   }
 
   async function ContentionLab(context) {
-    const { data, lab, ask, name } = context,
+    const { data, lab, ask } = context,
       source = lab ? new Simulations(lab, data) : new Questions(ask);
     await source.ready();
     let point = null,
@@ -810,11 +806,8 @@ const charts = (() => {
         counter_layout: oneOfRule(Object.keys(data.layouts)),
         think_ns: wholeRule(low.think_ns, most.think_ns),
       };
-    const act = (key) => (value) => board.set({ [key]: value }),
-      refuse = (text) => board.refuse(text),
-      { settings: first } = context;
+    const { act, scale, choice } = controlsOf(context, rules, () => board);
     const thinks = [1, 10, 100].flatMap((tens) => [500, 600, 700, 800, 1000, 1200, 1500, 2000, 2500, 3000, 4000].map((n) => n * tens));
-    const scale = (key, label, more) => slider({ name, label, rule: rules[key], value: first[key], act: act(key), refuse, ...more });
     const controls = {
       cpus: scale("cpus", "CPUs"),
       depth: scale("depth", "Levels below the root"),
@@ -822,8 +815,8 @@ const charts = (() => {
         steps: [...new Set([...thinks, low.think_ns, most.think_ns])].filter((n) => n >= low.think_ns && n <= most.think_ns).sort((a, b) => a - b),
         unit: " ns",
       }),
-      traffic: list({ label: "Traffic", options: Object.keys(data.traffics), value: first.traffic, act: act("traffic") }),
-      counter_layout: list({ label: "Layout", options: Object.keys(data.layouts), value: first.counter_layout, act: act("counter_layout") }),
+      traffic: choice("traffic", "Traffic", Object.keys(data.traffics)),
+      counter_layout: choice("counter_layout", "Layout", Object.keys(data.layouts)),
     };
     const chart = new Throughput(data, act("cpus")),
       profiles = new Profiles(data);
@@ -1096,7 +1089,7 @@ const charts = (() => {
   }
 
   async function CostLab(context) {
-    const { data, ask, name } = context,
+    const { data, ask } = context,
       grid = data.grid && new Grid(data.grid),
       { settings: first } = context,
       rules = Object.fromEntries(
@@ -1108,19 +1101,17 @@ const charts = (() => {
     let answer = null,
       answerOf = null,
       asked = 0;
-    const act = (key) => (value) => board.set({ [key]: value }),
-      refuse = (text) => board.refuse(text);
-    const scale = (key, label, unit = "") =>
-      slider({ name, label, rule: rules[key], steps: grid?.values[key], value: first[key], act: act(key), refuse, unit });
-    const choice = (key, label) => list({ label, options: data.lists[key], value: first[key], act: act(key) });
+    const { scale, choice } = controlsOf(context, rules, () => board),
+      stops = (key, label, unit = "") => scale(key, label, { steps: grid?.values[key], unit }),
+      one = (key, label) => choice(key, label, data.lists[key]);
     const controls = {
-      packages: choice("packages", "Machine"),
-      meeting: choice("meeting", "A CPU charges and gives back"),
-      walks: choice("walks", "After giving back"),
-      same_ns: scale("same_ns", "Way of a line in a package, ns", " ns"),
-      cross_ns: scale("cross_ns", "To the other package, ns", " ns"),
-      local_ns: scale("local_ns", "Atomic on an own line, ns", " ns"),
-      levels: scale("levels", "Counters up to the root"),
+      packages: one("packages", "Machine"),
+      meeting: one("meeting", "A CPU charges and gives back"),
+      walks: one("walks", "After giving back"),
+      same_ns: stops("same_ns", "Way of a line in a package, ns", " ns"),
+      cross_ns: stops("cross_ns", "To the other package, ns", " ns"),
+      local_ns: stops("local_ns", "Atomic on an own line, ns", " ns"),
+      levels: stops("levels", "Counters up to the root"),
     };
     const picture = new Listings(data),
       plot = make("div", { class: "plot" }, picture.svg);
@@ -1271,19 +1262,12 @@ const charts = (() => {
   const AGAIN = 600; // ms between two questions how far it is: each takes a little of what is measured
 
   async function MeasureLab(context) {
-    const { data, ask, name } = context,
+    const { data, ask } = context,
       rules = { seconds: wholeRule(data.low, data.most) };
     let now = data.now,
       waiting = 0;
     const gains = []; // of the reader's own measurements, in their order
-    const seconds = slider({
-      name,
-      label: "Seconds",
-      rule: rules.seconds,
-      value: context.settings.seconds,
-      act: (value) => board.set({ seconds: value }),
-      refuse: (text) => board.refuse(text),
-    });
+    const seconds = controlsOf(context, rules, () => board).scale("seconds", "Seconds");
     const start = make("button", { type: "button", class: "main", onclick: () => press(now.running ? "stop" : "start") }, "Start"),
       bar = make("progress", { max: 1, value: 0, "aria-label": "How far the measurement is" });
     const picture = new Pairs(),
