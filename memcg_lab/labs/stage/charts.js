@@ -277,11 +277,18 @@ const charts = (() => {
   /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
   class Simulations {
     constructor(lab, data) {
-      Object.assign(this, { lab, data, roots: new Map(), streams: new Map(), aged: new Map(), points: new Map(), job: null, stats: { worst: 0, slices: 0 } });
+      Object.assign(this, { lab, data, roots: new Map(), streams: new Map(), aged: new Map(), points: new Map(), job: null, waiting: null, stats: { worst: 0, slices: 0 } });
       this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
       const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => this.go(SLICE);
-      this.next = () => port2.postMessage(0);
+      let coming = false;
+      port1.onmessage = () => {
+        coming = false;
+        this.go(SLICE);
+      };
+      this.next = () => {
+        if (!coming) port2.postMessage(0);
+        coming = true;
+      };
       this.close = () => port1.close();
     }
 
@@ -333,7 +340,7 @@ const charts = (() => {
         return made;
       };
       const { every, ops, past } = this.atRoot(cpus, traffic);
-      return keep(this.streams, key, { every, ops: deeper(ops), past: deeper(past), parts: new Map() }, 16);
+      return keep(this.streams, key, { every, ops: deeper(ops), past: deeper(past), parts: new Map() }, 8);
     }
 
     atRoot(cpus, traffic) {
@@ -356,7 +363,7 @@ const charts = (() => {
         made.put("cpu", of);
         return made;
       };
-      return keep(this.roots, key, { every, ops: table(() => every), past: table((cpu) => data.ages[cpu]) }, 16);
+      return keep(this.roots, key, { every, ops: table(() => every), past: table((cpu) => data.ages[cpu]) }, 8);
     }
 
     /** A system in use already, and the stream it goes on with: _aged of labs/contention.py. */
@@ -437,8 +444,8 @@ const charts = (() => {
             yield;
           }
           if (told || !last.every(Boolean) || performance.now() - begun < SOFAR || !runs.some(Boolean)) continue;
-          told = true;
-          tell.sofar(Object.fromEntries(SIDES.map((side, i) => [side, last[i]()])));
+          told = this.seen = true;
+          tell.sofar(Object.fromEntries(SIDES.map((side, i) => [side, last[i]()])), settings);
           yield;
         }
       } finally {
@@ -495,21 +502,30 @@ const charts = (() => {
 
     *everything(settings, tell) {
       yield* this.both(settings, tell);
-      tell.point(this.known(settings.cpus, settings));
+      this.seen = true;
+      tell.point(this.known(settings.cpus, settings), settings);
       yield;
       const curve = { before: [], after: [] };
       for (const cpus of this.data.curve) for (const side of SIDES) curve[side].push(yield* this.point(side, cpus, settings));
       yield;
-      tell.curve(curve);
+      tell.curve(curve, settings);
     }
 
-    /** The chosen point first, then the curve; what was asked before is dropped. */
+    /**
+     * The chosen point first, then the curve. What was asked before is dropped once it has shown something: so there is
+     * a picture every now and then also where the hand is faster than the simulation.
+     */
     ask(settings, tell) {
-      this.job?.return();
-      this.begun = performance.now();
-      this.job = this.everything({ ...settings }, tell);
-      this.failed = tell.failed;
+      this.waiting = { settings: { ...settings }, tell };
+      if (this.job && !this.seen) return;
+      this.turn();
       this.go(MOVE);
+    }
+
+    turn() {
+      const { settings, tell } = this.waiting;
+      this.job?.return();
+      Object.assign(this, { waiting: null, seen: false, begun: performance.now(), failed: tell.failed, job: this.everything(settings, tell) });
     }
 
     go(budget) {
@@ -519,43 +535,44 @@ const charts = (() => {
       try {
         do {
           if (job.next().done) this.job = null;
-        } while (this.job === job && performance.now() - begun < budget);
+        } while (this.job === job && !(this.seen && this.waiting) && performance.now() - begun < budget);
       } catch (error) {
         this.job = null;
         this.failed(new Error(fill(this.data.words.failed, { why: error.message })));
       }
+      if (this.waiting && (this.seen || !this.job)) this.turn();
       this.stats.slices++;
       this.stats.worst = Math.max(this.stats.worst, performance.now() - begun);
       if (this.job) this.next();
     }
   }
 
-  /** The same answers from Python: one question at a time, the last one asked is the next. */
+  /** The same answers from Python: one question at a time, the last one asked is the next; each answer is shown. */
   class Questions {
     constructor(ask) {
-      Object.assign(this, { ask_: ask, waiting: null, busy: false, serial: 0 });
+      Object.assign(this, { ask_: ask, waiting: null, busy: false, closed: false });
     }
     async ready() {}
     close() {
-      this.serial++;
+      this.closed = true;
     }
     ask(settings, tell) {
-      this.waiting = { settings: { ...settings }, tell, serial: ++this.serial };
+      this.waiting = { settings: { ...settings }, tell };
       if (!this.busy) this.go();
     }
     async go() {
       this.busy = true;
-      while (this.waiting) {
-        const { settings, tell, serial } = this.waiting;
+      while (this.waiting && !this.closed) {
+        const { settings, tell } = this.waiting;
         this.waiting = null;
         try {
           for (const part of ["point", "curve"]) {
             const answer = await this.ask_({ part, ...settings });
-            if (serial !== this.serial) break;
-            tell[part](answer);
+            if (!this.closed) tell[part](answer, settings);
+            if (this.waiting || this.closed) break;
           }
         } catch (error) {
-          if (serial === this.serial) tell.failed(error);
+          if (!this.waiting && !this.closed) tell.failed(error);
         }
       }
       this.busy = false;
@@ -647,21 +664,21 @@ const charts = (() => {
       );
     }
 
-    /** The curve, or the one before while the new one is still being simulated; the chosen point, `rough` while it is. */
-    show(curve, stale, cpus, point, rough) {
+    /** The curve and the chosen point, which lies at `at`; or those before, while the new ones are still simulated. */
+    show(curve, stale, cpus, point, at, state) {
       this.cpus = cpus;
       const all = SIDES.flatMap((side) => [...(curve ? curve[side] : []), ...(point ? [point[side]] : [])].map((here) => here.throughput));
       if (!stale || Math.max(...all) > this.top) this.scale(Math.max(0.01, ...all) * 1.06);
       put(this.old, "class", stale ? "stale" : "");
-      const at = ({ throughput }, n) => `${this.x(n).toFixed(1)} ${this.y(throughput).toFixed(1)}`;
+      const place = ({ throughput }, n) => `${this.x(n).toFixed(1)} ${this.y(throughput).toFixed(1)}`;
       if (curve) {
         SIDES.forEach((side, i) => {
-          const places = curve[side].map((here, k) => at(here, this.data.curve[k]));
+          const places = curve[side].map((here, k) => place(here, this.data.curve[k]));
           put(this.paths[i], "d", `M${places.join("L")}`);
-          put(this.marks[i], "d", places.map((place) => `M${place}${MARKS[i]}`).join(""));
+          put(this.marks[i], "d", places.map((xy) => `M${xy}${MARKS[i]}`).join(""));
         });
         const ends = SIDES.map((side) => curve[side].at(-1).throughput);
-        apart(ends.map((value) => this.y(value) + 5), 18, this.high + 4, this.bottom).forEach((y, i) =>
+        spaced(ends.map((value) => this.y(value) + 5), 18, this.high + 4, this.bottom).forEach((y, i) =>
           puts(this.labels[i], { x: this.right + 10, y: y.toFixed(1), text: `${SIDES[i]} ${number(ends[i])}` }),
         );
       }
@@ -669,7 +686,7 @@ const charts = (() => {
       puts(this.cursor, { "aria-valuenow": cpus, "aria-valuetext": count(cpus, "CPU") });
       this.chosen.forEach((el, i) => {
         put(el, "hidden", !point);
-        if (point) puts(el, { class: `chosen m${i}${rough ? " rough" : ""}`, transform: `translate(${at(point[SIDES[i]], cpus)}) scale(1.6)` });
+        if (point) puts(el, { class: `chosen m${i} ${state}`, transform: `translate(${place(point[SIDES[i]], at)}) scale(1.6)` });
       });
     }
   }
@@ -700,8 +717,8 @@ const charts = (() => {
       this.each = (height - 24) / this.rows.length;
     }
 
-    show(cpus, point, rough) {
-      put(this.svg, "class", rough ? "profiles stale" : "profiles");
+    show(cpus, point, state) {
+      put(this.svg, "class", `profiles ${state}`);
       const { other, functions_shown: most } = this.data,
         shares = SIDES.map((side) => Object.fromEntries(point[side].shares)),
         share = (i, name) => shares[i][name] ?? 0,
@@ -792,11 +809,11 @@ const charts = (() => {
     const { data, lab, ask } = context,
       source = lab ? new Simulations(lab, data) : new Questions(ask);
     await source.ready();
-    let point = null,
-      sofar = null,
+    let point = null, // the last one that was simulated to its end
+      pointOf = null,
+      last = null, // the last one of which there is something: {answer, of: its settings, over: whether that is all}
       curve = null,
       curveOf = "",
-      pointOf = null,
       arrived = () => {};
     const { low, most } = data,
       rules = {
@@ -833,7 +850,6 @@ const charts = (() => {
       ],
       body,
       move() {
-        sofar = null;
         const done = compute();
         show();
         return done;
@@ -871,15 +887,14 @@ const charts = (() => {
       },
     });
     const { settings, stats } = board,
-      shape = () => packed({ ...settings, cpus: "" });
+      shape = (of = settings) => packed({ ...of, cpus: "" });
     source.stats = Object.assign(stats, { slices: 0 });
 
-    /** What is known: the chosen point, or what of its simulation is done; the curve, or the one before. */
+    /** What is known: the chosen point, what of its simulation is done, or the one before; and so the curve. */
     function show() {
-      const whole = pointOf && packed(pointOf) === packed(settings) ? point : null;
-      chart.show(curve, curveOf !== shape(), settings.cpus, whole ?? sofar, !whole);
-      if (whole || sofar) profiles.show(settings.cpus, whole ?? sofar, !whole);
-      else if (point) profiles.show(pointOf.cpus, point, true);
+      const state = !last?.over ? "rough" : packed(last.of) !== packed(settings) ? "stale" : "";
+      chart.show(curve, curveOf !== shape(), settings.cpus, last?.answer, last?.of.cpus, state);
+      if (last) profiles.show(last.of.cpus, last.answer, state);
     }
     /** A promise that is kept when the curve stands, or when another move has taken its place. */
     function compute() {
@@ -887,19 +902,20 @@ const charts = (() => {
       return new Promise((done) => {
         arrived = done;
         source.ask(settings, {
-          sofar(answer) {
-            sofar = answer;
+          sofar(answer, of) {
+            last = { answer, of, over: false };
             show();
           },
-          point(answer) {
+          point(answer, of) {
             point = answer;
-            pointOf = { ...settings };
+            pointOf = of;
+            last = { answer, of, over: true };
             show();
             board.say(contentionWords(data.words, pointOf, point));
           },
-          curve(answer) {
+          curve(answer, of) {
             curve = answer;
-            curveOf = shape();
+            curveOf = shape(of);
             put(chart.svg, "aria-label", curveWords(data, curve));
             show();
             done();
@@ -919,8 +935,8 @@ const charts = (() => {
       get pointOf() {
         return pointOf;
       },
-      get sofar() {
-        return sofar;
+      get last() {
+        return last;
       },
       get curve() {
         return curveOf === shape() ? curve : null;

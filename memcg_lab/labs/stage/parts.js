@@ -2,7 +2,7 @@
  * make, put, puts and fill are those of stage.js.
  *
  *   cursorOf    a cursor on a chart, a slider for the keyboard; draggable: it follows the pointer
- *   apart       labels in a column, none over another
+ *   spaced      labels in a column, none over another
  *   voiceOf     the sentence of a lab: seen at once, heard once the reader has acted
  *   questList   what is to be found, each with "not yet" or "found"
  *   numberBox   a box for a whole number that refuses in a sentence
@@ -41,7 +41,7 @@ function draggable(svg, cursor, move, { start = () => true, end = () => {} } = {
 }
 
 /** The places that labels in a column get, for places they would like. */
-function apart(wanted, gap, low, high) {
+function spaced(wanted, gap, low, high) {
   const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
   order.forEach((l, n) => (l.y = Math.max(l.y, n ? order[n - 1].y + gap : low)));
   order.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - gap : high)));

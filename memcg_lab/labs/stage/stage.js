@@ -1351,7 +1351,7 @@ class Chart {
     const labels = shown.map((i, n) => ({ el: this.labels[i], at: this.y(walk.value(walk.n, i)) + 5, text: named[n] }));
     if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: boundName });
     const pitch = Math.min(17, (this.height - 16) / Math.max(1, labels.length - 1)),
-      places = apart(labels.map(({ at }) => at), pitch, 12, this.height - 4);
+      places = spaced(labels.map(({ at }) => at), pitch, 12, this.height - 4);
     for (const el of [...this.labels, this.boundLabel]) put(el, "hidden", true);
     labels.forEach(({ el, text }, n) => puts(el, { hidden: false, x: end + 10, y: places[n], text }));
     this.others.replaceChildren(

@@ -239,7 +239,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
       return y(values.at(-1)) + 5;
     });
     const beside = width >= 600; // on a phone the labels stand below
-    apart(ends, 18, 14, BASE).forEach((at, i) => {
+    spaced(ends, 18, 14, BASE).forEach((at, i) => {
       const [n, name, values] = lists[i],
         text = `${name}${width < 300 ? "" : ": up to"} ${told(Math.max(...values))}`;
       puts(labels[n], { hidden: false, text, x: beside ? x(wide - 1) + 10 : 4, y: beside ? at : HEIGHT + 18 + 19 * i });
