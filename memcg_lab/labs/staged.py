@@ -114,6 +114,11 @@ class StageLab(Lab):
         pasts = [run(policy, (parents, cpus), limits, ops.tobytes()) for policy in policies]
         return Result(settings, pasts, names, depth)
 
+    def beside(self):
+        """See the base: where the reader is, if that is no setting."""
+        settings = self.settings()
+        return {} if "position" in settings else {"position": len(self.rows(settings))}
+
     # --- settings ---------------------------------------------------------------------------------------------------
     def shown(self, settings):
         """The numbers of the machines that stand on the sides."""

@@ -451,6 +451,9 @@ def test_the_recording_has_quests_and_goes_out_as_python_and_json(mounted):
     page.get_by_label("JSON to read").fill('{"lab": "TraceLab", "settings": {"position": 2001}}')
     page.get_by_role("button", name="Read it").click()
     assert page.locator(".status").inner_text() == "position is 2,001; it must be a whole number from 0 to 2,000."
+    page.get_by_label("JSON to read").fill('{"lab": "TraceLab", "settings": {}, "position": 5}')
+    page.get_by_role("button", name="Read it").click()
+    assert page.locator(".status").inner_text() == "position is no field of a lab's JSON; there are lab, settings."
     page.get_by_role("button", name="Copy as Python").click()
     copied = page.get_by_label("Text to copy").input_value()
     assert eval(copied, {"TraceLab": TraceLab}).settings() == lab.settings()

@@ -650,6 +650,8 @@ WRONG = [
     ("[1]", "This is no lab; it must be"),
     (GOOD | {"lab": "StockLab"}, "This is of a StockLab; it must be of a PatchLab."),
     (GOOD | {"settings": 3}, "This is no lab; it must be"),
+    (GOOD | {"wheels": 4}, "wheels is no field of a lab's JSON; there are lab, settings."),
+    (GOOD | {"position": 1}, "position is no field of a lab's JSON; there are lab, settings."),
 ]
 SETTINGS = [
     ({"speed": 1}, '"speed" is no setting of this lab; there are traffic, depth,'),

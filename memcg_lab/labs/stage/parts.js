@@ -1,13 +1,24 @@
 /* parts.js: what the stage, the charts and the recording share. Functions alone, so it may stand anywhere in the module;
  * make, put, puts and fill are those of stage.js.
  *
- *   draggable   a cursor that follows the pointer
+ *   cursorOf    a cursor on a chart, a slider for the keyboard; draggable: it follows the pointer
+ *   spaced      labels in a column, none over another
  *   voiceOf     the sentence of a lab: seen at once, heard once the reader has acted
  *   questList   what is to be found, each with "not yet" or "found"
  *   numberBox   a box for a whole number that refuses in a sentence
  *   rules       what a setting may be, for links, JSON and boxes alike
  *   JSON        one form for every lab: {"lab", "settings", ...}
  */
+
+/** `values`: the lowest and, if it is always the same, the highest; `grip`: how wide it can be taken hold of. */
+const cursorOf = (label, [low, high = null], grip = 18) =>
+  make(
+    "g",
+    { class: "cursor", tabindex: 0, role: "slider", "aria-label": label, "aria-valuemin": low, "aria-valuemax": high },
+    make("rect", { class: "grip", x: -grip / 2, width: grip, rx: 4 }),
+    make("line"),
+    make("circle", { r: 7 }),
+  );
 
 /** `move(e)` where the pointer goes down and while it stays down, then `end()`. `start(e)` false: it is not meant. */
 function draggable(svg, cursor, move, { start = () => true, end = () => {} } = {}) {
@@ -27,6 +38,14 @@ function draggable(svg, cursor, move, { start = () => true, end = () => {} } = {
       down = false;
       end();
     });
+}
+
+/** The places that labels in a column get, for places they would like. */
+function spaced(wanted, gap, low, high) {
+  const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
+  order.forEach((l, n) => (l.y = Math.max(l.y, n ? order[n - 1].y + gap : low)));
+  order.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - gap : high)));
+  return order.sort((a, b) => a.i - b.i).map(({ y }) => y);
 }
 
 /** Two lines: `status` is seen, `live` is heard. A page with nine labs says nothing by itself: a lab speaks once the reader has acted in it. */
@@ -163,8 +182,8 @@ function numberBox({ label, name = label, rule, act, refuse, ...attributes }) {
 }
 
 const toJson = (lab, settings, more = {}) => JSON.stringify({ lab, settings, ...more });
-/** What such a text holds, for this lab; an Error says why not. */
-function fromJson(text, lab) {
+/** What such a text holds, for this lab; an Error says why not. `beside`: what it may hold besides settings. */
+function fromJson(text, lab, beside = []) {
   let told;
   try {
     told = JSON.parse(text);
@@ -174,6 +193,9 @@ function fromJson(text, lab) {
   const plain = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
   if (!plain(told) || typeof told.lab !== "string" || !plain(told.settings)) throw new Error('This is no lab; it must be {"lab": name, "settings": {...}}.');
   if (told.lab !== lab) throw new Error(`This is of a ${told.lab.slice(0, 40)}; it must be of a ${lab}.`);
+  const fields = ["lab", "settings", ...beside],
+    odd = Object.keys(told).find((name) => !fields.includes(name));
+  if (odd !== undefined) throw new Error(`${odd.slice(0, 60) || '""'} is no field of a lab's JSON; there are ${fields.join(", ")}.`);
   return told;
 }
 

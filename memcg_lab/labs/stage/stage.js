@@ -1267,13 +1267,7 @@ class Chart {
     this.axis = make("path", { class: "axis" });
     this.ticks = [0, 1, 2].map(() => make("text", { class: "soft" }));
     this.name = make("text", { class: "soft" });
-    this.cursor = make(
-      "g",
-      { class: "cursor", tabindex: 0, role: "slider", "aria-label": "Operations executed", "aria-valuemin": 0 },
-      make("rect", { class: "grip", x: -9, width: 18, rx: 4 }),
-      make("line"),
-      make("circle", { r: 7 }),
-    );
+    this.cursor = cursorOf("Operations executed", [0]);
     this.svg = make(
       "svg",
       { class: `chart ${data.chart.value}` },
@@ -1363,12 +1357,10 @@ class Chart {
     // Labels at the right, each near its line's end, none over another.
     const labels = shown.map((i, n) => ({ el: this.labels[i], at: this.y(walk.value(walk.n, i)) + 5, text: named[n] }));
     if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: boundName });
-    labels.sort((a, b) => a.at - b.at);
-    const pitch = Math.min(17, (this.height - 16) / Math.max(1, labels.length - 1));
-    labels.forEach((l, n) => (l.at = Math.max(l.at, n ? labels[n - 1].at + pitch : 12)));
-    labels.toReversed().forEach((l, n, all) => (l.at = Math.min(l.at, n ? all[n - 1].at - pitch : this.height - 4)));
+    const pitch = Math.min(17, (this.height - 16) / Math.max(1, labels.length - 1)),
+      places = spaced(labels.map(({ at }) => at), pitch, 12, this.height - 4);
     for (const el of [...this.labels, this.boundLabel]) put(el, "hidden", true);
-    for (const { el, at, text } of labels) puts(el, { hidden: false, x: end + 10, y: at, text });
+    labels.forEach(({ el, text }, n) => puts(el, { hidden: false, x: end + 10, y: places[n], text }));
     this.others.replaceChildren(
       ...others.map((b) => {
         const g = make("g", { class: b === against ? "other against" : "other", onclick: () => onBranch(b) }, make("title", {}, `${b.name}: go there`));
@@ -2274,7 +2266,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
   // A lab whose settings have no place, because its sentence is about the whole, has it beside them.
-  const asJson = () => toJson(data.lab, told(), "position" in data.settings ? {} : { position: Math.ceil(position) });
+  const beside = "position" in data.settings ? [] : ["position"];
+  const asJson = () => toJson(data.lab, told(), Object.fromEntries(beside.map((name) => [name, Math.ceil(position)])));
   function save() {
     const url = URL.createObjectURL(new Blob([asJson()], { type: "application/json" }));
     make("a", { href: url, download: `${data.lab}.json` }).click();
@@ -2288,7 +2281,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         throw new Error(fill(words[name], values));
       },
       shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
-      { settings: given, position: at = 0 } = fromJson(text, data.lab),
+      { settings: given, position: at = 0 } = fromJson(text, data.lab, beside),
       wanted = { ...data.settings, ...given };
     for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
     const whole = (name, value, low, most) => {
