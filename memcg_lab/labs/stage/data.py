@@ -118,6 +118,7 @@ WORDS = {
     "loaded": "Loaded. Undo brings back what was here.",
     "bad link": "Nothing was run beyond {operations}: {why}",
     "bent link": "{what} {given} is not possible: {low} to {high}; it is {kept} now.",
+    "link unknown": "{name} is no name in a link of this lab; there are {names}.",
     # a walk from outside, read here and in Python
     "own where": "own, operation {place}: {text}",
     "own form": (

@@ -2333,6 +2333,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       if (kept !== value) bent.push(fill(data.words["bent link"], { what, given: given.slice(0, 20) || "(empty)", low, high: most.toLocaleString("en"), kept }));
       return kept;
     };
+    const known = [...data.numbers.map(({ key }) => key), ...(side ? ["r"] : []), "t", "p", "f", "o", "ns"];
+    for (const name of new Set(asked.keys())) if (!known.includes(name)) bent.push(fill(data.words["link unknown"], { name: name.slice(0, 20) || '""', names: known.join(", ") }));
     const wanted = Object.fromEntries(data.numbers.map(({ name, label, key, low }) => [name, whole(label, key, low, high[name], settings[name])]));
     if (side) wanted[data.choice.name] = data.choice.values[whole("Machine", "r", 0, side.length - 1, side.indexOf(chosen()))];
     const traffics = Object.keys(data.traffic);

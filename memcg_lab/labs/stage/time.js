@@ -290,13 +290,7 @@ class Lanes {
     this.unit = make("text", { class: "soft" }, words["once unit"]);
     this.whole = make("text", { class: "soft", "text-anchor": "end" });
     this.frame = make("rect", { class: "lane-window" });
-    this.cursor = make(
-      "g",
-      { class: "cursor", tabindex: 0, role: "slider", "aria-label": words["once slider"], "aria-valuemin": 0, "aria-valuemax": this.end },
-      make("rect", { class: "grip", x: -9, width: 18, rx: 4 }),
-      make("line"),
-      make("circle", { r: 5 }),
-    );
+    this.cursor = cursorOf(words["once slider"], [0, this.end]);
     const all = (name) => this.groups.map((group) => group[name]);
     this.svg = make(
       "svg",
@@ -374,7 +368,7 @@ class Lanes {
     puts(this.frame, { y: over - 1, height: 17 });
     puts(this.cursor.children[0], { y: 0, height: bottom });
     puts(this.cursor.children[1], { y1: 0, y2: bottom });
-    put(this.cursor.children[2], "cy", 5);
+    puts(this.cursor.children[2], { cy: 5, r: 5 });
   }
 
   /** Show a moment: the window comes along where the cursor would leave its middle, unless the hand holds it. */
