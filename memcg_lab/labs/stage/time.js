@@ -241,7 +241,7 @@ function onceSentence(data, tree, runs, ns) {
       percent = percentOf(add(run.waits), add(run.ends)),
       most = run.waits.indexOf(Math.max(...run.waits));
     needs.push(fill(words["once need"], { ns: told(wholeNs(run.end)), when }));
-    shares.push(fill(words[percent ? "once share" : "once no share"], { percent, when, line: lineName(data, tree, most) }));
+    shares.push(fill(words[percent && runs.length < 3 ? "once share" : "once no share"], { percent, when, line: lineName(data, tree, most) }));
   }
   return [...parts, fill(words["once whole"], { needs: listed(needs), shares: listed(shares) })].join(" ");
 }
@@ -273,8 +273,9 @@ class Lanes {
     const { words } = data,
       narrowest = 16; // px between two lanes from which there is room for words
     Object.assign(this, { data, tree, runs, narrowest, end: wholeNs(Math.max(...runs.map(({ end }) => end))), held: null, from: 0 });
-    const lanes = runs.flatMap((run) => Array.from({ length: tree.cpus }, (_, cpu) => ({ run, cpu })));
-    this.rows = lanes.map((lane) => ({ ...lane, who: make("text", { class: "soft", "text-anchor": "end" }), told: make("text", { class: "soft" }) }));
+    const busy = Array.from({ length: tree.cpus }, (_, cpu) => cpu).filter((cpu) => runs[0].ops.some((op) => op[1] === cpu));
+    this.cpus = busy.length ? busy : [0]; // who has nothing to do has no lane
+    this.rows = runs.flatMap(() => this.cpus).map((cpu) => ({ cpu, who: make("text", { class: "soft", "text-anchor": "end" }), told: make("text", { class: "soft" }) }));
     this.groups = runs.map((run) => ({
       run,
       name: make("text", { class: `label m${run.i}` }, data.machines.length > 1 ? data.machines[run.i].short : ""),
@@ -322,19 +323,21 @@ class Lanes {
 
   /** room: pixels of height there are; 0 = as many as are needed. */
   layout(width, room) {
-    const { tree, runs, svg } = this,
+    const { cpus, runs, svg } = this,
       { window_ns: window } = this.data.once,
-      below = 42, // two axes
+      tight = room > 0 && room < 90, // then the time of the whole run has no axis
+      below = tight ? 20 : 42,
       several = this.data.machines.length > 1,
       narrow = width < WIDE,
       head = narrow && several ? 18 : 0,
-      gap = runs.length > 1 ? 5 : 0,
-      lanes = this.rows.length;
-    const pitch = room ? Math.max(3, Math.min(22, Math.floor((room - below - gap * (runs.length - 1)) / lanes))) : 18,
+      gap = runs.length > 1 && !tight ? 5 : 0;
+    const pitch = room ? Math.max(3, Math.min(22, Math.floor((room - below - gap * (runs.length - 1)) / this.rows.length))) : 18,
+      deep = Math.max(12, cpus.length * pitch), // a group has room for its name
       named = Math.max(0, ...this.groups.map(({ name }) => wide(name.textContent, svg)));
     this.words = pitch >= this.narrowest;
-    this.left = (head || !several ? 0 : named + 8) + (this.words ? (narrow ? 16 : 50) : 2);
-    const right = this.words && !narrow ? 170 : 8;
+    this.left = (head || !several ? 0 : named + 8) + (this.words && !narrow ? 50 : 16);
+    const longest = fill(this.data.words["once fetches line"], { line: this.data.words["once protocol"] }),
+      right = this.words && !narrow ? wide(longest, svg, 400) + 16 : 8;
     Object.assign(this, { pitch, top: 2 });
     this.width = Math.max(100, width - this.left - right);
     this.scale = Math.max(0.5, this.width / window);
@@ -342,30 +345,36 @@ class Lanes {
     this.groups.forEach((group, n) => {
       y += head;
       group.y = y;
-      puts(group.name, { x: 0, y: head ? y - 4 : y + Math.min((pitch * tree.cpus) / 2 + 5, pitch * tree.cpus), hidden: !head && pitch * tree.cpus < 12 });
-      for (let cpu = 0; cpu < tree.cpus; cpu++) {
-        const row = this.rows[n * tree.cpus + cpu],
-          at = y + cpu * pitch;
+      puts(group.name, { x: 0, y: head ? y - 4 : y + deep / 2 + 5 });
+      cpus.forEach((cpu, k) => {
+        const row = this.rows[n * cpus.length + k],
+          at = y + k * pitch;
         row.y = at;
-        puts(row.who, { x: this.left - 5, y: at + pitch / 2 + 5, text: narrow ? String(cpu) : `CPU ${cpu}`, hidden: !this.words });
+        const ends = !this.words && deep > 30 && (k === 0 || k === cpus.length - 1); // the first and the last alone
+        puts(row.who, {
+          x: this.left - 5,
+          y: ends ? (k ? at + pitch : at + 11) : at + pitch / 2 + 5,
+          text: this.words && !narrow ? `CPU ${cpu}` : String(cpu),
+          hidden: !this.words && !ends,
+        });
         puts(row.told, { x: this.left + this.width + 8, y: at + pitch / 2 + 5, hidden: !this.words || narrow });
-      }
-      y += tree.cpus * pitch + gap;
+      });
+      y += deep + gap;
     });
     this.tall = y - gap - this.top;
     const bottom = this.top + this.tall,
       height = bottom + below,
       over = bottom + 24;
     puts(svg, { viewBox: `0 0 ${width} ${height}`, width, height });
-    put(this.axis, "d", `M${this.left} ${bottom + 1.5}H${this.left + this.width}M${this.left} ${over + 8}H${this.left + this.width}`);
+    put(this.axis, "d", `M${this.left} ${bottom + 1.5}H${this.left + this.width}${tight ? "" : `M${this.left} ${over + 8}H${this.left + this.width}`}`);
     const thin = Math.min(4, 14 / runs.length);
     this.groups.forEach(({ run, whole, base }, n) => {
-      put(whole, "d", `M${this.left} ${over + 2 + n * thin}H${this.left + (this.width * run.end) / PS_A_NS / Math.max(1, this.end)}`);
-      put(base, "d", Array.from({ length: tree.cpus }, (_, cpu) => `M${this.left} ${this.rows[n * tree.cpus + cpu].y + pitch / 2}h${this.width}`).join(""));
+      put(whole, "d", tight ? "" : `M${this.left} ${over + 2 + n * thin}H${this.left + (this.width * run.end) / PS_A_NS / Math.max(1, this.end)}`);
+      put(base, "d", cpus.map((_, k) => `M${this.left} ${this.rows[n * cpus.length + k].y + pitch / 2}h${this.width}`).join(""));
     });
     puts(this.unit, { x: this.left + this.width, y: bottom + 16, "text-anchor": "end" });
-    puts(this.whole, { x: this.left + this.width + (right > 100 ? 100 : 0), y: over + 13, text: `${this.end.toLocaleString("en")} ns`, hidden: right < 100 });
-    puts(this.frame, { y: over - 1, height: 17 });
+    puts(this.whole, { x: this.left + this.width + (right > 100 ? 100 : 0), y: over + 13, text: `${this.end.toLocaleString("en")} ns`, hidden: tight || right < 100 });
+    puts(this.frame, { y: over - 1, height: 17, hidden: tight });
     puts(this.cursor.children[0], { y: 0, height: bottom });
     puts(this.cursor.children[1], { y1: 0, y2: bottom });
     puts(this.cursor.children[2], { cy: 5, r: 5 });
@@ -394,10 +403,10 @@ class Lanes {
       let fetch = "",
         wait = "",
         works = "";
-      for (let cpu = 0; cpu < this.tree.cpus; cpu++) {
+      this.cpus.forEach((cpu, k) => {
         const lane = run.lanes[cpu],
           own = run.own[cpu],
-          row = this.rows[g * this.tree.cpus + cpu],
+          row = this.rows[g * this.cpus.length + k],
           y = row.y + inset,
           box = (a, b) => (b > a ? `M${a.toFixed(1)} ${y}h${(b - a).toFixed(1)}v${thick}h${(a - b).toFixed(1)}z` : "");
         for (let n = Math.max(0, lastUntil(lane.asked, from * PS_A_NS)); n < lane.asked.length && lane.asked[n] < to * PS_A_NS; n++) {
@@ -413,7 +422,7 @@ class Lanes {
         }
         for (let n = Math.max(0, lastUntil(own.from, from * PS_A_NS)); n < own.from.length && own.from[n] < to * PS_A_NS; n++) works += box(x(own.from[n]), x(own.to[n]));
         if (this.words) put(row.told, "text", doingText(this.data, this.tree, run.doing(cpu, ps)));
-      }
+      });
       put(frames, "d", fetch);
       put(hatch, "d", wait);
       put(work, "d", works);
