@@ -437,7 +437,7 @@ def test_time_is_walked_played_and_dragged(mounted):
     for _ in range(5):
         page.keyboard.press(".")
         steps.append(page.evaluate("s.moment"))
-    times = page.evaluate("[...s.once.times]")
+    times = page.evaluate("[...s.once.times()]")
     assert steps == times[1:7]
     page.keyboard.press(",")
     assert page.evaluate("s.moment") == times[5]

@@ -2410,7 +2410,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         walks.disagreements += !agrees;
       }
       const lanes = new Lanes(data, tree, runs, (to) => (to === null ? settle() : go(to)));
-      once = { runs, times: momentsOf(runs), lanes };
+      let times;
+      once = { runs, lanes, times: () => (times ??= momentsOf(runs)) };
       moment = Math.max(0, Math.min(lanes.end, ns));
       settings.at_ns = moment;
     } catch (error) {
@@ -2693,8 +2694,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   /** What moves is at its end at once: a second press goes on. */
   const finish = () => (playing || target !== null) && go(once ? (target ?? Math.ceil(moment)) : Math.ceil(position));
   /** The next moment at which anything happens on a machine that is shown, and the one before. */
-  const nextTime = (ns) => once.times[lastUntil(once.times, ns) + 1] ?? once.lanes.end,
-    lastTime = (ns) => once.times[Math.max(0, lastUntil(once.times, ns - 0.001))];
+  const nextTime = (ns) => once.times()[lastUntil(once.times(), ns) + 1] ?? once.lanes.end,
+    lastTime = (ns) => once.times()[Math.max(0, lastUntil(once.times(), ns - 0.001))];
   const back = () => (once ? creep(-1) : go(Math.ceil(position) - 1));
   function step() {
     finish();
@@ -3065,7 +3066,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     },
     here,
     ready: performance.now(),
-    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart, allAtOnce, onceSentence, momentsOf }, // for the tests
+    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart, allAtOnce, onceSentence }, // for the tests
     check: checkHere,
     seek: (p) => {
       halt();

@@ -25,57 +25,61 @@ function lastUntil(values, x) {
 
 /** What one machine did, from its kernel's events: of what each CPU does, and of the state, any moment. */
 class AtOnce {
-  constructor(data, tree, i, ops, { start, end, begins, touches, log }) {
-    const { RMW, STORE } = data.once.kinds,
-      columns = (table, ...names) => names.map((name) => table.column(name)),
+  /** events: that an operation begins stands before what it touches; logOf(ops): the step log of operations in this order. */
+  constructor(data, tree, i, ops, { start, end, events, logOf }) {
+    const { RMW, STORE, BEGIN } = data.once.kinds,
+      [who, at, line, kind, time, from, to] = ["cpu", "op", "line", "kind", "time", "start", "end"].map((name) => events.column(name)),
       programs = Array.from({ length: tree.cpus }, () => []),
-      place = programs.map(() => []);
+      place = programs.map(() => []), // of each CPU's operations, in the order in which all began
+      ownTime = [];
     for (const op of ops) programs[op[1]].push(op);
-    const [cpu, at, time, from, to] = columns(begins, "cpu", "op", "time", "start", "end");
-    Object.assign(this, { data, tree, i, start, begins: time });
-    this.ops = Array.from(cpu, (who, k) => {
-      place[who][at[k]] = k;
-      return programs[who][at[k]];
-    });
-    this.over = time.slice();
+    Object.assign(this, { data, tree, i, start, begins: [], over: [], ops: [], travel: 0 });
     this.lanes = programs.map(() => ({ asked: [], begin: [], here: [], end: [], line: [] }));
     this.lines = tree.parents.map(() => ({ came: [], set: [], cpu: [] })); // of each counter, who takes it from when on
     this.waits = new Array(1 + tree.parents.length).fill(0);
-    this.travel = 0;
-    const [who, op, line, kind, asked, begin, done] = columns(touches, "cpu", "op", "line", "kind", "time", "start", "end");
-    for (let n = 0; n < touches.length; n++) {
-      const here = done[n] - (kind[n] === RMW ? data.once.local_ps : 0),
-        k = place[who[n]][op[n]],
+    for (let n = 0; n < events.length; n++) {
+      const cpu = who[n];
+      if (kind[n] === BEGIN) {
+        place[cpu][at[n]] = this.ops.length;
+        this.ops.push(programs[cpu][at[n]]);
+        this.begins.push(time[n]);
+        this.over.push(time[n]);
+        ownTime.push(to[n] - from[n]);
+        continue;
+      }
+      const here = to[n] - (kind[n] === RMW ? data.once.local_ps : 0),
+        k = place[cpu][at[n]],
         counter = this.lines[line[n] - 1];
-      this.over[k] = Math.max(this.over[k], done[n]);
+      if (to[n] > this.over[k]) this.over[k] = to[n];
       if (counter && kind[n] === RMW) {
-        counter.set.push(begin[n]);
+        counter.set.push(from[n]);
         counter.came.push(here);
-        counter.cpu.push(who[n]);
+        counter.cpu.push(cpu);
       }
       if (kind[n] === STORE) continue; // its CPU does not wait for it
-      const lane = this.lanes[who[n]];
-      lane.asked.push(asked[n]);
-      lane.begin.push(begin[n]);
+      const lane = this.lanes[cpu];
+      lane.asked.push(time[n]);
+      lane.begin.push(from[n]);
       lane.here.push(here);
-      lane.end.push(done[n]);
+      lane.end.push(to[n]);
       lane.line.push(line[n]);
-      this.waits[line[n]] += begin[n] - asked[n];
-      this.travel += here - begin[n];
+      this.waits[line[n]] += from[n] - time[n];
+      this.travel += here - from[n];
     }
     this.ends = new Array(tree.cpus).fill(0);
     this.own = programs.map(() => ({ from: [], to: [] })); // steps on lines of this CPU alone come last
     for (let k = 0; k < this.over.length; k++) {
-      const last = this.over[k];
-      this.over[k] = last + to[k] - from[k];
-      this.own[cpu[k]].from.push(last);
-      this.own[cpu[k]].to.push(this.over[k]);
-      this.ends[cpu[k]] = this.over[k];
+      const last = this.over[k],
+        cpu = this.ops[k][1];
+      this.over[k] = last + ownTime[k];
+      this.own[cpu].from.push(last);
+      this.own[cpu].to.push(this.over[k]);
+      this.ends[cpu] = this.over[k];
     }
     this.end = Math.max(...this.ends);
-    this.sortedOver = this.over.slice().sort();
+    this.sortedOver = Float64Array.from(this.over).sort();
     // The states, one of every so many; then the one after all, which the machine has in its memory as well.
-    this.reader = new Reader(data, log, this.ops);
+    this.reader = new Reader(data, logOf(this.ops), this.ops);
     const state = copyState(start),
       noLine = tree.parents.map(() => -1);
     this.kept = [];
@@ -86,7 +90,7 @@ class AtOnce {
       this.reader.run(k, state, noLine);
       for (let row = this.reader.edges[k]; row < this.reader.edges[k + 1]; row++) {
         if (!jump.has(this.reader.step(row))) continue;
-        this.jumps.push(wholeNs(time[k]));
+        this.jumps.push(wholeNs(this.begins[k]));
         break;
       }
     }
@@ -153,9 +157,8 @@ async function allAtOnce({ lab, ask, data, tree, shown, ops }) {
       return new Table(form, [bytes.byteLength / form.size], bytes);
     };
     return shown.map((i, n) => {
-      const [begins, touches, log] = told.blobs.slice(3 * n, 3 * n + 3),
-        tables = { begins: table(once.event, begins), touches: table(once.event, touches), log: table(data.forms.records.step, log) };
-      return new AtOnce(data, tree, i, ops, { start: told.starts[n], end: told.ends[n], ...tables });
+      const [events, log] = told.blobs.slice(2 * n, 2 * n + 2);
+      return new AtOnce(data, tree, i, ops, { start: told.starts[n], end: told.ends[n], events: table(once.event, events), logOf: () => table(data.forms.records.step, log) });
     });
   }
   await Promise.all(shown.flatMap((i) => ["events", "steps"].map((kind) => lab.need(kind, data.machines[i].policy))));
@@ -186,22 +189,7 @@ function simulated({ lab, data, tree, i, ops }) {
     }
     rows = machine.tables.events.get(0, "op");
   }
-  const events = machine.events(),
-    begins = [],
-    touches = [];
-  events.column("kind").forEach((kind, n) => (kind === once.kinds.BEGIN ? begins : touches).push(n));
-  const part = (rows) => {
-    const table = new Table(events.form, [rows.length]);
-    rows.forEach((row, n) => table.bytes.set(events.bytes.subarray(row * events.form.size, (row + 1) * events.form.size), n * events.form.size));
-    return table;
-  };
-  const programs = Array.from({ length: tree.cpus }, () => []),
-    first = part(begins);
-  for (const op of ops) programs[op[1]].push(op);
-  const cpus = first.column("cpu"),
-    order = Array.from(first.column("op"), (at, n) => programs[cpus[n]][at]),
-    { log } = twin.stepThrough(stream(order));
-  return new AtOnce(data, tree, i, ops, { start, end: readState(machine.system), begins: first, touches: part(touches), log });
+  return new AtOnce(data, tree, i, ops, { start, end: readState(machine.system), events: machine.events(), logOf: (order) => twin.stepThrough(stream(order)).log });
 }
 
 /** Every whole ns at which something begins or ends on some machine, rising. */
