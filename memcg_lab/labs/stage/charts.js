@@ -17,7 +17,9 @@ const charts = (() => {
   /** A number with so many places; a tie goes to the even digit, as Python has it. */
   function fixed(value, places) {
     const short = value.toFixed(places),
-      exact = value.toFixed(100),
+      twice = 2 * value * 10 ** places;
+    if (Math.abs(twice - Math.round(twice)) > 1e-9 * (1 + Math.abs(twice))) return short; // surely no tie
+    const exact = value.toFixed(100),
       end = exact.indexOf(".") + 1 + places;
     if (!/^50*$/.test(exact.slice(end))) return short;
     const down = exact.slice(0, places ? end : end - 1);
@@ -263,8 +265,8 @@ const charts = (() => {
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
   const MOVE = 4; // ms of work in the move itself
-  const PART = 3; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
-  const SOFAR = 10; // ms after which a simulation that is not over shows what it has
+  const PART = 2; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
+  const SOFAR = 8; // ms after which a simulation that is not over shows what it has
 
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
   /** Put something into a map, which forgets what is oldest. */
@@ -892,7 +894,7 @@ const charts = (() => {
 
     /** What is known: the chosen point, what of its simulation is done, or the one before; and so the curve. */
     function show() {
-      const state = !last?.over ? "rough" : packed(last.of) !== packed(settings) ? "stale" : "";
+      const state = !last?.over ? "rough" : Object.keys(settings).some((key) => last.of[key] !== settings[key]) ? "stale" : "";
       chart.show(curve, curveOf !== shape(), settings.cpus, last?.answer, last?.of.cpus, state);
       if (last) profiles.show(last.of.cpus, last.answer, state);
     }

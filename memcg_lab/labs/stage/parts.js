@@ -134,27 +134,29 @@ function oneOfRule(values) {
     must: `one of: ${told}`,
   };
 }
-function refusalOf(name, value, { must }) {
-  const told = value === "" ? "empty" : typeof value === "number" ? value.toLocaleString("en") : typeof value === "string" ? value : JSON.stringify(value);
+/** `text`: how it stands in a link, where everything is text. */
+function refusalOf(name, value, { must }, text = JSON.stringify(value)) {
+  const told = value === undefined ? "nothing" : typeof value === "number" ? value.toLocaleString("en") : text || "empty";
   return `${name} is ${told.slice(0, 60)}; it must be ${must}.`;
 }
 
-/** Of what is asked for, what may be, and a sentence for each that may not. */
-function allowedOf(asked, rules) {
+/** Of what is asked for, what may be, and a sentence for each that may not. `texts`: how it stands in a link. */
+function allowedOf(asked, rules, texts = {}) {
   const good = {},
     bad = [];
   for (const [name, value] of Object.entries(asked)) {
     const rule = Object.hasOwn(rules, name) && rules[name];
     if (!rule) bad.push(`${name} is no setting of this lab; there are ${Object.keys(rules).join(", ")}.`);
     else if (rule.fits(value)) good[name] = value;
-    else bad.push(refusalOf(name, value, rule));
+    else bad.push(refusalOf(name, value, rule, texts[name]));
   }
   return { good, bad };
 }
 /** The same for the text of a link. */
 function allowedOfLink(text, rules) {
-  const asked = Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]));
-  return allowedOf(asked, rules);
+  const texts = Object.fromEntries(new URLSearchParams(text)),
+    asked = Object.entries(texts).map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]);
+  return allowedOf(Object.fromEntries(asked), rules, texts);
 }
 
 /** Enter, or leaving the box, applies. What may not be is told through `refuse`, and what was shown before comes back. */
@@ -166,7 +168,7 @@ function numberBox({ label, name = label, rule, act, refuse, ...attributes }) {
     "aria-label": `${label}: ${rule.told}`,
     ...attributes,
     onchange() {
-      const given = box.value === "" ? "nothing" : Number(box.value);
+      const given = box.value === "" ? undefined : Number(box.value);
       if (rule.fits(given)) return act(given);
       box.value = box.shown;
       refuse(refusalOf(name, given, rule));
