@@ -73,19 +73,13 @@ const charts = (() => {
     return { root, show, disable };
   }
 
-  function list({ label, options, value, act }) {
-    const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text)));
-    box.value = value;
-    return { root: make("label", {}, make("span", {}, label), box), show: (now) => (box.value = now) };
-  }
-
   /** Controls of settings, as they are made in most labs; `board()` gives what `frame` gave. */
   function controlsOf({ name, settings }, rules, board) {
     const act = (key) => (value) => board().set({ [key]: value });
     return {
       act,
       scale: (key, label, more) => slider({ name, label, rule: rules[key], value: settings[key], act: act(key), refuse: (text) => board().refuse(text), ...more }),
-      choice: (key, label, options) => list({ label, options, value: settings[key], act: act(key) }),
+      choice: (key, label, options) => listBox({ label, options, value: settings[key], act: act(key) }),
     };
   }
 
@@ -199,6 +193,7 @@ const charts = (() => {
     }
     const size = () => {
       const narrow = sized(root);
+      for (const control of Object.values(controls)) control.fit?.();
       fit?.(narrow);
     };
     const observer = new ResizeObserver(size);
@@ -858,8 +853,9 @@ const charts = (() => {
       },
       fit(narrow) {
         chart.top = 0;
-        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 322);
-        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 326);
+        const low = board.root.classList.contains("medium") ? 52 : 0; // the controls above take more
+        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 322 - low);
+        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 326 - low);
         show();
       },
       recognise: {
@@ -1399,5 +1395,5 @@ const charts = (() => {
     return narrow;
   }
 
-  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, list, sized };
+  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, sized };
 })();

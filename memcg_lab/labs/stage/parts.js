@@ -5,6 +5,7 @@
  *   spaced      labels in a column, none over another
  *   voiceOf     the sentence of a lab: seen at once, heard once the reader has acted
  *   questList   what is to be found, each with "not yet" or "found"
+ *   listBox     a list to choose from, whose label has the name that the list would cut
  *   numberBox   a box for a whole number that refuses in a sentence
  *   rules       what a setting may be, for links, JSON and boxes alike
  *   JSON        one form for every lab: {"lab", "settings", ...}
@@ -157,6 +158,32 @@ function allowedOfLink(text, rules) {
   const texts = Object.fromEntries(new URLSearchParams(text)),
     asked = Object.entries(texts).map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]);
   return allowedOf(Object.fromEntries(asked), rules, texts);
+}
+
+/** `fit()` when there is more room or less: a native list cuts a name that is too long for it. */
+function listBox({ label, options, value, act }) {
+  const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text))),
+    word = make("span", {}, label),
+    root = make("label", { class: "list" }, word, box);
+  let cut = false;
+  const show = (now) => {
+    box.value = now;
+    put(word, "text", cut ? `${label}: ${now}` : label);
+  };
+  function fit() {
+    root.classList.remove("cut");
+    put(word, "text", label);
+    const free = box.cloneNode(true); // as wide as its longest name
+    free.style.cssText = "position:absolute;visibility:hidden;flex:none;max-width:none;width:max-content";
+    root.append(free);
+    const wanted = free.offsetWidth;
+    free.remove();
+    cut = box.offsetWidth > 0 && box.offsetWidth < wanted - 1;
+    root.classList.toggle("cut", cut);
+    show(box.value);
+  }
+  box.value = value;
+  return { root, show, fit };
 }
 
 /** Enter, or leaving the box, applies. What may not be is told through `refuse`, and what was shown before comes back. */
