@@ -28,6 +28,7 @@ SCRIPTS = (
     KERNEL,
     STAGE / "parts.js",
     STAGE / "stage.js",
+    STAGE / "time.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
     STAGE / "puzzle.js",

@@ -30,7 +30,8 @@
  *                                                  gives them up
  *   machine.counted()         -> {finished, booked, traffic}: Float64Arrays, times in ps, rows as in lab.words.functions
  *                                and machine.lines, columns as in lab.words.booked and lab.words.traffic
- *   machine.events()          -> a Table of event records, in order (record: how many may be kept; kind "events")
+ *   machine.events()          -> a Table of event records, in order (record: how many may be kept; kind "events");
+ *                                                  that an operation begins is one too
  *
  *   await check(lab, golden, tell)  -> {scenarios, ops, fields, mismatches: [{scenario, op, field, expected, got}]}
  *                                golden: golden.json, parsed; tell({scenarios, ...}) is awaited after each scenario
