@@ -853,9 +853,8 @@ const charts = (() => {
       },
       fit(narrow) {
         chart.top = 0;
-        const low = board.root.classList.contains("medium") ? 52 : 0; // the controls above take more
-        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 322 - low);
-        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 326 - low);
+        chart.layout(Math.max(240, plot.clientWidth), narrow ? 280 : 322);
+        profiles.layout(Math.max(240, beside.clientWidth), narrow ? 344 : 326);
         show();
       },
       recognise: {
@@ -1144,7 +1143,7 @@ const charts = (() => {
         return compute();
       },
       fit(narrow) {
-        picture.layout(Math.max(240, plot.clientWidth), narrow);
+        picture.layout(Math.max(240, plot.clientWidth), narrow, board.root.classList.contains("medium"));
         if (answer) picture.show(answer);
       },
       recognise: {
@@ -1219,8 +1218,8 @@ const charts = (() => {
     }
 
     /** Side by side; on a phone the four bars of a function below each other, before and after. */
-    layout(width, narrow) {
-      Object.assign(this, { narrow, each: narrow ? 84 : 58, wide: narrow ? width : (width - 30) / 2 });
+    layout(width, narrow, medium) {
+      Object.assign(this, { narrow, each: narrow ? 84 : medium ? 54 : 58, wide: narrow ? width : (width - 30) / 2 });
       this.height = 24 + this.rows.length * this.each + 22;
       puts(this.svg, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
     }

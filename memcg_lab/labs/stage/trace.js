@@ -182,9 +182,9 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
       [5, words.counter, counter.map((value) => value - lowest)],
     ];
   }
-  const LEFT = 48,
-    HEIGHT = 240,
-    BASE = HEIGHT - 24;
+  const LEFT = 48;
+  let HEIGHT = 240,
+    BASE = 216;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
     right = () => (width < 600 ? 12 : 345);
   function show() {
@@ -310,6 +310,8 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     root.classList.toggle("narrow", root.clientWidth < WIDE);
     root.classList.toggle("slim", root.clientWidth < 480);
     choice.fit();
+    HEIGHT = width >= 600 && width < 760 ? 214 : 240; // the controls above take more
+    BASE = HEIGHT - 24;
     show();
   }
   const observer = new ResizeObserver(fit);
