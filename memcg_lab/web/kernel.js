@@ -675,13 +675,15 @@ const streams = new WeakMap(); // what was arranged of a stream; who changes one
 function arranged(lab, { cpus, parents, root }, ops, c) {
   const n = parents.length, for_ = `${cpus} ${n} ${root}`;
   if (streams.get(ops)?.for_ === for_) return streams.get(ops);
-  const [code, memcg, at] = ["op", "memcg", "cpu"].map((field) => ops.column(field)), kinds = c.CANCEL_CHARGE + 1;
-  for (const [what, values, low, high] of [["memcg", memcg, 0, n - 1], ["operation", code, 0, kinds - 1], ["cpu", at, 0, cpus - 1],
-    ["nr", ops.column("nr"), 1, c.NR_PAGES_MAX]]) {
-    const k = outside(values, low, high);
-    if (k >= 0) whole(`op ${k}: ${what}`, values[k], low, high);
+  const kinds = c.CANCEL_CHARGE + 1, met = new Int32Array(n * kinds).fill(-1), count = new Float64Array(cpus), first = new Float64Array(cpus);
+  const { wrong, inOrder } = surveyed(ops, { n, kinds, cpus, most: c.NR_PAGES_MAX }, met, count);
+  if (wrong >= 0) {
+    whole(`op ${wrong}: memcg`, ops.get(wrong, "memcg"), 0, n - 1);
+    whole(`op ${wrong}: operation`, ops.get(wrong, "op"), 0, c.CANCEL_CHARGE);
+    whole(`op ${wrong}: cpu`, ops.get(wrong, "cpu"), 0, cpus - 1);
+    whole(`op ${wrong}: nr`, ops.get(wrong, "nr"), 1, c.NR_PAGES_MAX);
   }
-  const met = firsts(memcg, code, n, kinds), charges = { used: new Set(), bySockets: new Set(), byOthers: new Set() };
+  const charges = { used: new Set(), bySockets: new Set(), byOthers: new Set() };
   met.forEach((k, which) => {
     if (k < 0) return;
     const m = Math.floor(which / kinds), op = which % kinds;
@@ -689,12 +691,11 @@ function arranged(lab, { cpus, parents, root }, ops, c) {
     if (op !== c.CHARGE_SKMEM && m !== root) charges.used.add(m);
     (op <= c.UNCHARGE_SKMEM ? charges.bySockets : charges.byOthers).add(m);
   });
-  const { count, inOrder } = counts(at, cpus), first = new Float64Array(cpus);
   for (let cpu = 1; cpu < cpus; cpu++) first[cpu] = first[cpu - 1] + count[cpu - 1];
   let sorted = ops, order = null;
   if (!inOrder) {
     const next = first.slice(), size = ops.form.size / 4;
-    order = at.map((cpu) => next[cpu]++);
+    order = ops.column("cpu").map((cpu) => next[cpu]++);
     sorted = lab.table("op", ops.length);
     order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
   }
@@ -703,25 +704,28 @@ function arranged(lab, { cpus, parents, root }, ops, c) {
   return made;
 }
 
-// Loops over a whole stream, each a small function of its own, which a browser soon compiles well.
-function outside(values, low, high) {
-  for (let k = 0; k < values.length; k++) if (values[k] < low || values[k] > high) return k;
-  return -1;
-}
-/** The number of the first operation of each kind on each cgroup, -1 where there is none. */
-function firsts(memcg, code, n, kinds) {
-  const found = new Int32Array(n * kinds).fill(-1);
-  for (let k = memcg.length - 1; k >= 0; k--) found[memcg[k] * kinds + code[k]] = k;
-  return found;
-}
-function counts(at, cpus) {
-  const count = new Float64Array(cpus);
-  let inOrder = true;
-  for (let k = 0; k < at.length; k++) {
-    count[at[k]]++;
-    if (k && at[k] < at[k - 1]) inOrder = false;
+/**
+ * Look at each operation once: the first wrong one, or -1; whether the CPUs come in their order; into `met` the first
+ * operation of each kind on each cgroup, and into `count` how many each CPU has. A stream has 65,536, so they are read
+ * where they lie.
+ */
+function surveyed(ops, { n, kinds, cpus, most }, met, count) {
+  const [op, cpu, memcg, nr] = ["op", "cpu", "memcg", "nr"].map((name) => ops.field(name)),
+    [codes, places, owners] = [op, cpu, memcg].map(({ kind }) => ops.values(kind)),
+    [opAt, cpuAt, memcgAt] = [op, cpu, memcg].map(({ offset, size }) => offset / size),
+    [opStep, cpuStep, memcgStep] = [op, cpu, memcg].map(({ size }) => ops.form.size / size),
+    { low, high, length } = ops, nrAt = nr.offset / 4, nrStep = ops.form.size / 4;
+  let inOrder = true, last = 0;
+  for (let k = 0; k < length; k++) {
+    const code = codes[opAt + k * opStep], at = places[cpuAt + k * cpuStep], m = owners[memcgAt + k * memcgStep];
+    const pages = high[nrAt + 1 + k * nrStep] * 4294967296 + low[nrAt + k * nrStep];
+    if (m < 0 || m >= n || code >= kinds || at >= cpus || pages < 1 || pages > most) return { wrong: k, inOrder };
+    if (met[m * kinds + code] < 0) met[m * kinds + code] = k;
+    count[at]++;
+    if (at < last) inOrder = false;
+    last = at;
   }
-  return { count, inOrder };
+  return { wrong: -1, inOrder };
 }
 
 /** Where each CPU sits, and the groups it belongs to: its socket, its last-level cache, the sockets one hop away. */

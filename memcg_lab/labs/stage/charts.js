@@ -17,7 +17,9 @@ const charts = (() => {
   /** A number with so many places; a tie goes to the even digit, as Python has it. */
   function fixed(value, places) {
     const short = value.toFixed(places),
-      exact = value.toFixed(100),
+      twice = 2 * value * 10 ** places;
+    if (Math.abs(twice - Math.round(twice)) > 1e-9 * (1 + Math.abs(twice))) return short; // surely no tie
+    const exact = value.toFixed(100),
       end = exact.indexOf(".") + 1 + places;
     if (!/^50*$/.test(exact.slice(end))) return short;
     const down = exact.slice(0, places ? end : end - 1);
@@ -71,19 +73,13 @@ const charts = (() => {
     return { root, show, disable };
   }
 
-  function list({ label, options, value, act }) {
-    const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text)));
-    box.value = value;
-    return { root: make("label", {}, make("span", {}, label), box), show: (now) => (box.value = now) };
-  }
-
   /** Controls of settings, as they are made in most labs; `board()` gives what `frame` gave. */
   function controlsOf({ name, settings }, rules, board) {
     const act = (key) => (value) => board().set({ [key]: value });
     return {
       act,
       scale: (key, label, more) => slider({ name, label, rule: rules[key], value: settings[key], act: act(key), refuse: (text) => board().refuse(text), ...more }),
-      choice: (key, label, options) => list({ label, options, value: settings[key], act: act(key) }),
+      choice: (key, label, options) => listBox({ label, options, value: settings[key], act: act(key) }),
     };
   }
 
@@ -197,6 +193,7 @@ const charts = (() => {
     }
     const size = () => {
       const narrow = sized(root);
+      for (const control of Object.values(controls)) control.fit?.();
       fit?.(narrow);
     };
     const observer = new ResizeObserver(size);
@@ -263,8 +260,8 @@ const charts = (() => {
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
   const MOVE = 4; // ms of work in the move itself
-  const PART = 3; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
-  const SOFAR = 10; // ms after which a simulation that is not over shows what it has
+  const PART = 2; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
+  const SOFAR = 8; // ms after which a simulation that is not over shows what it has
 
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
   /** Put something into a map, which forgets what is oldest. */
@@ -892,7 +889,7 @@ const charts = (() => {
 
     /** What is known: the chosen point, what of its simulation is done, or the one before; and so the curve. */
     function show() {
-      const state = !last?.over ? "rough" : packed(last.of) !== packed(settings) ? "stale" : "";
+      const state = !last?.over ? "rough" : Object.keys(settings).some((key) => last.of[key] !== settings[key]) ? "stale" : "";
       chart.show(curve, curveOf !== shape(), settings.cpus, last?.answer, last?.of.cpus, state);
       if (last) profiles.show(last.of.cpus, last.answer, state);
     }
@@ -1146,7 +1143,7 @@ const charts = (() => {
         return compute();
       },
       fit(narrow) {
-        picture.layout(Math.max(240, plot.clientWidth), narrow);
+        picture.layout(Math.max(240, plot.clientWidth), narrow, board.root.classList.contains("medium"));
         if (answer) picture.show(answer);
       },
       recognise: {
@@ -1221,8 +1218,8 @@ const charts = (() => {
     }
 
     /** Side by side; on a phone the four bars of a function below each other, before and after. */
-    layout(width, narrow) {
-      Object.assign(this, { narrow, each: narrow ? 84 : 58, wide: narrow ? width : (width - 30) / 2 });
+    layout(width, narrow, medium) {
+      Object.assign(this, { narrow, each: narrow ? 84 : medium ? 54 : 58, wide: narrow ? width : (width - 30) / 2 });
       this.height = 24 + this.rows.length * this.each + 22;
       puts(this.svg, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
     }
@@ -1397,5 +1394,5 @@ const charts = (() => {
     return narrow;
   }
 
-  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, list, sized };
+  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, sized };
 })();

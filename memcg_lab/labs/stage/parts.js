@@ -5,6 +5,7 @@
  *   spaced      labels in a column, none over another
  *   voiceOf     the sentence of a lab: seen at once, heard once the reader has acted
  *   questList   what is to be found, each with "not yet" or "found"
+ *   listBox     a list to choose from, whose label has the name that the list would cut
  *   numberBox   a box for a whole number that refuses in a sentence
  *   rules       what a setting may be, for links, JSON and boxes alike
  *   JSON        one form for every lab: {"lab", "settings", ...}
@@ -134,27 +135,55 @@ function oneOfRule(values) {
     must: `one of: ${told}`,
   };
 }
-function refusalOf(name, value, { must }) {
-  const told = value === "" ? "empty" : typeof value === "number" ? value.toLocaleString("en") : typeof value === "string" ? value : JSON.stringify(value);
+/** `text`: how it stands in a link, where everything is text. */
+function refusalOf(name, value, { must }, text = JSON.stringify(value)) {
+  const told = value === undefined ? "nothing" : typeof value === "number" ? value.toLocaleString("en") : text || "empty";
   return `${name} is ${told.slice(0, 60)}; it must be ${must}.`;
 }
 
-/** Of what is asked for, what may be, and a sentence for each that may not. */
-function allowedOf(asked, rules) {
+/** Of what is asked for, what may be, and a sentence for each that may not. `texts`: how it stands in a link. */
+function allowedOf(asked, rules, texts = {}) {
   const good = {},
     bad = [];
   for (const [name, value] of Object.entries(asked)) {
     const rule = Object.hasOwn(rules, name) && rules[name];
     if (!rule) bad.push(`${name} is no setting of this lab; there are ${Object.keys(rules).join(", ")}.`);
     else if (rule.fits(value)) good[name] = value;
-    else bad.push(refusalOf(name, value, rule));
+    else bad.push(refusalOf(name, value, rule, texts[name]));
   }
   return { good, bad };
 }
 /** The same for the text of a link. */
 function allowedOfLink(text, rules) {
-  const asked = Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]));
-  return allowedOf(asked, rules);
+  const texts = Object.fromEntries(new URLSearchParams(text)),
+    asked = Object.entries(texts).map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]);
+  return allowedOf(Object.fromEntries(asked), rules, texts);
+}
+
+/** `fit()` when there is more room or less: a native list cuts a name that is too long for it. */
+function listBox({ label, options, value, act }) {
+  const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text))),
+    word = make("span", {}, label),
+    root = make("label", { class: "list" }, word, box);
+  let cut = false;
+  const show = (now) => {
+    box.value = now;
+    put(word, "text", cut ? `${label}: ${now}` : label);
+  };
+  function fit() {
+    root.classList.remove("cut");
+    put(word, "text", label);
+    const free = box.cloneNode(true); // as wide as its longest name
+    free.style.cssText = "position:absolute;visibility:hidden;flex:none;max-width:none;width:max-content";
+    root.append(free);
+    const wanted = free.offsetWidth;
+    free.remove();
+    cut = box.offsetWidth > 0 && box.offsetWidth < wanted - 1;
+    root.classList.toggle("cut", cut);
+    show(box.value);
+  }
+  box.value = value;
+  return { root, show, fit };
 }
 
 /** Enter, or leaving the box, applies. What may not be is told through `refuse`, and what was shown before comes back. */
@@ -166,7 +195,7 @@ function numberBox({ label, name = label, rule, act, refuse, ...attributes }) {
     "aria-label": `${label}: ${rule.told}`,
     ...attributes,
     onchange() {
-      const given = box.value === "" ? "nothing" : Number(box.value);
+      const given = box.value === "" ? undefined : Number(box.value);
       if (rule.fits(given)) return act(given);
       box.value = box.shown;
       refuse(refusalOf(name, given, rule));

@@ -57,11 +57,10 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
   // --- controls
   const button = (label, title, key, act, name) =>
     make("button", { type: "button", title: `${title} (key: ${key})`, "aria-keyshortcuts": key, class: name, onclick: act }, label);
-  const choice = make("select", { onchange: () => go(settings.position, choice.value) }, ...names.map((name) => make("option", {}, name))),
+  const choice = listBox({ label: "Recording", options: names, value: settings.recording, act: (recording) => go(settings.position, recording) }),
     box = numberBox({ label: "Event", rule: rules.position, act: (position) => go(position), refuse: (text) => say(text) }),
     playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
-  const called = make("span", {}, "Recording"),
-    voice = voiceOf(),
+  const voice = voiceOf(),
     rows = make("tbody"),
     table = make("table", { class: "events" }, make("thead", {}, make("tr", {}, ...data.columns.map((name) => make("th", { scope: "col" }, name)))), rows);
   const looks = ["m0", "m1", "m2", "m3", "drift", "above"],
@@ -93,7 +92,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     make(
       "div",
       { class: "bar wide", role: "toolbar", "aria-label": "Moving through the recording" },
-      make("label", { class: "first" }, called, choice),
+      choice.root,
       button("Back", "One event back", "ArrowLeft", () => go(settings.position - 1)),
       playButton,
       button("Step", "One event on", "ArrowRight", () => go(settings.position + 1)),
@@ -183,16 +182,15 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
       [5, words.counter, counter.map((value) => value - lowest)],
     ];
   }
-  const LEFT = 48,
-    HEIGHT = 240,
-    BASE = HEIGHT - 24;
+  const LEFT = 48;
+  let HEIGHT = 240,
+    BASE = 216;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
     right = () => (width < 600 ? 12 : 345);
   function show() {
     const [first, last] = stretch(),
       r = recording();
-    choice.value = settings.recording;
-    put(called, "text", root.classList.contains("slim") ? `Recording ${settings.recording}` : "Recording"); // the list would cut its name
+    choice.show(settings.recording);
     box.show(settings.position);
     tell();
     const begin = Math.max(0, settings.position - tall);
@@ -311,6 +309,9 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     width = now;
     root.classList.toggle("narrow", root.clientWidth < WIDE);
     root.classList.toggle("slim", root.clientWidth < 480);
+    choice.fit();
+    HEIGHT = width >= 600 && width < 760 ? 214 : 240; // the controls above take more
+    BASE = HEIGHT - 24;
     show();
   }
   const observer = new ResizeObserver(fit);
