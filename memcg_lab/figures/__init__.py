@@ -7,6 +7,7 @@ from .base import Figure
 from .cache_lines import cache_lines
 from .contention import measured_beside_models, throughput_over, time_by_function
 from .drift import drift_bound
+from .lanes import lanes
 from .measured import measured_rules, predicted_runs
 from .profile import profile_bars
 from .profile_model import host_map, listing_beside
@@ -27,6 +28,7 @@ __all__ = [
     "drift_bound",
     "giving_back",
     "host_map",
+    "lanes",
     "listing_beside",
     "measured_beside_models",
     "measured_rules",

@@ -15,7 +15,7 @@ import uuid
 import anywidget
 import traitlets
 
-from ..checks import one_of, shown
+from ..checks import one_of, shown, whole_number
 from ..course import notes
 from ..figures.base import folded, image_html, mounted
 from ..files import TWICE, once
@@ -28,6 +28,7 @@ SCRIPTS = (
     KERNEL,
     STAGE / "parts.js",
     STAGE / "stage.js",
+    STAGE / "time.js",
     STAGE / "trace.js",
     STAGE / "charts.js",
     STAGE / "puzzle.js",
@@ -120,6 +121,10 @@ class Lab(anywidget.AnyWidget):
         """What the front end asks: a dict, as JSON has it. ``"blobs"`` in the answer may be a list of bytes."""
         raise ValueError(f"{type(self).__name__} answers no question such as {shown(question.get('ask'))}.")
 
+    def beside(self):
+        """What a text of this lab may hold besides its settings: whole numbers, each with the highest it may be."""
+        return {}
+
     # --- what a reader uses -----------------------------------------------------------------------------------------
     @property
     def message(self):
@@ -177,7 +182,8 @@ class Lab(anywidget.AnyWidget):
         Raises
         ------
         ValueError
-            If it is no such text, is of another lab, or a setting is not allowed.
+            If it is no such text, is of another lab, has a field that this lab does not know, or a setting is not
+            allowed.
 
         Examples
         --------
@@ -193,7 +199,16 @@ class Lab(anywidget.AnyWidget):
         if not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
             raise ValueError('this is no lab; it must be {"lab": name, "settings": {...}}.')
         known = {lab.__name__: lab for lab in _labs() if issubclass(lab, cls) or issubclass(cls, lab)}
-        return known[one_of("lab", told.get("lab"), known)](**told["settings"])
+        made = known[one_of("lab", told.get("lab"), known)](**told["settings"])
+        beside = made.beside()
+        for name, value in told.items():
+            if name in beside:
+                whole_number(name, value, 0, beside[name])
+            elif name not in ("lab", "settings"):
+                raise ValueError(
+                    f"{shown(name)} is no field of a lab's JSON; there are {', '.join(['lab', 'settings', *beside])}."
+                )
+        return made
 
     def to_html(self):
         """What a reader without a kernel sees: picture, sentence and numbers, not moving."""

@@ -56,6 +56,8 @@ class CounterLab(StageLab):
         Operations of the traffic before the reader's own, and those; see ``PatchLab``.
     position : int
         Operations executed, 0 to 32.
+    at_ns : int, optional
+        Let all CPUs run at once; see ``PatchLab``.
 
     Raises
     ------
@@ -118,14 +120,24 @@ So far 4 atomics.
         fork=0,
         own="",
         position=1,
+        at_ns=None,
     ):
         super().__init__(
-            depth=depth, limit=limit, limit_level=limit_level, traffic=traffic, fork=fork, own=own, position=position
+            depth=depth,
+            limit=limit,
+            limit_level=limit_level,
+            traffic=traffic,
+            fork=fork,
+            own=own,
+            position=position,
+            at_ns=at_ns,
         )
 
     def table(self, result=None):
         """Every level at the cursor, the leaf first."""
         result = result or self.result
+        if result.once:
+            return super().table(result)
         (past,), k = result.pasts, result.settings["position"]
         state = past.state(k)
         levels = range(len(result.names) - 1, -1, -1)
@@ -149,6 +161,8 @@ So far 4 atomics.
     def figure(self, result=None):
         """Count and watermark of the leaf, operation by operation, with the limit and the cursor."""
         result = result or self.result
+        if result.once:
+            return super().figure(result)
         (past,), leaf = result.pasts, len(result.names) - 1
         return figures.pages_over_ops(
             {"watermark of the leaf": past.watermark[:, leaf], "count of the leaf": past.usage[:, leaf]},

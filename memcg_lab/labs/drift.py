@@ -63,6 +63,8 @@ class DriftLab(StageLab):
         One of ``DriftLab.traffics``.
     fork, own : int, str
         Operations of the traffic before the reader's own, and those; see ``PatchLab``.
+    at_ns : int, optional
+        Let all CPUs run at once; see ``PatchLab``.
 
     Raises
     ------
@@ -116,8 +118,10 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
         },
     )
 
-    def __init__(self, *, cpus=4, depth=2, cap=True, traffic="one CPU charges, any CPU gives back", fork=0, own=""):
-        super().__init__(cpus=cpus, depth=depth, cap=cap, traffic=traffic, fork=fork, own=own)
+    def __init__(
+        self, *, cpus=4, depth=2, cap=True, traffic="one CPU charges, any CPU gives back", fork=0, own="", at_ns=None
+    ):
+        super().__init__(cpus=cpus, depth=depth, cap=cap, traffic=traffic, fork=fork, own=own, at_ns=at_ns)
 
     def given(self, settings):
         """See the base."""
@@ -141,6 +145,8 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     def sentence(self, result=None):
         """The largest drift and its bound."""
         result = result or self.result
+        if result.once:
+            return super().sentence(result)
         before, now = self.drift(result)
         peak, earlier = int(now[:, -1].max()), int(before[:, -1].max())
         cpus, depth, cap = (result.settings[name] for name in ("cpus", "depth", "cap"))
@@ -160,6 +166,8 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     def table(self, result=None):
         """The largest drift at each level, at the end, and what it cost, under both rules."""
         result = result or self.result
+        if result.once:
+            return super().table(result)
         columns = {}
         for label, past, ahead in zip(self._labels(result), result.pasts, self.drift(result), strict=True):
             leaf = ahead[:, -1]
@@ -177,6 +185,8 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     def figure(self, result=None):
         """The drift under both rules, operation by operation, with the bound."""
         result = result or self.result
+        if result.once:
+            return super().figure(result)
         series = {label: ahead[:, -1] for label, ahead in zip(self._labels(result), self.drift(result), strict=True)}
         return figures.pages_over_ops(series, "ahead", bound=result.settings["cpus"] * V4_14.batch)
 

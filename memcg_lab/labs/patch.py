@@ -72,6 +72,10 @@ class PatchLab(StageLab):
         The reader's own operations, as :func:`memcg_lab.labs.stage.data.unpack` reads them.
     position : int
         Operations executed, from 0 to all of the traffic.
+    at_ns : int, optional
+        Let all CPUs run at once, each its own operations, on the machine's kernel; the cursor stands at so many
+        simulated nanoseconds. By default one operation comes after the other. Up to 1,000 operations, and no change of
+        a limit among them.
 
     Raises
     ------
@@ -89,8 +93,10 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
     machines = (
         Machine("Before", "Before the patch", "Linux 4.13", V4_13),
         Machine("After", "After the patch", "Linux 4.14", V4_14),
-        Machine("Hunk 1 alone", "Hunk 1 alone: the cap", "4.13 + cap", CAP_ONLY),
-        Machine("Hunk 2 alone", "Hunk 2 alone: the way back", "4.13 + uncharge", UNCHARGE_ONLY),
+        Machine("Hunk 1 alone", "Hunk 1 alone: the cap", "4.13 + cap", CAP_ONLY, "", "with hunk 1 alone"),
+        Machine(
+            "Hunk 2 alone", "Hunk 2 alone: the way back", "4.13 + uncharge", UNCHARGE_ONLY, when="with hunk 2 alone"
+        ),
     )
     sides = (0,), (1, 2, 3)
     choice = "machine", ("After", "Hunk 1 alone", "Hunk 2 alone")
@@ -134,6 +140,7 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
         fork=0,
         own="",
         position=0,
+        at_ns=None,
     ):
         super().__init__(
             traffic=traffic,
@@ -145,11 +152,14 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
             fork=fork,
             own=own,
             position=position,
+            at_ns=at_ns,
         )
 
     def figure(self, result=None):
         """Atomics so far on each machine shown, with the cursor."""
         result = result or self.result
+        if result.once:
+            return super().figure(result)
         labels = [self.machines[i].name.lower() for i in self.shown(result.settings)]
         totals = {label: past.total for label, past in zip(labels, result.pasts, strict=True)}
         return figures.atomics_over_ops(totals, cursor=result.settings["position"])

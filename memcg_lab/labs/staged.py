@@ -4,19 +4,26 @@ import functools
 import inspect
 from collections import namedtuple
 
+import numpy as np
 import pandas as pd
 
+from .. import figures
 from ..checks import flag, one_of, whole_number
 from ..history import History
+from ..machine.run import Stopped
 from ..mechanism.records import op_dtype
 from ..system import Refusal, System
+from ..words import number
+from . import at_once
 from .base import Lab
 from .stage import data as stage
 
-Machine = namedtuple("Machine", "name title version policy short", defaults=("",))  # short: beside a line
+# short: beside a line; when: in a sentence, "1,240 ns before"
+Machine = namedtuple("Machine", "name title version policy short when", defaults=("", ""))
 Whole = namedtuple("Whole", "name key label low high")  # a setting that shapes the tree; key: its name in a link
 Traffic = namedtuple("Traffic", "cgroups ops")  # ops: as stage.listed has them; or for each number of CPUs such a list
-Result = namedtuple("Result", "settings pasts names first")  # a History of each machine shown; the first leaf
+# A History of each machine shown; the first leaf; an AtOnce of each, if all CPUs run at once.
+Result = namedtuple("Result", "settings pasts names first once", defaults=(None,))
 
 
 @functools.lru_cache(maxsize=64)
@@ -91,18 +98,27 @@ class StageLab(Lab):
         stage.unpack(checked["own"], self.hand, self._sizes(checked))
         if "position" in checked:
             checked["position"] = whole_number("position", settings["position"], 0, len(self.rows(checked)))
+        if checked["at_ns"] is not None:
+            end = at_once.end_ns(self.compute(checked).once)
+            checked["at_ns"] = whole_number("at_ns", checked["at_ns"], 0, end)
         return checked
 
     def compute(self, settings):
         """See the base."""
         depth, cgroups, cpus = self._sizes(settings)
-        parents = tuple(stage.parents(depth, cgroups))
-        ops = self.stream(settings).tobytes()
-        pasts = [
-            run(self.machines[i].policy, (parents, cpus), self._limits(settings, len(parents)), ops)
-            for i in self.shown(settings)
-        ]
-        return Result(settings, pasts, stage.names(depth, cgroups), depth)
+        parents, names = tuple(stage.parents(depth, cgroups)), stage.names(depth, cgroups)
+        ops, limits = self.stream(settings), self._limits(settings, depth + cgroups)
+        policies = [self.machines[i].policy for i in self.shown(settings)]
+        if settings["at_ns"] is not None:
+            once = _at_once(policies, (parents, cpus), limits, ops, names)
+            return Result(settings, [one.history for one in once], names, depth, once)
+        pasts = [run(policy, (parents, cpus), limits, ops.tobytes()) for policy in policies]
+        return Result(settings, pasts, names, depth)
+
+    def beside(self):
+        """See the base: where the reader is, if that is no setting."""
+        settings = self.settings()
+        return {} if "position" in settings else {"position": len(self.rows(settings))}
 
     # --- settings ---------------------------------------------------------------------------------------------------
     def shown(self, settings):
@@ -146,17 +162,33 @@ class StageLab(Lab):
 
     # --- what a reader sees -----------------------------------------------------------------------------------------
     def sentence(self, result=None):
-        """What the operation at the cursor did on each machine, and the sums so far."""
+        """What the operation at the cursor did on each machine, and the sums so far; or the moment at the cursor."""
         result = result or self.result
+        if result.once:
+            machines = [stage.machine(*self.machines[i]) for i in self.shown(result.settings)]
+            return at_once.sentence(result.once, result.settings["at_ns"], result.names, machines)
         labels = [self.machines[i].name for i in self.shown(result.settings)]
         return stage.sentence(result.pasts, result.settings["position"], result.names, labels)
 
     def table(self, result=None):
         """The machines at the cursor, one number a row."""
         result = result or self.result
-        columns = stage.table(result.pasts, result.settings["position"], result.names, result.first)
-        labels = [self.machines[i].name for i in self.shown(result.settings)]
-        return pd.DataFrame(dict(zip(labels, columns, strict=True))).rename_axis("after the operation at the cursor")
+        labels, at = [self.machines[i].name for i in self.shown(result.settings)], result.settings["at_ns"]
+        if result.once:
+            columns = at_once.table(result.once, at, result.names, result.first)
+            called = stage.WORDS["once cursor"].format(at=number(at))
+        else:
+            places = [result.settings["position"]] * len(labels)
+            columns = stage.table(result.pasts, places, result.names, result.first)
+            called = "after the operation at the cursor"
+        return pd.DataFrame(dict(zip(labels, columns, strict=True))).rename_axis(called)
+
+    def figure(self, result=None):
+        """What each CPU does around the cursor, all at once; a subclass draws operations one after the other."""
+        result = result or self.result
+        labels, at = [self.machines[i].name.lower() for i in self.shown(result.settings)], result.settings["at_ns"]
+        bars = {label: at_once.bars(one, result.names) for label, one in zip(labels, result.once, strict=True)}
+        return figures.lanes(bars, self._sizes(result.settings)[2], at_ns=at, window_ns=at_once.WINDOW_NS)
 
     def told(self):
         """See the base: what is as it was given need not be told."""
@@ -167,7 +199,7 @@ class StageLab(Lab):
         return {one.name: one.default for one in signature if one.name != "self"}
 
     def _plain(self):
-        plain = {"fork": 0, "own": "", "pictures": len(self.sides)}
+        plain = {"fork": 0, "own": "", "pictures": len(self.sides), "at_ns": None}
         return {name: value for name, value in plain.items() if name in self.settings()}
 
     # --- the front end ----------------------------------------------------------------------------------------------
@@ -192,6 +224,7 @@ class StageLab(Lab):
             "jump": self.jump,
             "users": self.users,
             "title": self.title,
+            "once": at_once.data(),
         }
 
     def answer(self, question):
@@ -202,7 +235,14 @@ class StageLab(Lab):
         of ``step_dtype`` (``forms.record_forms()["step"]``), operations counted from the first of the past; ``states``,
         for each machine; ``refused``, if one operation is not allowed: its ``at``, ``reason`` and ``allowed``. Those
         before it have been executed.
+
+        Or all CPUs at once: ``{"ask": "at once", "tree": {...}, "ops": [...], "machines": [number, …],
+        "names": [...]}``. The answer: ``blobs``, for each of these machines the begins, then the touches, as records of
+        ``event_dtype``, and the step log of the operations in the order in which they began; ``starts`` and ``ends``,
+        the state before all and the machine's own after it.
         """
+        if question.get("ask") == "at once":
+            return self._once(question)
         if question.get("ask") != "steps":
             return super().answer(question)
         tree, past, more = question["tree"], question["past"], question["ops"]
@@ -217,6 +257,33 @@ class StageLab(Lab):
                 more = more[: no.number - len(past)]
                 refused = {"at": len(more), "reason": no.reason, "allowed": no.allowed}
         return {"blobs": [rows for rows, _ in runs], "states": [state for _, state in runs], "refused": refused}
+
+    def _once(self, question):
+        tree, ops = question["tree"], stage.stream(question["ops"])
+        limits, shape = tree["limits"], (tuple(tree["parents"]), tree["cpus"])
+        limits = None if limits is None else tuple(limits)
+        policies = [self.machines[i].policy for i in question["machines"]]
+        runs = _at_once(policies, shape, limits, ops, question["names"])
+        return {
+            "blobs": [
+                rows.tobytes()
+                for one in runs
+                for rows in (np.concatenate([one.begins, one.touches]), one.history.log.rows)
+            ],
+            "starts": [one.start for one in runs],
+            "ends": [one.end for one in runs],
+        }
+
+
+def _at_once(policies, tree, limits, ops, names):
+    """An AtOnce of each machine, or a ValueError that says in a sentence why there is none."""
+    why = at_once.refusal(ops, names)
+    if why:
+        raise ValueError(why)
+    try:
+        return [at_once.run(policy, tree, limits, ops.tobytes()) for policy in policies]
+    except Stopped as error:
+        raise ValueError(at_once.stopped(error, ops, names)) from None
 
 
 def _steps(policy, tree, ops, begin):

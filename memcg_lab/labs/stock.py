@@ -56,6 +56,8 @@ class StockLab(StageLab):
         Operations of the traffic before the reader's own, and those; see ``PatchLab``.
     position : int
         Operations executed, 0 to 100.
+    at_ns : int, optional
+        Let all CPUs run at once; see ``PatchLab``.
 
     Raises
     ------
@@ -107,8 +109,8 @@ class StockLab(StageLab):
         },
     )
 
-    def __init__(self, *, traffic="single pages", policy="v4.13", fork=0, own="", position=1):
-        super().__init__(traffic=traffic, policy=policy, fork=fork, own=own, position=position)
+    def __init__(self, *, traffic="single pages", policy="v4.13", fork=0, own="", position=1, at_ns=None):
+        super().__init__(traffic=traffic, policy=policy, fork=fork, own=own, position=position, at_ns=at_ns)
 
     def counted(self, result, k):
         """Trips, hits, misses, refills and drains in the first ``k`` operations."""
@@ -121,6 +123,8 @@ class StockLab(StageLab):
         """The stock, the counters and the sums at the cursor, one number a row."""
         result = result or self.result
         table = super().table(result)
+        if result.once:
+            return table
         for name, times in self.counted(result, result.settings["position"]).items():
             table.loc[f"{name} so far"] = times
         return table
@@ -128,6 +132,8 @@ class StockLab(StageLab):
     def figure(self, result=None):
         """Pages in the stock, operation by operation, with the cursor."""
         result = result or self.result
+        if result.once:
+            return super().figure(result)
         return figures.pages_over_ops(
             {result.settings["policy"]: result.pasts[0].stock_pages[:, 0, 0]},
             "in the stock",

@@ -13,8 +13,8 @@ LINES_MAX = 4  # cache lines one counter may spread over
 WORDS = ("count", "limit", "parent", "watermark", "failcnt")
 COUNT, LIMIT, PARENT, WATERMARK, FAILCNT = range(len(WORDS))
 
-# How a CPU touches a line.
-RMW, LOAD, STORE = range(3)
+# How a CPU touches a line; in a record of events also that an operation begins, which touches none.
+RMW, LOAD, STORE, BEGIN = range(4)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,21 @@ from ..mechanism.policy import bind_rules
 from ..mechanism.records import CHARGE_SKMEM, UNCHARGE_SKMEM
 from ..mechanism.steps import step_dtype
 from . import cache_lines
-from .cache_lines import FN_OTHER, FN_RAISE, FN_REDUCE, FN_TIMER, FN_TRY_CHARGE, FUNCTION_BITS, LOAD, RMW, TOUCHES_MAX
+from .cache_lines import (
+    BEGIN,
+    FN_OTHER,
+    FN_RAISE,
+    FN_REDUCE,
+    FN_TIMER,
+    FN_TRY_CHARGE,
+    FUNCTION_BITS,
+    LOAD,
+    RMW,
+    TOUCHES_MAX,
+)
 
 CPU_BITS = 10  # a key of the queue is time << 10 | cpu
+NO_LINE = -1  # of an event that touches none
 NEVER = 1 << 51  # ps; the clock of a CPU with nothing left to do
 SPREAD_BITS = 16  # a think time is mean * spread >> 16
 SPREAD_ROWS = 1024
@@ -408,8 +420,11 @@ def bind_machine(policy):
     page_op = bind_operations(bind_rules(policy), sockets=False).page_op
 
     @inline
-    def begin(m, me, c):
-        """Let the mechanism execute the next operation; what it touches is then pending."""
+    def begin(m, me, c, t):
+        """Let the mechanism execute the next operation; what it touches is then pending.
+
+        The event that says so lasts as long as the steps on lines of this CPU alone, which come after all others.
+        """
         st = m.state
         k = (c.first + c.at) & OP_MASK
         op = m.ops[k]
@@ -431,6 +446,7 @@ def bind_machine(policy):
                 todo = walk(m, me, todo, memcg, m.parent, FN_TIMER)
         c.done = 0
         c.todo = todo
+        record(m.events, me, c.at, t, NO_LINE, BEGIN, FN_OTHER, t, t + c.own)
         return 0
 
     def run(m, until):
@@ -443,7 +459,7 @@ def bind_machine(policy):
                 return Stop(0, 0)
             c = m.cpu[me]
             if c.done == c.todo:
-                if begin(m, me, c):
+                if begin(m, me, c, t):
                     return Stop(GAVE_BACK_TOO_MUCH, me)
                 if c.todo > m.pending.shape[1] - TOUCHES_MAX or m.state.log[0].after:
                     return Stop(TOO_MANY_STEPS, me)

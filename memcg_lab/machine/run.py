@@ -23,7 +23,7 @@ from ..mechanism.records import (
 from ..system import System, complaint
 from ..workload import check_stream, splitmix
 from . import coherence
-from .cache_lines import FN_OTHER, FUNCTIONS, TOUCHES_MAX, V4_13_LAYOUT, Layout, step_table
+from .cache_lines import BEGIN, FN_OTHER, FUNCTIONS, TOUCHES_MAX, V4_13_LAYOUT, Layout, step_table
 from .coherence import (
     BOOKED,
     LOCKS,
@@ -53,6 +53,14 @@ THINK = ("exponential", "uniform", "fixed")
 SLICES = 32  # of a simulation, each a call
 
 Counted = namedtuple("Counted", "finished booked traffic")  # int64 [cpus], [function, BOOKED] and [line, TRAFFIC], ps
+
+
+class Stopped(ValueError):
+    """A machine that cannot go on: why (a code of ``coherence``), which CPU, and which of its operations, from 0."""
+
+    def __init__(self, message, reason, cpu, at):
+        super().__init__(message)
+        self.reason, self.cpu, self.at = reason, cpu, at
 
 
 def spread(kind):
@@ -94,7 +102,10 @@ class Run:
         than ``TICKET_WAITERS_MAX`` CPUs wait for a ticket lock: believe that it collapses, not how much.
         ``"too short"`` where no operation was finished: time is booked when it begins, so the shares say nothing.
     events : ndarray of ``event_dtype`` or None
-        Each touch that was recorded.
+        Each touch that was recorded; times in ps.
+    begins : ndarray of ``event_dtype`` or None
+        When each operation began, in the order in which they changed the state; from ``start`` to ``end`` it is as long
+        as its steps on lines of its CPU alone, which come after its last touch.
     """
 
     cpus: int
@@ -106,6 +117,7 @@ class Run:
     system: System
     regime: str
     events: np.ndarray | None = None
+    begins: np.ndarray | None = None
 
     @property
     def throughput(self):
@@ -223,7 +235,7 @@ def simulate(
         qualitative, and ``regime`` says so.
     seed : int
     record : int
-        Keep up to that many events. More raise.
+        Keep up to that many events; that an operation begins is one too. More raise.
 
     Returns
     -------
@@ -291,6 +303,7 @@ def simulate(
     finished, booked, traffic = (now - then for now, then in zip(_cut_at(end, machine), before))
     if (machine.cpu["at"] == machine.cpu["ops"]).all():  # all are done
         end = min(end, max(begin, int(machine.cpu["clock"].max())))
+    told = np.asarray(machine.events)[1 : int(machine.events["op"][0]) + 1] if record else None
     return Run(
         cpus=system.cpus,
         duration_ns=(end - begin) / PS,
@@ -300,7 +313,8 @@ def simulate(
         traffic=traffic,
         system=twin,
         regime=_regime(system, gaps, topology, lock, traffic[:, WAITED] / max(end - begin, 1), finished),
-        events=None if not record else np.asarray(machine.events)[1 : int(machine.events["op"][0]) + 1],
+        events=told[told["kind"] != BEGIN] if record else None,
+        begins=told[told["kind"] == BEGIN] if record else None,
     )
 
 
@@ -442,6 +456,22 @@ def _put_in_place(cpu, topology):
     return groups
 
 
+def begun(system, ops):
+    """A copy of a system as a run of these operations begins: unless limits are set, with pages in flight.
+
+    Examples
+    --------
+    >>> from memcg_lab import pingpong
+    >>> begun(System.chain(depth=1, cpus=1), pingpong(1)).usage.tolist()
+    [1073741824, 1073741824]
+    """
+    twin = system.copy()
+    state = twin.mechanism_state()
+    if (state.counter["limit"] == PAGE_COUNTER_MAX).all():
+        _put_in_flight(state, twin, ops)
+    return twin
+
+
 def _levels(parents):
     """Counters that a charge to the deepest cgroup meets."""
     levels = []
@@ -499,7 +529,9 @@ def _go_on(kernel, machine, until, twin, record):
         op = {name: int(machine.ops[k][name]) for name in records.op_dtype.names}
         place = f"CPU {int(cpu)}, its op {int(row['at']):,} ({OPS[op['op']]})"
         if reason == TOO_MANY_STEPS:
-            raise ValueError(f"{place}: it takes more steps than a machine can hold; set fewer CPUs or no limit.")
-        raise ValueError(f"{place}: gives back {op['nr']:,} pages, more than memcg {op['memcg']} holds by then.")
+            why = f"{place}: it takes more steps than a machine can hold; set fewer CPUs or no limit."
+        else:
+            why = f"{place}: gives back {op['nr']:,} pages, more than memcg {op['memcg']} holds by then."
+        raise Stopped(why, int(reason), int(cpu), int(row["at"]))
     if record and int(machine.events["op"][0]) > record:
         raise ValueError(f"{int(machine.events['op'][0]):,} events; record allows {record:,}.")

@@ -25,13 +25,13 @@
  *                              layout: "v4.13", lock: "atomic", seed: 1, repeat: true, record: 0})
  *                                                  as memcg_lab.machine.simulate, on a copy of the system, cgroup v2;
  *                                                  topology and layout by name, or as lab.machines describes one
- *   for (const _ of lab.arranging(system, ops)) ...; before it does a part of its work in steps of about a millisecond
  *   machine.run(untilNs)      -> {reason, cpu}; goes on until that simulated time; reason named by lab.stop(code)
  *   machine.run(untilNs, {stay: true})             the arrays stay in the kernel; machine.fetch() brings them, leave()
  *                                                  gives them up
  *   machine.counted()         -> {finished, booked, traffic}: Float64Arrays, times in ps, rows as in lab.words.functions
  *                                and machine.lines, columns as in lab.words.booked and lab.words.traffic
- *   machine.events()          -> a Table of event records, in order (record: how many may be kept; kind "events")
+ *   machine.events()          -> a Table of event records, in order (record: how many may be kept; kind "events");
+ *                                                  that an operation begins is one too
  *
  *   await check(lab, golden, tell)  -> {scenarios, ops, fields, mismatches: [{scenario, op, field, expected, got}]}
  *                                golden: golden.json, parsed; tell({scenarios, ...}) is awaited after each scenario
@@ -56,6 +56,7 @@ const KINDS = {
   uint16: [2, (view, at) => view.getUint16(at, true), (view, at, value) => view.setUint16(at, value, true)],
   uint8: [1, (view, at) => view.getUint8(at), (view, at, value) => view.setUint8(at, value)],
 };
+const SMALL = { int32: Int32Array, int16: Int16Array, uint16: Uint16Array, uint8: Uint8Array }; // a field lies at a multiple of its size
 const PS = 1000; // picoseconds in a nanosecond
 
 /** What numba passes of an array: owner, parent, items, size of one, where, then the shape and the strides in bytes. */
@@ -109,16 +110,38 @@ export class Table {
   /** A field of all records, or of those from `begin` to `end`, as numbers. */
   column(name = "", begin = 0, end = this.length, item = 0) {
     const { offset, kind } = this.field(name);
-    const [size, read] = KINDS[kind];
+    const [size] = KINDS[kind];
     const found = new Float64Array(Math.max(end - begin, 0));
     const first = begin * this.form.size + offset + item * size;
-    if (kind === "int64") { // the same as below, several times as fast
+    if (kind === "int64") {
       const { low, high } = this, step = this.form.size / 4;
       for (let i = 0, at = first / 4; i < found.length; i++, at += step) found[i] = high[at + 1] * 4294967296 + low[at];
     } else {
-      for (let i = 0, at = first; i < found.length; i++, at += this.form.size) found[i] = read(this.view, at);
+      const values = this.values(kind), step = this.form.size / size;
+      for (let i = 0, at = first / size; i < found.length; i++, at += step) found[i] = values[at];
     }
     return found;
+  }
+
+  /** Write a field of all records: whole numbers, exact up to 2 ** 53. */
+  put(name, numbers) {
+    const { offset, kind } = this.field(name);
+    const [size] = KINDS[kind];
+    if (kind === "int64") {
+      const { low, high } = this, step = this.form.size / 4;
+      for (let i = 0, at = offset / 4; i < this.length; i++, at += step) {
+        high[at + 1] = Math.floor(numbers[i] / 4294967296);
+        low[at] = numbers[i] - high[at + 1] * 4294967296;
+      }
+    } else {
+      const values = this.values(kind), step = this.form.size / size;
+      for (let i = 0, at = offset / size; i < this.length; i++, at += step) values[at] = numbers[i];
+    }
+  }
+
+  values(kind) {
+    const { buffer, byteOffset, length } = this.bytes;
+    return new SMALL[kind](buffer, byteOffset, length / KINDS[kind][0]);
   }
 
   /** Records from `begin` to `end`, copied. */
@@ -288,11 +311,6 @@ class Lab {
     return new Machine(this, system, ops, options);
   }
 
-  /** What a machine does first with a long stream, in parts, for whoever has to stop in between. */
-  arranging(system, ops) {
-    return arranging(this, system, ops, { ...this.constants.mechanism, ...this.constants.machine });
-  }
-
   /** A stream: one record for each {op, cpu, memcg, nr, ctx}. */
   ops(list) {
     const table = this.table("op", list.length), { ops, contexts } = this.words;
@@ -364,7 +382,7 @@ export class System {
     for (const { name, record, shape, at, fill } of shapes) {
       const table = (this.tables[name] = lab.table(record, shape, this.buffer, at));
       for (const [field, value] of Object.entries(fill)) {
-        if (value !== 0) for (let i = 0; i < table.length; i++) table.set(i, field, value);
+        if (value !== 0) table.put(field, new Float64Array(table.length).fill(value));
       }
     }
     this.state = this.given("state");
@@ -499,15 +517,18 @@ export class System {
 }
 
 // --- many CPUs at the same time --------------------------------------------------------------------------------------
-/** The random numbers of memcg_lab.workload.splitmix. */
+const random = { seed: null, drawn: [] }; // as many as were ever asked for with the last seed
+/** The random numbers of memcg_lab.workload.splitmix, n of them at least. */
 function splitmix(seed, n) {
-  const mask = (1n << 64n) - 1n;
-  return Array.from({ length: n }, (_, i) => {
+  if (random.seed !== seed) Object.assign(random, { seed, drawn: [] });
+  const mask = (1n << 64n) - 1n, { drawn } = random;
+  for (let i = drawn.length; i < n; i++) {
     let z = (BigInt(seed) + BigInt(i + 1) * 0x9e3779b97f4a7c15n) & mask;
     z = ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n) & mask;
     z = ((z ^ (z >> 27n)) * 0x94d049bb133111ebn) & mask;
-    return z ^ (z >> 31n);
-  });
+    drawn.push(z ^ (z >> 31n));
+  }
+  return drawn;
 }
 
 /** What lay_out in memcg_lab/machine/run.py makes, array for array. */
@@ -537,25 +558,24 @@ export class Machine {
 
     const sockets = Math.max(place.sockets, Math.ceil(cpus / (place.cores * place.threads)));
     const seats = seated(cpus, sockets, place, 2 ** c.CPU_BITS);
-    const cpu = lab.table("cpu", cpus);
-    const random = splitmix(seed, cpus);
+    const cpu = lab.table("cpu", cpus), size = cpu.form.size / 8, { offset } = cpu.form.fields.rng;
+    const drawn = splitmix(seed, cpus), clock = new Float64Array(cpus);
     let started = 0;
     for (let i = 0; i < cpus; i++) {
-      const rng = BigInt.asIntN(64, random[i]) | 1n;
-      const entry = { ops: count[i], first: first[i], rng, queue: -1, ...seats[i] };
-      if (count[i] > 0) {
-        const drawn = spread[Number((rng >> 20n) & BigInt(c.SPREAD_ROWS - 1))];
-        entry.clock = Number((BigInt(ownGaps ? gaps.get(first[i]) : gap) * BigInt(drawn)) >> BigInt(c.SPREAD_BITS));
-        started += entry.clock;
-      }
-      for (const [field, value] of Object.entries(entry)) cpu.set(i, field, value);
+      const rng = (cpu.words[i * size + offset / 8] = BigInt.asIntN(64, drawn[i]) | 1n);
+      if (count[i] === 0) continue;
+      const times = spread[Number((rng >> 20n) & BigInt(c.SPREAD_ROWS - 1))];
+      clock[i] = Number((BigInt(ownGaps ? gaps.get(first[i]) : gap) * BigInt(times)) >> BigInt(c.SPREAD_BITS));
+      started += clock[i];
     }
+    const queue = new Float64Array(cpus).fill(-1);
+    for (const [field, values] of Object.entries({ ops: count, first, queue, clock, ...seats })) cpu.put(field, values);
     const nrLines = 1 + n * lines.lines, words = 1 + Math.floor((cpus - 1) / 64);
     const line = lab.table("line", nrLines);
     for (let i = 0; i < nrLines; i++) line.set(i, "owner", -1);
-    const members = seats.map(({ socket, cache, hops }) => [socket, cache, hops].filter((group) => group >= 0));
-    const groups = lab.table("int64", [Math.max(...members.flat()) + 1, words]);
-    members.forEach((rows, i) => rows.forEach((row) => { groups.words[row * words + (i >> 6)] |= 1n << BigInt(i & 63); }));
+    const members = [seats.socket, seats.cache, seats.hops];
+    const groups = lab.table("int64", [Math.max(...members.map((rows) => highest(rows))) + 1, words]);
+    for (const rows of members) for (let i = 0; i < cpus; i++) if (rows[i] >= 0) groups.low[2 * rows[i] * words + (i >> 5)] |= 1 << (i & 31);
     const booked = lab.table("booked", lab.words.functions.length);
     booked.set(c.FN_OTHER, "local", started);
     const steps = lab.table("touched", lab.words.steps.length);
@@ -649,70 +669,81 @@ function tableOf(lab, values) {
   return numbers.get(values);
 }
 
-const ARRANGED = 4096; // operations
 const streams = new WeakMap(); // what was arranged of a stream; who changes one afterwards has to copy it first
 
 /** A stream that was checked, sorted by CPU, each CPU's operations in their order. */
-function arranged(lab, system, ops, c) {
-  const parts = arranging(lab, system, ops, c);
-  for (;;) {
-    const { done, value } = parts.next();
-    if (done) return value;
-  }
-}
-
-/** The same in parts of about a millisecond; it says after each that there is more. */
-function* arranging(lab, { cpus, parents, root }, ops, c) {
+function arranged(lab, { cpus, parents, root }, ops, c) {
   const n = parents.length, for_ = `${cpus} ${n} ${root}`;
   if (streams.get(ops)?.for_ === for_) return streams.get(ops);
-  const [code, memcg, at, nr] = ["op", "memcg", "cpu", "nr"].map(() => new Float64Array(ops.length));
-  const checked = [["memcg", memcg, 0, n - 1], ["operation", code, 0, c.CANCEL_CHARGE], ["cpu", at, 0, cpus - 1], ["nr", nr, 1, c.NR_PAGES_MAX]];
-  const given = new Uint8Array(n), socks = new Uint8Array(n), others = new Uint8Array(n), count = new Array(cpus).fill(0), first = [0];
-  let inOrder = true;
-  for (let begin = 0; begin < ops.length; begin += ARRANGED) {
-    const end = Math.min(begin + ARRANGED, ops.length);
-    for (const [values, field] of [[code, "op"], [memcg, "memcg"], [at, "cpu"], [nr, "nr"]]) values.set(ops.column(field, begin, end), begin);
-    for (let k = begin; k < end; k++) {
-      const m = memcg[k], socket = code[k] <= c.UNCHARGE_SKMEM;
-      for (let i = 0; i < 4; i++) {
-        const [what, values, low, high] = checked[i];
-        if (values[k] < low || values[k] > high) whole(`op ${k}: ${what}`, values[k], low, high);
-      }
-      if (socket && m === root) throw new RangeError(`op ${k}: memcg ${m} is the root.`);
-      if (code[k] !== c.CHARGE_SKMEM && m !== root) given[m] = 1;
-      (socket ? socks : others)[m] = 1;
-      count[at[k]]++;
-      if (k && at[k] < at[k - 1]) inOrder = false;
-    }
-    yield;
+  const kinds = c.CANCEL_CHARGE + 1, met = new Int32Array(n * kinds).fill(-1), count = new Float64Array(cpus), first = new Float64Array(cpus);
+  const { wrong, inOrder } = surveyed(ops, { n, kinds, cpus, most: c.NR_PAGES_MAX }, met, count);
+  if (wrong >= 0) {
+    whole(`op ${wrong}: memcg`, ops.get(wrong, "memcg"), 0, n - 1);
+    whole(`op ${wrong}: operation`, ops.get(wrong, "op"), 0, c.CANCEL_CHARGE);
+    whole(`op ${wrong}: cpu`, ops.get(wrong, "cpu"), 0, cpus - 1);
+    whole(`op ${wrong}: nr`, ops.get(wrong, "nr"), 1, c.NR_PAGES_MAX);
   }
-  for (let cpu = 1; cpu < cpus; cpu++) first.push(first[cpu - 1] + count[cpu - 1]);
-  const next = first.slice(), order = inOrder ? null : Array.from(at, (cpu) => next[cpu]++), size = ops.form.size / 4;
-  let sorted = ops;
-  if (order) {
+  const charges = { used: new Set(), bySockets: new Set(), byOthers: new Set() };
+  met.forEach((k, which) => {
+    if (k < 0) return;
+    const m = Math.floor(which / kinds), op = which % kinds;
+    if (op <= c.UNCHARGE_SKMEM && m === root) throw new RangeError(`op ${k}: memcg ${m} is the root.`);
+    if (op !== c.CHARGE_SKMEM && m !== root) charges.used.add(m);
+    (op <= c.UNCHARGE_SKMEM ? charges.bySockets : charges.byOthers).add(m);
+  });
+  for (let cpu = 1; cpu < cpus; cpu++) first[cpu] = first[cpu - 1] + count[cpu - 1];
+  let sorted = ops, order = null;
+  if (!inOrder) {
+    const next = first.slice(), size = ops.form.size / 4;
+    order = ops.column("cpu").map((cpu) => next[cpu]++);
     sorted = lab.table("op", ops.length);
     order.forEach((row, k) => { for (let i = 0; i < size; i++) sorted.low[row * size + i] = ops.low[k * size + i]; });
   }
-  const [used, bySockets, byOthers] = [given, socks, others].map((marks) => new Set([...marks.keys()].filter((m) => marks[m])));
-  const made = { for_, sorted, count, first, order, charges: { used, bySockets, byOthers } };
+  const made = { for_, sorted, count, first, order, charges };
   streams.set(ops, made);
   return made;
 }
 
+/**
+ * Look at each operation once: the first wrong one, or -1; whether the CPUs come in their order; into `met` the first
+ * operation of each kind on each cgroup, and into `count` how many each CPU has. A stream has 65,536, so they are read
+ * where they lie.
+ */
+function surveyed(ops, { n, kinds, cpus, most }, met, count) {
+  const [op, cpu, memcg, nr] = ["op", "cpu", "memcg", "nr"].map((name) => ops.field(name)),
+    [codes, places, owners] = [op, cpu, memcg].map(({ kind }) => ops.values(kind)),
+    [opAt, cpuAt, memcgAt] = [op, cpu, memcg].map(({ offset, size }) => offset / size),
+    [opStep, cpuStep, memcgStep] = [op, cpu, memcg].map(({ size }) => ops.form.size / size),
+    { low, high, length } = ops, nrAt = nr.offset / 4, nrStep = ops.form.size / 4;
+  let inOrder = true, last = 0;
+  for (let k = 0; k < length; k++) {
+    const code = codes[opAt + k * opStep], at = places[cpuAt + k * cpuStep], m = owners[memcgAt + k * memcgStep];
+    const pages = high[nrAt + 1 + k * nrStep] * 4294967296 + low[nrAt + k * nrStep];
+    if (m < 0 || m >= n || code >= kinds || at >= cpus || pages < 1 || pages > most) return { wrong: k, inOrder };
+    if (met[m * kinds + code] < 0) met[m * kinds + code] = k;
+    count[at]++;
+    if (at < last) inOrder = false;
+    last = at;
+  }
+  return { wrong: -1, inOrder };
+}
+
 /** Where each CPU sits, and the groups it belongs to: its socket, its last-level cache, the sockets one hop away. */
 function seated(cpus, sockets, { cores, near_cores, near_sockets }, radix) {
-  const seats = Array.from({ length: cpus }, (_, i) => {
-    const core = i % (sockets * cores), socket = Math.floor(core / cores);
-    const near = near_cores === null ? core : Math.floor(core / near_cores);
-    return { place: (socket * radix + near) * radix + core, socket, cache: socket, hops: -1, near };
-  });
-  const beyond = (names) => 1 + Math.max(...seats.flatMap((seat) => names.map((name) => seat[name])));
-  const first = beyond(["socket"]);
-  if (near_cores !== null) for (const seat of seats) seat.cache = first + seat.near;
-  const next = beyond(["socket", "cache"]);
-  if (near_sockets !== null) for (const seat of seats) seat.hops = next + Math.floor(seat.socket / near_sockets);
-  return seats.map(({ near, ...seat }) => seat);
+  const [place, socket, cache, hops] = Array.from({ length: 4 }, () => new Float64Array(cpus));
+  for (let i = 0; i < cpus; i++) {
+    const core = i % (sockets * cores), near = near_cores === null ? core : Math.floor(core / near_cores);
+    socket[i] = Math.floor(core / cores);
+    place[i] = (socket[i] * radix + near) * radix + core;
+    cache[i] = near_cores === null ? socket[i] : near;
+  }
+  const first = highest(socket) + 1;
+  if (near_cores !== null) for (let i = 0; i < cpus; i++) cache[i] += first;
+  const next = Math.max(first, highest(cache) + 1);
+  for (let i = 0; i < cpus; i++) hops[i] = near_sockets === null ? -1 : next + Math.floor(socket[i] / near_sockets);
+  return { place, socket, cache, hops };
 }
+const highest = (values) => values.reduce((a, b) => Math.max(a, b));
 
 /** Counters that a charge to the deepest cgroup meets. */
 function levels(parents) {

@@ -20,7 +20,7 @@ KINDS = {
     "replay": "a stream of operations",
     "steps": "the same, with a step log",
     "machine": "the CPUs of a machine at the same time",
-    "events": "the same, with a record of each touch of a cache line",
+    "events": "the same, with a record of each touch of a cache line and of when each operation begins",
 }
 
 

@@ -151,7 +151,7 @@ def _data(name, folder):
 
 def _kernels(data):
     """What the front end of a lab runs: a stage its machines, a chart the machine's kernel on systems in use."""
-    on_stage = [f"steps {machine['policy']}" for machine in data.get("machines", ())]
+    on_stage = [f"{kind} {machine['policy']}" for machine in data.get("machines", ()) for kind in ("steps", "events")]
     return on_stage + [
         f"{kind} {policy}" for policy in data.get("policies", {}).values() for kind in ("replay", "machine")
     ]

@@ -16,6 +16,7 @@ SECTIONS = (
             "Press Play and look at the counters only. When does a tag move to another CPU?",
             "Go to the next drain. Which line of the patch has just run, and what would have happened without it?",
             "Take one hunk of the patch alone. Which of the two saves the atomics, and which one bounds the stock?",
+            "Under Time, let all CPUs run at once. Which line do they wait for, before the patch and after it?",
         ),
     ),
     Section(

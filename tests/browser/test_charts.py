@@ -6,6 +6,7 @@ Opened from file:// with the network off. Screenshots are left in ``build/screen
 """
 
 import json
+import math
 import re
 import statistics
 
@@ -256,64 +257,146 @@ def test_a_link_restores_the_settings(opened):
     assert sentence(odd) == ContentionLab(depth=2, cpus=4).message
 
 
-MOVES = """async (list) => {
-  const { stage: lab } = memcgLab, shown = [], script = [], whole = [];
-  let rough = 0;
-  lab.stats.worst = 0;
-  for (const settings of list) {
-    await new Promise(requestAnimationFrame);
-    const begun = performance.now();
-    performance.mark("move");
-    lab.set(settings);
-    script.push(performance.now() - begun);
-    const waits = () => Object.keys(settings).some((name) => lab.pointOf[name] !== settings[name]);
-    while (waits() && !lab.sofar) await new Promise((go) => setTimeout(go));
-    await new Promise(requestAnimationFrame);
-    performance.mark("drawn");
-    shown.push(performance.now() - begun);
-    if (lab.sofar) rough++;
-    while (waits()) await new Promise((go) => setTimeout(go));
-    await new Promise(requestAnimationFrame);
-    whole.push(performance.now() - begun);
-  }
-  return { script, shown, whole, rough, slice: lab.stats.worst };
+# Times each move from the reader's hand (a key, the mouse) until a picture of it, or of a later one, is painted; and
+# says whether that was one of a simulation that was not over.
+WATCH = """() => {
+  const { stage: lab } = memcgLab, open = (window.open_ = []), moves = (window.moves = []), text = JSON.stringify;
+  let begun = 0, n = 0, waits = false;
+  for (const event of ["keydown", "pointerdown", "pointermove"])
+    addEventListener(event, (e) => { begun = e.timeStamp; performance.mark(`begun ${++n}`); }, true);
+  const until = () => open.findLastIndex(({ asks }) => lab.last && asks === text(lab.last.of)) + 1;
+  new MutationObserver(() => open.slice(0, until()).forEach((move) => {
+    if (!move.drawn) performance.mark(`drawn ${move.n}`);
+    move.drawn = true;
+  })).observe(lab.root.querySelector(".profiles"), { attributes: true, subtree: true });
+  const look = () => {
+    for (const move of open) move.frames++;
+    const there = open.splice(0, until()), rough = !lab.last?.over;
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => { // the frame is painted
+      for (const move of there) {
+        if (!move.drawn) performance.mark(`drawn ${move.n}`);
+        performance.mark(`painted ${move.n}`);
+        moves.push({ n: move.n, ms: performance.now() - move.begun, frames: move.frames, rough });
+      }
+    };
+    if (there.length) port2.postMessage(0);
+    waits = open.length > 0;
+    if (waits) requestAnimationFrame(look);
+  };
+  lab.stats.moves.push = () => {
+    open.push({ begun, n, frames: 0, asks: text(lab.settings) });
+    if (!waits) requestAnimationFrame(look);
+    waits = true;
+  };
 }"""
 
 
 def cpu_times(trace):
     """CPU time of the page's own thread, in ms, so that what else runs on this machine is not in it.
 
-    Of its longest task, and of each move from its beginning until the first picture of it is drawn.
+    Of its longest task, and of each move by its number: until a picture of it is drawn, and until that is painted. In
+    between the page goes on with the rest of the curve.
     """
     events = json.loads(trace)["traceEvents"]
-    marks = [event for event in events if event["name"] in ("move", "drawn") and "tts" in event]
-    moves = [(end["tts"] - begin["tts"]) / 1000 for begin, end in zip(marks[::2], marks[1::2], strict=True)]
-    tasks = [e for e in events if e["tid"] == marks[0]["tid"] and e["name"].endswith("RunTask") and "tdur" in e]
-    return max(task["tdur"] for task in tasks) / 1000, sorted(moves)
+    marks = {e["name"]: e for e in events if re.fullmatch(r"(begun|drawn|painted) \d+", e["name"]) and "tts" in e}
+    thread = next(iter(marks.values()))["tid"]
+    moves = {
+        int(name.split()[1]): [
+            (marks[name.replace("painted", to)]["tts"] - marks[name.replace("painted", "begun")]["tts"]) / 1000
+            for to in ("drawn", "painted")
+        ]
+        for name in marks
+        if name.startswith("painted")
+    }
+    tasks = [e for e in events if e["tid"] == thread and e["name"].endswith("RunTask") and "tdur" in e]
+    return max(task["tdur"] for task in tasks) / 1000, moves
 
 
-@pytest.mark.parametrize("traffic", [TRAFFICS[2], TRAFFICS[1]])
-def test_after_every_move_chart_and_curve_are_there_and_what_it_took_is_told(opened, chromium, measured, traffic):
+def spread(values):
+    ordered = sorted(values)
+    return (
+        f"median {statistics.median(ordered):.1f}, 95 of 100 under {ordered[int(0.95 * len(ordered))]:.1f}, "
+        f"worst {ordered[-1]:.1f}"
+    )
+
+
+def painted(page):
+    page.evaluate("new Promise((go) => { const look = () => setTimeout(open_.length ? look : go, 20); look(); })")
+
+
+def keys(page, control, pressed):
+    control.focus()
+    for key in pressed:
+        page.keyboard.press(key)
+        painted(page)
+
+
+def dragged(page, box, shares, y=0.5):
+    """The mouse goes down at the first share of a box's width, and on to the others about every frame."""
+    for k, share in enumerate(shares):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + y * box["height"])
+        if k == 0:
+            page.mouse.down()
+        page.wait_for_timeout(12)
+    page.mouse.up()
+    painted(page)
+
+
+@pytest.mark.parametrize("traffic", TRAFFICS)
+def test_every_move_is_painted_and_what_it_took_is_told(opened, chromium, measured, traffic):
     page = opened("ContentionLab")
     lab(page, f"await lab.set({json.dumps({'traffic': traffic})})")
-    moves = [{"cpus": cpus} for cpus in range(8, 257, 4)] + [{"think_ns": ns} for ns in range(1000, 9000, 200)]
-    moves += [{"depth": depth} for depth in (1, 2, 3, 4, 5, 6, 7, 8)]
-    chromium.start_tracing(page=page, categories=["toplevel", "blink.user_timing"])
-    took = page.evaluate(MOVES, moves)
-    task, drawn = cpu_times(chromium.stop_tracing())
-    for name in ("script", "shown", "whole"):
-        ordered = sorted(took[name])
-        measured(
-            f"{traffic}: {name} of {len(ordered)} moves: median {statistics.median(ordered):.1f} ms, "
-            f"95 of 100 under {ordered[int(0.95 * len(ordered))]:.1f}, worst {ordered[-1]:.1f}"
-        )
-        assert len(ordered) == len(moves)
-    measured(
-        f"longest slice {took['slice']:.1f} ms. CPU time: longest task {task:.1f} ms; until the first picture of a "
-        f"move median {statistics.median(drawn):.1f} ms, 95 of 100 under {drawn[int(0.95 * len(drawn))]:.1f}, "
-        f"worst {drawn[-1]:.1f}; "
-        f"{took['rough']} pictures of a simulation that was not over"
+    page.evaluate(WATCH)
+    sliders = [page.get_by_role("slider", name=name, exact=True) for name in ("CPUs", "Levels below the root")]
+    sliders = [sliders[0].first, sliders[1], page.get_by_role("slider", name="Think time, ns", exact=True)]
+    across = [0.5 + 0.45 * math.sin(k / 4) for k in range(60)]
+    took, kinds = (
+        {},
+        {
+            "keys on the sliders": lambda: [
+                keys(page, slider, pressed)
+                for slider, pressed in zip(
+                    sliders,
+                    (
+                        [*["ArrowRight"] * 12, "End", "Home", "End", *["ArrowLeft"] * 12],
+                        ["ArrowRight", "Home", *["ArrowRight"] * 7, "Home"],
+                        ["ArrowLeft", "Home", "End", *["ArrowLeft"] * 31],
+                    ),
+                    strict=True,
+                )
+            ],
+            "keys on the cursor": lambda: keys(
+                page,
+                page.locator(".cursor"),
+                ["PageDown", *["ArrowLeft"] * 8, "Home", *["PageUp"] * 8, *["ArrowDown"] * 8],
+            ),
+            "keys on the lists": lambda: keys(
+                page, page.get_by_label("Layout"), [*["ArrowUp"] * 3, *["ArrowDown"] * 3]
+            ),
+            "the mouse on the sliders": lambda: [dragged(page, slider.bounding_box(), across) for slider in sliders],
+            "the mouse on the cursor": lambda: dragged(page, page.locator(".chart .grid").bounding_box(), across),
+        },
     )
+    chromium.start_tracing(page=page, categories=["toplevel", "blink.user_timing"])
+    for kind, act in kinds.items():
+        act()
+        took[kind] = page.evaluate("moves.splice(0)")
+    task, cpu = cpu_times(chromium.stop_tracing())
+    for kind, moves in took.items():
+        assert len(moves) > 5
+        frames = [sum(move["frames"] == n for move in moves) for n in (1, 2)]
+        measured(
+            f"{traffic}, {kind}, {len(moves)} moves until the first picture is painted: "
+            f"ms {spread([move['ms'] for move in moves])}; "
+            f"in the first frame {frames[0]}, in the second {frames[1]}, later {len(moves) - sum(frames)}; "
+            f"CPU ms until it is drawn {spread([cpu[move['n']][0] for move in moves])}, "
+            f"until it is painted {spread([cpu[move['n']][1] for move in moves])}; "
+            f"{sum(move['rough'] for move in moves)} of a simulation that was not over"
+        )
+    measured(f"{traffic}: longest task {task:.1f} ms of CPU")
+    lab(page, "await lab.set({})")
+    assert sentence(page) == ContentionLab(**lab(page, "lab.settings")).message
 
 
 def test_the_same_front_end_asks_python_where_there_are_no_kernels(opened):
@@ -611,6 +694,8 @@ def test_json_goes_out_and_in_and_what_is_wrong_is_refused(opened, name, asked):
         f"{known} is 1,000,000,000; "
     )
     assert given(json.dumps({"lab": name, "settings": {"wheels": 4}})).startswith("wheels is no setting of this lab; ")
+    odd = {"lab": name, "settings": {}, "wheels": 4}
+    assert given(json.dumps(odd)) == "wheels is no field of a lab's JSON; there are lab, settings."
     assert lab(page, "lab.settings") == still
     page.get_by_role("button", name="Copy as JSON").click()
     copied = page.get_by_label("Text to copy").input_value()

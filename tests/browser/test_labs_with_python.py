@@ -331,6 +331,180 @@ def test_each_lab_fits_is_readable_and_named(mounted, shots, lab, at, size, sche
         assert page.evaluate(top, ".machine") < min(page.evaluate(top, ".moves"), page.evaluate(top, ".spine"))
 
 
+# --- all CPUs at once
+ONCE = [
+    PatchLab(traffic="a mixture", at_ns=620),
+    PatchLab(traffic="ten pages are on their way", pictures=4, cpus=3, depth=3, at_ns=1500),
+    StockLab(at_ns=300),
+    CounterLab(at_ns=333),
+    CounterLab(traffic="calls of 20 pages, through the stock", limit=1000, at_ns=900),
+    DriftLab(cpus=8, depth=5, at_ns=700),
+    PatchLab(traffic="nothing yet: make your own", at_ns=0),
+]
+MOMENTS = """(places) => places.map((ns) => {
+  s.go(ns);
+  return [s.moment, s.root.querySelector(".status").textContent];
+})"""
+
+
+@pytest.mark.parametrize("lab", ONCE, ids=lambda lab: f"{type(lab).__name__} {lab.settings()['traffic']}")
+def test_all_cpus_at_once_are_what_python_says_at_any_time(mounted, lab):
+    page, settings = mounted(lab, reduced_motion="reduce"), lab.settings()
+    assert page.evaluate("s.walks.disagreements") == 0
+    assert page.locator(".status").inner_text() == lab.message
+    page.get_by_text("The same as a table").click()
+    end = max(int(one.ends.max()) for one in lab.result.once) // 1000
+    places = sorted({at for at in (0, 100, 333, end // 2, end) if at <= end})
+    for at, (moment, said) in zip(places, page.evaluate(MOMENTS, places), strict=True):
+        lab.set(at_ns=at)
+        assert (moment, said) == (at, lab.message)
+    page.evaluate("(ns) => s.go(ns)", end // 2)
+    lab.set(at_ns=end // 2)
+    told = {name: row for name, *row in lab.table().itertuples()}
+    expected = {name: [v if isinstance(v, str) else f"{v:,}" for v in row] for name, row in told.items()}
+    assert page.evaluate(ROWS) == expected
+    lab.set(**settings)
+
+
+def test_time_is_a_setting_that_goes_both_ways(mounted):
+    lab = PatchLab(traffic="ten pages are on their way", position=9)
+    page = mounted(lab, reduced_motion="reduce")
+    page.get_by_label("Time", exact=True).select_option(label="all CPUs at once")
+    page.wait_for_function("told.at_ns === 0")
+    page.evaluate("s.root.focus()")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("told.at_ns === 100")  # the first CPU has thought
+    lab.set(**page.evaluate("told"))
+    assert page.locator(".status").inner_text() == lab.message
+    text = page.evaluate("s.asJson()")
+    assert json.loads(text)["settings"]["at_ns"] == 100
+    assert PatchLab.from_json(text).message == lab.message
+    page.evaluate("s.set({ at_ns: 600 })")
+    page.wait_for_function("s.moment === 600")
+    page.evaluate("s.set({ at_ns: null })")
+    page.wait_for_function("s.once === null && s.position === 9")
+    lab.set(at_ns=None)
+    assert page.locator(".status").inner_text() == lab.message
+    page.evaluate("(text) => s.load(text)", text)
+    page.wait_for_function("s.moment === 100")
+    page.evaluate("(text) => s.load(text)", text.replace('"at_ns":100', '"at_ns":99999'))
+    page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('at_ns is 99999; it must be')")
+    assert page.evaluate("s.moment") == 100
+
+
+def test_what_cannot_run_at_once_is_said_as_python_says_it(mounted):
+    lab = PatchLab(traffic="a limit is met", position=3)
+    page = mounted(lab, reduced_motion="reduce")
+    box = page.get_by_label("Time", exact=True)
+    box.select_option(label="all CPUs at once")
+    page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('All CPUs at once: ')")
+    said = page.locator(".status").inner_text()
+    with pytest.raises(ValueError, match="is nothing that the machine's kernel runs") as no:
+        lab.set(at_ns=0)
+    assert said == str(no.value)
+    assert box.input_value() == ""
+    page.wait_for_function("told.at_ns === null && s.position === 3")
+
+
+def test_own_traffic_runs_at_once_too_and_keeps_on_running(mounted):
+    page = mounted(PatchLab(traffic=OWN, at_ns=0), reduced_motion="reduce")
+    for n, key in enumerate("qqca", 1):
+        page.keyboard.press(key)
+        page.wait_for_function("(n) => s.branch.n === n && s.once.runs[0].ops.length === n", arg=n - (n > 2))
+    page.wait_for_function("told.own === '0a.1x2,1a-1'")
+    lab = PatchLab(**page.evaluate("told"))
+    assert page.locator(".status").inner_text() == lab.message
+    assert page.evaluate("s.once.runs[0].moment(110e3).state['memcg.sock_held']")[2] == 0  # one charged, one given back
+    page.keyboard.press("z")
+    page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('Undo goes through')")
+    page.get_by_label("Levels below the root").fill("4")
+    page.get_by_label("Levels below the root").press("Enter")
+    page.wait_for_function("s.tree.depth === 4 && s.once?.runs[0].tree.depth === 4 && s.branch.n === 3")
+    assert page.evaluate("s.walks.disagreements") == 0
+
+
+def test_time_is_walked_played_and_dragged(mounted):
+    page = mounted(PatchLab(traffic="a mixture", at_ns=0))
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("s.moment > 30 && s.moment % 1 > 0")
+    page.keyboard.press(" ")
+    assert page.evaluate("s.moment % 1") == 0
+    slider = page.get_by_role("slider", name="Simulated time, ns")
+    slider.press("Home")
+    assert page.evaluate("s.moment") == 0
+    page.keyboard.press(".")
+    steps = [page.evaluate("s.moment")]
+    for _ in range(5):
+        page.keyboard.press(".")
+        steps.append(page.evaluate("s.moment"))
+    times = page.evaluate("[...s.once.times()]")
+    assert steps == times[1:7]
+    page.keyboard.press(",")
+    assert page.evaluate("s.moment") == times[5]
+    page.keyboard.press("n")
+    assert page.evaluate("s.once.runs[1].jumps.includes(s.moment)")
+    page.keyboard.press("End")
+    assert page.evaluate("s.moment === s.once.lanes.end")
+    assert page.evaluate("s.once.runs.map((run) => run.done(s.moment * 1000))") == [200, 200]
+    box = page.locator(".lanes").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 20)
+    page.mouse.down()
+    first = page.evaluate("s.moment")
+    page.mouse.move(box["x"] + 400, box["y"] + 20)
+    assert page.evaluate("s.moment") == pytest.approx(first + 100 / page.evaluate("s.once.lanes.scale"), abs=1)
+    page.mouse.up()
+    page.mouse.move(box["x"] + 100, box["y"] + 20)
+    assert page.evaluate("s.moment") == pytest.approx(first + 100 / page.evaluate("s.once.lanes.scale"), abs=1)
+    assert slider.get_attribute("aria-valuenow") == str(page.evaluate("s.moment"))
+
+
+TAGS = """() => s.pictures.map((picture, n) => picture.counters.map(({ tag }) =>
+  tag.style.display === "none" ? null : +tag.children[1].textContent.replace("CPU ", "")))"""
+
+
+def test_the_tag_stands_at_the_cpu_that_the_model_says(mounted):
+    lab = PatchLab(traffic="a mixture", at_ns=0)
+    page, compared = mounted(lab), 0
+    for at in range(150, 3000, 190):
+        page.evaluate("(ns) => s.go(ns)", at)
+        for one, tags in zip(lab.result.once, page.evaluate(TAGS), strict=True):
+            writes = one.touches[(one.touches["kind"] == 0) & (one.touches["start"] <= 1000 * at)]
+            for memcg, tag in enumerate(tags):
+                mine = writes["cpu"][writes["line"] == 1 + memcg]
+                assert tag == (int(mine[-1]) if mine.size else None)
+                compared += mine.size > 0
+    assert compared > 40
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1150, 560), (400, 800)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize(
+    "lab",
+    [
+        PatchLab(traffic="a mixture", at_ns=1030),
+        PatchLab(traffic="a mixture", pictures=4, at_ns=1030),
+        PatchLab(traffic="a mixture", depth=5, cgroups=8, cpus=8, pictures=4, at_ns=1030),
+        DriftLab(cpus=8, at_ns=700),
+        DriftLab(cpus=8, depth=5, at_ns=700),
+        CounterLab(at_ns=333),
+        StockLab(at_ns=333),
+    ],
+    ids=lambda lab: (
+        f"{type(lab).__name__}{lab.settings().get('cpus', '')}{lab.settings().get('pictures', '')}"
+        f"{lab.settings().get('depth', '')}"
+    ),
+)
+def test_time_fits_is_readable_and_named(mounted, shots, lab, size, scheme):
+    page, told = mounted(lab, width=size[0], height=size[1], color_scheme=scheme), lab.settings()
+    name = "_".join(str(told.get(part, "")) for part in ("cpus", "pictures", "depth"))
+    page.screenshot(path=shots / f"time_{type(lab).__name__}_{name}_{size[0]}_{scheme}.png", full_page=True)
+    assert page.evaluate("s.once !== null")
+    assert page.evaluate(SMALL) == []
+    assert page.evaluate(UNNAMED) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert size[0] < 1000 or page.evaluate("s.once.lanes.svg.getBoundingClientRect().bottom") <= 560
+
+
 # What is cut off, and in a menu whether its longest line has room: it is as wide as that unless something holds it.
 CUT = """() => [...s.root.querySelectorAll("*:not(.unseen)")].filter((el) => {
   const { width } = el.getBoundingClientRect();
@@ -451,6 +625,9 @@ def test_the_recording_has_quests_and_goes_out_as_python_and_json(mounted):
     page.get_by_label("JSON to read").fill('{"lab": "TraceLab", "settings": {"position": 2001}}')
     page.get_by_role("button", name="Read it").click()
     assert page.locator(".status").inner_text() == "position is 2,001; it must be a whole number from 0 to 2,000."
+    page.get_by_label("JSON to read").fill('{"lab": "TraceLab", "settings": {}, "position": 5}')
+    page.get_by_role("button", name="Read it").click()
+    assert page.locator(".status").inner_text() == "position is no field of a lab's JSON; there are lab, settings."
     page.get_by_role("button", name="Copy as Python").click()
     copied = page.get_by_label("Text to copy").input_value()
     assert eval(copied, {"TraceLab": TraceLab}).settings() == lab.settings()

@@ -17,7 +17,7 @@ import pytest
 from lab_helpers import GOLDEN, stream_of
 from memcg_lab import System, read_golden
 from memcg_lab.history import CAP_TEST, History
-from memcg_lab.labs import PatchLab
+from memcg_lab.labs import PatchLab, at_once
 from memcg_lab.labs.stage import data as stage_data
 from memcg_lab.mechanism import records
 from memcg_lab.web.page import BYTES_MAX, make_page
@@ -650,6 +650,8 @@ WRONG = [
     ("[1]", "This is no lab; it must be"),
     (GOOD | {"lab": "StockLab"}, "This is of a StockLab; it must be of a PatchLab."),
     (GOOD | {"settings": 3}, "This is no lab; it must be"),
+    (GOOD | {"wheels": 4}, "wheels is no field of a lab's JSON; there are lab, settings."),
+    (GOOD | {"position": 1}, "position is no field of a lab's JSON; there are lab, settings."),
 ]
 SETTINGS = [
     ({"speed": 1}, '"speed" is no setting of this lab; there are traffic, depth,'),
@@ -953,3 +955,86 @@ def test_labels_keep_clear_of_what_is_beside_them(opened, watched, tmp_path, web
     assert drift.evaluate(CROSSED) == []
     word = "s.pictures.every((p) => p.inSockets.getBoundingClientRect().right <= p.svg.getBoundingClientRect().right)"
     assert stage(drift, word)
+
+
+# --- all CPUs at once: the kernels of the page against the library
+ONCE = """async (shown) => {
+  const s = memcgLab.stage, { lab } = memcgLab, { data, allAtOnce, onceSentence } = s.inner, { tree } = s;
+  const given = { lab, ask: null, data, tree, shown, ops: s.branch.ops };
+  const runs = await allAtOnce(given);
+  const taken = [];
+  for (let n = 0; n < 20; n++) {
+    const begun = performance.now();
+    await allAtOnce(given);
+    taken.push(performance.now() - begun);
+  }
+  return {
+    taken, told: onceSentence(data, tree, runs, 500), agree: runs.every(({ agrees }) => agrees),
+    runs: runs.map(({ lanes, begins, over, ends, waits, travel, ops }) =>
+      ({ lanes, begins: [...begins], over: [...over], ends, waits, travel, ops })),
+  };
+}"""
+
+
+@pytest.mark.parametrize("number", [n for n, name in enumerate(PatchLab.traffic) if name != "a limit is met"])
+def test_all_cpus_at_once_are_in_the_page_what_they_are_in_the_library(opened, number, measured):
+    name = list(PatchLab.traffic)[number]
+    found = opened(f"d=3&l=2&c=2&t={number}").evaluate(ONCE, [0, 1, 2, 3])
+    lab = PatchLab(traffic=name, depth=3, pictures=4, at_ns=500)
+    assert found["agree"]
+    assert found["told"] == lab.message
+    for one, got in zip(lab.result.once, found["runs"], strict=True):
+        assert got["ops"] == listed(one.history.ops)
+        assert got["begins"] == one.begins["time"].tolist()
+        assert (got["over"], got["ends"]) == (one.over.tolist(), one.ends.tolist())
+        assert (sum(got["ends"]), got["waits"], got["travel"]) == at_once.spent(one)
+        for cpu, lane in enumerate(got["lanes"]):
+            mine = one.touches[one.touches["cpu"] == cpu]
+            for field, here in (("time", "asked"), ("start", "begin"), ("end", "end"), ("line", "line")):
+                assert lane[here] == mine[field].tolist()
+    taken = found["taken"]
+    measured(
+        f"all CPUs at once, {len(found['runs'][0]['ops'])} operations on four machines ({name}): "
+        f"{min(taken):.1f} ms at best, in the median {statistics.median(taken):.1f}"
+    )
+
+
+def test_two_machines_at_once_and_what_they_take(opened, measured):
+    page = opened("d=2&l=2&c=2&t=2")
+    found = page.evaluate(ONCE, [0, 1])
+    taken = found["taken"]
+    measured(
+        f"all CPUs at once, 400 operations, before and after: {min(taken):.1f} ms at best, in the median "
+        f"{statistics.median(taken):.1f}"
+    )
+    draws = page.evaluate("""async () => {
+      const { stage } = memcgLab, taken = [];
+      await stage.set({ at_ns: 0 });
+      for (let n = 0; n < 200; n++) {
+        const begun = performance.now();
+        stage.go(Math.floor(Math.random() * 30000));
+        taken.push(performance.now() - begun);
+      }
+      return taken;
+    }""")
+    measured(f"a jump in simulated time: {statistics.median(draws):.1f} ms of script, at worst {max(draws):.1f}")
+
+
+def test_a_link_restores_the_time_and_names_what_it_does_not_know(opened):
+    page = opened("d=2&l=2&c=2&t=6&ns=620", reduced_motion="reduce")
+    assert page.locator(".status").inner_text() == PatchLab(traffic="a mixture", at_ns=620).message
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    here = stage(page, "s.here()")
+    assert here.endswith(f"&ns={stage(page, 's.moment')}")
+    again = opened(here, reduced_motion="reduce")
+    assert stage(again, "s.moment") == stage(page, "s.moment")
+    assert again.locator(".status").inner_text() == page.locator(".status").inner_text()
+    late = opened("t=6&ns=99999").locator(".status").inner_text()
+    assert late == "Simulated ns 99999 is not possible: 0 to 29,094; it is 29094 now."
+    assert opened("t=7&ns=5").locator(".status").inner_text().startswith("All CPUs at once: operation 1, ")
+    odd = opened("t=6&speed=3&p=2")
+    assert odd.locator(".status").inner_text() == (
+        "speed is no name in a link of this lab; there are d, l, c, n, r, t, p, f, o, ns."
+    )
+    assert stage(odd, "s.position") == 2

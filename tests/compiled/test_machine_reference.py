@@ -90,7 +90,7 @@ def with_near_and_far(topology, r):
 
 
 def reference(case, machine_class=plain_machine.Machine):
-    """(events, finished, booked, traffic) of the reference."""
+    """(events and begins, finished, booked, traffic) of the reference."""
     (parents, root, cpus, policy), ops, think_ns, duration_ns, warm_up, rest = case
     gaps = [round(1000 * ns) for ns in (think_ns if isinstance(think_ns, list) else [think_ns] * len(ops))]
     machine = machine_class(
@@ -106,7 +106,7 @@ def reference(case, machine_class=plain_machine.Machine):
     if begin := round(duration_ns * warm_up * 1000):
         before = counted(begin)
     both = zip(counted(round(duration_ns * 1000)), before, strict=True)
-    return machine.events, *(now - then for now, then in both)
+    return machine.events + machine.begins, *(now - then for now, then in both)
 
 
 def simulated(case):
@@ -114,7 +114,7 @@ def simulated(case):
     (parents, root, cpus, policy), ops, think_ns, duration_ns, warm_up, rest = case
     system = System(parents, cpus=cpus, policy=policy, root=root)
     run = simulate(system, ops, think_ns=think_ns, duration_ns=duration_ns, warm_up=warm_up, record=RECORD, **rest)
-    return run.events.tolist(), run.finished, run.booked_ns, run.traffic
+    return run.events.tolist() + run.begins.tolist(), run.finished, run.booked_ns, run.traffic
 
 
 def differs(case, machine_class=plain_machine.Machine):

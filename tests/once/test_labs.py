@@ -480,11 +480,31 @@ def test_a_lab_goes_through_json(any_lab):
             "seconds is 99; it must be a whole number from 2 to 60.",
         ),
         ('{"lab": "MeasureLab", "settings": {"speed": 1}}', "its settings are seconds"),
+        (
+            '{"lab": "MeasureLab", "settings": {}, "wheels": 4}',
+            "'wheels' is no field of a lab's JSON; there are lab, settings.",
+        ),
+        (
+            '{"lab": "PatchLab", "settings": {}, "position": 1}',
+            "'position' is no field of a lab's JSON; there are lab, settings.",
+        ),
+        (
+            '{"lab": "DriftLab", "settings": {}, "place": 1}',
+            "'place' is no field of a lab's JSON; there are lab, settings, position.",
+        ),
+        ('{"lab": "DriftLab", "settings": {}, "position": -1}', "position is -1; it must be a whole number from 0 to "),
     ],
 )
 def test_what_is_no_lab_is_refused_in_a_sentence(text, why):
     with pytest.raises(ValueError, match=re.escape(why)):
         Lab.from_json(text)
+
+
+def test_where_the_reader_is_may_stand_beside_the_settings_of_a_lab_that_has_no_place_in_them():
+    lab = Lab.from_json('{"lab": "DriftLab", "settings": {"own": "0a.2", "fork": 0}, "position": 1}')
+    assert lab.settings()["own"] == "0a.2"
+    with pytest.raises(ValueError, match=re.escape("position is 2; it must be a whole number from 0 to 1.")):
+        Lab.from_json('{"lab": "DriftLab", "settings": {"own": "0a.2", "fork": 0}, "position": 2}')
 
 
 def test_a_lab_reads_no_other_lab():

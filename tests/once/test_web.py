@@ -482,6 +482,12 @@ WRONG = {
     "lab.chain(1, {cpus: 1}).run(lab.ops([]))": 'Error: kernel "replay v4.14" is not ready; await lab.need(',
     'await lab.need("replay", "v5")': 'RangeError: kernel "replay v5" does not exist; there are ',
     'lab.machine(lab.chain(1, {cpus: 1}), lab.ops([{op: "drain_all", cpu: 0, memcg: 1}]))': "RangeError: op 0: op",
+    (
+        "lab.machine(lab.chain(1, {cpus: 1}), lab.ops([1, 0, 0].map((memcg) => ({op: 0, cpu: 0, memcg, nr: 1}))))"
+    ): "RangeError: op 1: memcg 0 is the root.",
+    (
+        "lab.machine(lab.chain(1, {cpus: 1}), lab.ops([1, 2, 0].map((nr) => ({op: 0, cpu: 0, memcg: 1, nr}))))"
+    ): "RangeError: op 2: nr is 0; it must be a whole number from 1 to ",
     'lab.chain(1, {cpus: 1}).tables.counter.get(0, "pages")': 'RangeError: field "pages" does not exist; there are ',
 }
 

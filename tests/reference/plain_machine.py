@@ -21,8 +21,8 @@ The rules:
 import heapq
 from collections import deque
 
-from memcg_lab.machine.cache_lines import FUNCTIONS, OTHER
-from memcg_lab.machine.coherence import BOOKED, SPREAD_ROWS, TRAFFIC
+from memcg_lab.machine.cache_lines import BEGIN, FUNCTIONS, OTHER
+from memcg_lab.machine.coherence import BOOKED, NO_LINE, SPREAD_ROWS, TRAFFIC
 from memcg_lab.machine.run import spread
 from memcg_lab.mechanism.records import CANCEL_CHARGE, CHARGE_SKMEM, TRY_CHARGE, UNCHARGE_SKMEM
 from memcg_lab.workload import splitmix
@@ -193,7 +193,7 @@ class Machine:
             words = {w: mine[getattr(layout, w)] for w in ("count", "limit", "parent", "watermark", "failcnt")}
             self.counters.append(Counter(self.counters[parent] if parent >= 0 else None, words))
         self.booked = [[0] * len(BOOKED) for _ in FUNCTIONS]
-        self.events = [] if record else None
+        self.events, self.begins = ([], []) if record else (None, None)
         self.spread = spread(think).tolist()
         self.cpus = [Cpu(number, int(state) | 1) for number, state in enumerate(splitmix(seed, cpus))]
         for op, gap in zip(ops.tolist(), gaps, strict=True):
@@ -253,6 +253,8 @@ class Machine:
         if cpu.visit == len(cpu.visits):
             cpu.visits, cpu.visit, cpu.own = [], 0, 0
             self.begin(cpu, *cpu.ops[cpu.at])
+            if self.begins is not None:  # it lasts as long as the steps on its own lines
+                self.begins.append((now, cpu.number, cpu.at, NO_LINE, BEGIN, ELSE, now, now + cpu.own))
             self.begun += 1
         t = now
         while t == now and cpu.visit < len(cpu.visits):

@@ -17,7 +17,9 @@ const charts = (() => {
   /** A number with so many places; a tie goes to the even digit, as Python has it. */
   function fixed(value, places) {
     const short = value.toFixed(places),
-      exact = value.toFixed(100),
+      twice = 2 * value * 10 ** places;
+    if (Math.abs(twice - Math.round(twice)) > 1e-9 * (1 + Math.abs(twice))) return short; // surely no tie
+    const exact = value.toFixed(100),
       end = exact.indexOf(".") + 1 + places;
     if (!/^50*$/.test(exact.slice(end))) return short;
     const down = exact.slice(0, places ? end : end - 1);
@@ -71,10 +73,14 @@ const charts = (() => {
     return { root, show, disable };
   }
 
-  function list({ label, options, value, act }) {
-    const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text)));
-    box.value = value;
-    return { root: make("label", {}, make("span", {}, label), box), show: (now) => (box.value = now) };
+  /** Controls of settings, as they are made in most labs; `board()` gives what `frame` gave. */
+  function controlsOf({ name, settings }, rules, board) {
+    const act = (key) => (value) => board().set({ [key]: value });
+    return {
+      act,
+      scale: (key, label, more) => slider({ name, label, rule: rules[key], value: settings[key], act: act(key), refuse: (text) => board().refuse(text), ...more }),
+      choice: (key, label, options) => listBox({ label, options, value: settings[key], act: act(key) }),
+    };
   }
 
   /**
@@ -187,6 +193,7 @@ const charts = (() => {
     }
     const size = () => {
       const narrow = sized(root);
+      for (const control of Object.values(controls)) control.fit?.();
       fit?.(narrow);
     };
     const observer = new ResizeObserver(size);
@@ -197,7 +204,6 @@ const charts = (() => {
       say,
       refuse,
       set,
-      act: (key) => (value) => set({ [key]: value }),
       get found() {
         return quests.found.filter(Boolean);
       },
@@ -242,13 +248,6 @@ const charts = (() => {
       .map(([key, value]) => `${key}=${quoted(value)}`)
       .join(", ")})`;
 
-  /** Labels in a column, none over another: the places they get, for places they would like. */
-  function apart(wanted, gap, low, high) {
-    const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
-    order.forEach((l, n) => (l.y = Math.max(l.y, n ? order[n - 1].y + gap : low)));
-    order.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - gap : high)));
-    return order.sort((a, b) => a.i - b.i).map(({ y }) => y);
-  }
   function ticksOf(top) {
     const power = 10 ** Math.floor(Math.log10(top / 4)),
       step = power * [1, 2, 5, 10].find((times) => top / (times * power) <= 5);
@@ -261,9 +260,8 @@ const charts = (() => {
   const SIDES = ["before", "after"];
   const SLICE = 4; // ms of work in a row
   const MOVE = 4; // ms of work in the move itself
-  const CHUNK = 1024; // operations replayed in a row
-  const PART = 3; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
-  const SOFAR = 10; // ms after which a simulation that is not over shows what it has
+  const PART = 2; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
+  const SOFAR = 8; // ms after which a simulation that is not over shows what it has
 
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
   /** Put something into a map, which forgets what is oldest. */
@@ -276,11 +274,18 @@ const charts = (() => {
   /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
   class Simulations {
     constructor(lab, data) {
-      Object.assign(this, { lab, data, streams: new Map(), aged: new Map(), points: new Map(), pace: new Map(), job: null, stats: { worst: 0, slices: 0 } });
+      Object.assign(this, { lab, data, roots: new Map(), streams: new Map(), aged: new Map(), points: new Map(), job: null, waiting: null, stats: { worst: 0, slices: 0 } });
       this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
       const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => this.go(SLICE);
-      this.next = () => port2.postMessage(0);
+      let coming = false;
+      port1.onmessage = () => {
+        coming = false;
+        this.go(SLICE);
+      };
+      this.next = () => {
+        if (!coming) port2.postMessage(0);
+        coming = true;
+      };
       this.close = () => port1.close();
     }
 
@@ -310,27 +315,52 @@ const charts = (() => {
       return { kinds: taken.flat(), every: taken[0].length, at: (cpu, turn) => first[cpu % taken.length] + turn };
     }
 
-    /** What all CPUs go on with, and what they have done before: both kernels get the same. */
-    *stream(cpus, depth, traffic) {
+    /**
+     * What the CPUs go on with, and what they have done before; both kernels get the same. The operations stand CPU by
+     * CPU, so those of fewer CPUs are the first of those of all.
+     */
+    stream(cpus, depth, traffic) {
+      const alone = cpus === 1 && this.data.traffics[traffic].alone,
+        { every, ops, past, parts } = this.written(alone ? 1 : this.data.most.cpus, depth, traffic),
+        first = (table, n) => this.lab.table("op", n, table.bytes.buffer);
+      if (!parts.has(cpus)) parts.set(cpus, { ops: first(ops, cpus * every), past: first(past, sum(this.data.ages.slice(0, cpus))) });
+      return parts.get(cpus);
+    }
+
+    /** The operations of so many CPUs. Those at one depth are those at another with other cgroups. */
+    written(cpus, depth, traffic) {
       const key = [cpus, depth, traffic].join("|");
       if (this.streams.has(key)) return this.streams.get(key);
+      const deeper = (table) => {
+        const made = table.slice(0, table.length);
+        made.put("memcg", made.column("memcg").map((leaf) => depth + leaf));
+        return made;
+      };
+      const { every, ops, past } = this.atRoot(cpus, traffic);
+      return keep(this.streams, key, { every, ops: deeper(ops), past: deeper(past), parts: new Map() }, 8);
+    }
+
+    atRoot(cpus, traffic) {
+      const key = [cpus, traffic].join("|");
+      if (this.roots.has(key)) return this.roots.get(key);
       const { lab, data } = this,
         { kinds, every, at } = this.turns({ traffic, cpus }),
-        ages = data.ages.slice(0, cpus),
-        ops = lab.table("op", cpus * every),
-        past = lab.table("op", sum(ages)),
-        size = ops.form.size / 4;
-      let done = 0;
-      for (let cpu = 0; cpu < cpus; cpu++) {
-        const each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu, memcg: depth + leaf, nr: 1 }))).low;
-        const copy = (into, row, kind) => {
-          for (let i = 0; i < size; i++) into[row * size + i] = each[kind * size + i];
-        };
-        for (let turn = 0; turn < every; turn++) copy(ops.low, cpu * every + turn, at(cpu, turn));
-        for (let turn = 0; turn < ages[cpu]; turn++) copy(past.low, done++, at(cpu, turn % every));
-        if (cpu % 8 === 7) yield;
-      }
-      return keep(this.streams, key, { ops, past }, 40);
+        each = lab.ops(kinds.map(([op, leaf]) => ({ op, cpu: 0, memcg: leaf, nr: 1 })));
+      const table = (turnsOf) => {
+        const turns = Array.from({ length: cpus }, (_, cpu) => turnsOf(cpu)),
+          made = lab.table("op", sum(turns)),
+          of = new Uint16Array(made.length);
+        for (let cpu = 0, row = 0; cpu < cpus; cpu++) {
+          for (let turn = 0; turn < turns[cpu]; turn++, row++) {
+            const from = at(cpu, turn % every) * each.form.size;
+            made.bytes.set(each.bytes.subarray(from, from + each.form.size), row * each.form.size);
+            of[row] = cpu;
+          }
+        }
+        made.put("cpu", of);
+        return made;
+      };
+      return keep(this.roots, key, { every, ops: table(() => every), past: table((cpu) => data.ages[cpu]) }, 8);
     }
 
     /** A system in use already, and the stream it goes on with: _aged of labs/contention.py. */
@@ -341,14 +371,13 @@ const charts = (() => {
         { leaves } = data.traffics[traffic],
         parents = Array.from({ length: depth + leaves }, (_, m) => Math.min(m, depth) - 1),
         system = lab.system({ parents, cpus, policy: data.policies[side] }),
-        { ops, past } = yield* this.stream(cpus, depth, traffic);
+        { ops, past } = this.stream(cpus, depth, traffic);
       for (let leaf = 0; leaf < leaves; leaf++)
         system.run(lab.ops([{ op: "charge_skmem", cpu: 0, memcg: depth + leaf, nr: data.held }]));
-      for (let begin = 0; begin < past.length; begin += CHUNK) {
-        const { reason } = system.run(past.slice(begin, Math.min(past.length, begin + CHUNK)));
-        if (reason) throw new Error(`the traffic is refused: ${lab.reason(reason)}`);
-        yield;
-      }
+      yield;
+      const { reason } = system.run(past);
+      if (reason) throw new Error(`the traffic is refused: ${lab.reason(reason)}`);
+      yield;
       return keep(this.aged, key, { system, ops }, 60);
     }
 
@@ -366,7 +395,6 @@ const charts = (() => {
         duration = Math.max(data.rounds, data.ops_wanted / cpus) * (settings.think_ns + crowded),
         begin = even(duration * data.warm_up * PS),
         end = even(duration * PS);
-      for (const _ of lab.arranging(system, ops)) yield;
       const machine = lab.machine(system, ops, {
         thinkNs: settings.think_ns,
         topology: data.machine,
@@ -375,7 +403,7 @@ const charts = (() => {
       yield;
       let at = 0,
         before = null,
-        step = Math.round(this.pace.get(cpus) ?? end / 64),
+        step = Math.round(end / 64), // how long that takes is found by measuring
         answer;
       const read = () => this.read(machine, before, this.cut(machine, at), (at - begin) / PS);
       try {
@@ -394,7 +422,6 @@ const charts = (() => {
       } finally {
         machine.leave();
       }
-      keep(this.pace, cpus, step, 256);
       return keep(this.points, key, answer, 4000);
     }
 
@@ -414,8 +441,8 @@ const charts = (() => {
             yield;
           }
           if (told || !last.every(Boolean) || performance.now() - begun < SOFAR || !runs.some(Boolean)) continue;
-          told = true;
-          tell.sofar(Object.fromEntries(SIDES.map((side, i) => [side, last[i]()])));
+          told = this.seen = true;
+          tell.sofar(Object.fromEntries(SIDES.map((side, i) => [side, last[i]()])), settings);
           yield;
         }
       } finally {
@@ -472,21 +499,30 @@ const charts = (() => {
 
     *everything(settings, tell) {
       yield* this.both(settings, tell);
-      tell.point(this.known(settings.cpus, settings));
+      this.seen = true;
+      tell.point(this.known(settings.cpus, settings), settings);
       yield;
       const curve = { before: [], after: [] };
       for (const cpus of this.data.curve) for (const side of SIDES) curve[side].push(yield* this.point(side, cpus, settings));
       yield;
-      tell.curve(curve);
+      tell.curve(curve, settings);
     }
 
-    /** The chosen point first, then the curve; what was asked before is dropped. */
+    /**
+     * The chosen point first, then the curve. What was asked before is dropped once it has shown something: so there is
+     * a picture every now and then also where the hand is faster than the simulation.
+     */
     ask(settings, tell) {
-      this.job?.return();
-      this.begun = performance.now();
-      this.job = this.everything({ ...settings }, tell);
-      this.failed = tell.failed;
+      this.waiting = { settings: { ...settings }, tell };
+      if (this.job && !this.seen) return;
+      this.turn();
       this.go(MOVE);
+    }
+
+    turn() {
+      const { settings, tell } = this.waiting;
+      this.job?.return();
+      Object.assign(this, { waiting: null, seen: false, begun: performance.now(), failed: tell.failed, job: this.everything(settings, tell) });
     }
 
     go(budget) {
@@ -496,43 +532,44 @@ const charts = (() => {
       try {
         do {
           if (job.next().done) this.job = null;
-        } while (this.job === job && performance.now() - begun < budget);
+        } while (this.job === job && !(this.seen && this.waiting) && performance.now() - begun < budget);
       } catch (error) {
         this.job = null;
         this.failed(new Error(fill(this.data.words.failed, { why: error.message })));
       }
+      if (this.waiting && (this.seen || !this.job)) this.turn();
       this.stats.slices++;
       this.stats.worst = Math.max(this.stats.worst, performance.now() - begun);
       if (this.job) this.next();
     }
   }
 
-  /** The same answers from Python: one question at a time, the last one asked is the next. */
+  /** The same answers from Python: one question at a time, the last one asked is the next; each answer is shown. */
   class Questions {
     constructor(ask) {
-      Object.assign(this, { ask_: ask, waiting: null, busy: false, serial: 0 });
+      Object.assign(this, { ask_: ask, waiting: null, busy: false, closed: false });
     }
     async ready() {}
     close() {
-      this.serial++;
+      this.closed = true;
     }
     ask(settings, tell) {
-      this.waiting = { settings: { ...settings }, tell, serial: ++this.serial };
+      this.waiting = { settings: { ...settings }, tell };
       if (!this.busy) this.go();
     }
     async go() {
       this.busy = true;
-      while (this.waiting) {
-        const { settings, tell, serial } = this.waiting;
+      while (this.waiting && !this.closed) {
+        const { settings, tell } = this.waiting;
         this.waiting = null;
         try {
           for (const part of ["point", "curve"]) {
             const answer = await this.ask_({ part, ...settings });
-            if (serial !== this.serial) break;
-            tell[part](answer);
+            if (!this.closed) tell[part](answer, settings);
+            if (this.waiting || this.closed) break;
           }
         } catch (error) {
-          if (serial === this.serial) tell.failed(error);
+          if (!this.waiting && !this.closed) tell.failed(error);
         }
       }
       this.busy = false;
@@ -555,13 +592,7 @@ const charts = (() => {
       this.name = make("text", { class: "soft", "text-anchor": "middle" }, "CPUs (logarithmic)");
       this.unit = make("text", { class: "soft" }, "operations in a microsecond");
       this.old = make("g", {}, ...this.paths, ...this.marks);
-      this.cursor = make(
-        "g",
-        { class: "cursor", tabindex: 0, role: "slider", "aria-label": "CPUs", "aria-valuemin": 1, "aria-valuemax": data.most.cpus },
-        make("rect", { class: "grip", x: -11, width: 22, rx: 4 }),
-        make("line"),
-        make("circle", { r: 7 }),
-      );
+      this.cursor = cursorOf("CPUs", [1, data.most.cpus], 22);
       this.svg = make(
         "svg",
         { class: "chart throughput", role: "group", "aria-label": "Throughput over CPUs" },
@@ -630,21 +661,21 @@ const charts = (() => {
       );
     }
 
-    /** The curve, or the one before while the new one is still being simulated; the chosen point, `rough` while it is. */
-    show(curve, stale, cpus, point, rough) {
+    /** The curve and the chosen point, which lies at `at`; or those before, while the new ones are still simulated. */
+    show(curve, stale, cpus, point, at, state) {
       this.cpus = cpus;
       const all = SIDES.flatMap((side) => [...(curve ? curve[side] : []), ...(point ? [point[side]] : [])].map((here) => here.throughput));
       if (!stale || Math.max(...all) > this.top) this.scale(Math.max(0.01, ...all) * 1.06);
       put(this.old, "class", stale ? "stale" : "");
-      const at = ({ throughput }, n) => `${this.x(n).toFixed(1)} ${this.y(throughput).toFixed(1)}`;
+      const place = ({ throughput }, n) => `${this.x(n).toFixed(1)} ${this.y(throughput).toFixed(1)}`;
       if (curve) {
         SIDES.forEach((side, i) => {
-          const places = curve[side].map((here, k) => at(here, this.data.curve[k]));
+          const places = curve[side].map((here, k) => place(here, this.data.curve[k]));
           put(this.paths[i], "d", `M${places.join("L")}`);
-          put(this.marks[i], "d", places.map((place) => `M${place}${MARKS[i]}`).join(""));
+          put(this.marks[i], "d", places.map((xy) => `M${xy}${MARKS[i]}`).join(""));
         });
         const ends = SIDES.map((side) => curve[side].at(-1).throughput);
-        apart(ends.map((value) => this.y(value) + 5), 18, this.high + 4, this.bottom).forEach((y, i) =>
+        spaced(ends.map((value) => this.y(value) + 5), 18, this.high + 4, this.bottom).forEach((y, i) =>
           puts(this.labels[i], { x: this.right + 10, y: y.toFixed(1), text: `${SIDES[i]} ${number(ends[i])}` }),
         );
       }
@@ -652,7 +683,7 @@ const charts = (() => {
       puts(this.cursor, { "aria-valuenow": cpus, "aria-valuetext": count(cpus, "CPU") });
       this.chosen.forEach((el, i) => {
         put(el, "hidden", !point);
-        if (point) puts(el, { class: `chosen m${i}${rough ? " rough" : ""}`, transform: `translate(${at(point[SIDES[i]], cpus)}) scale(1.6)` });
+        if (point) puts(el, { class: `chosen m${i} ${state}`, transform: `translate(${place(point[SIDES[i]], at)}) scale(1.6)` });
       });
     }
   }
@@ -683,8 +714,8 @@ const charts = (() => {
       this.each = (height - 24) / this.rows.length;
     }
 
-    show(cpus, point, rough) {
-      put(this.svg, "class", rough ? "profiles stale" : "profiles");
+    show(cpus, point, state) {
+      put(this.svg, "class", `profiles ${state}`);
       const { other, functions_shown: most } = this.data,
         shares = SIDES.map((side) => Object.fromEntries(point[side].shares)),
         share = (i, name) => shares[i][name] ?? 0,
@@ -772,14 +803,14 @@ const charts = (() => {
   }
 
   async function ContentionLab(context) {
-    const { data, lab, ask, name } = context,
+    const { data, lab, ask } = context,
       source = lab ? new Simulations(lab, data) : new Questions(ask);
     await source.ready();
-    let point = null,
-      sofar = null,
+    let point = null, // the last one that was simulated to its end
+      pointOf = null,
+      last = null, // the last one of which there is something: {answer, of: its settings, over: whether that is all}
       curve = null,
       curveOf = "",
-      pointOf = null,
       arrived = () => {};
     const { low, most } = data,
       rules = {
@@ -789,11 +820,8 @@ const charts = (() => {
         counter_layout: oneOfRule(Object.keys(data.layouts)),
         think_ns: wholeRule(low.think_ns, most.think_ns),
       };
-    const act = (key) => (value) => board.set({ [key]: value }),
-      refuse = (text) => board.refuse(text),
-      { settings: first } = context;
+    const { act, scale, choice } = controlsOf(context, rules, () => board);
     const thinks = [1, 10, 100].flatMap((tens) => [500, 600, 700, 800, 1000, 1200, 1500, 2000, 2500, 3000, 4000].map((n) => n * tens));
-    const scale = (key, label, more) => slider({ name, label, rule: rules[key], value: first[key], act: act(key), refuse, ...more });
     const controls = {
       cpus: scale("cpus", "CPUs"),
       depth: scale("depth", "Levels below the root"),
@@ -801,8 +829,8 @@ const charts = (() => {
         steps: [...new Set([...thinks, low.think_ns, most.think_ns])].filter((n) => n >= low.think_ns && n <= most.think_ns).sort((a, b) => a - b),
         unit: " ns",
       }),
-      traffic: list({ label: "Traffic", options: Object.keys(data.traffics), value: first.traffic, act: act("traffic") }),
-      counter_layout: list({ label: "Layout", options: Object.keys(data.layouts), value: first.counter_layout, act: act("counter_layout") }),
+      traffic: choice("traffic", "Traffic", Object.keys(data.traffics)),
+      counter_layout: choice("counter_layout", "Layout", Object.keys(data.layouts)),
     };
     const chart = new Throughput(data, act("cpus")),
       profiles = new Profiles(data);
@@ -819,7 +847,6 @@ const charts = (() => {
       ],
       body,
       move() {
-        sofar = null;
         const done = compute();
         show();
         return done;
@@ -857,15 +884,14 @@ const charts = (() => {
       },
     });
     const { settings, stats } = board,
-      shape = () => packed({ ...settings, cpus: "" });
+      shape = (of = settings) => packed({ ...of, cpus: "" });
     source.stats = Object.assign(stats, { slices: 0 });
 
-    /** What is known: the chosen point, or what of its simulation is done; the curve, or the one before. */
+    /** What is known: the chosen point, what of its simulation is done, or the one before; and so the curve. */
     function show() {
-      const whole = pointOf && packed(pointOf) === packed(settings) ? point : null;
-      chart.show(curve, curveOf !== shape(), settings.cpus, whole ?? sofar, !whole);
-      if (whole || sofar) profiles.show(settings.cpus, whole ?? sofar, !whole);
-      else if (point) profiles.show(pointOf.cpus, point, true);
+      const state = !last?.over ? "rough" : Object.keys(settings).some((key) => last.of[key] !== settings[key]) ? "stale" : "";
+      chart.show(curve, curveOf !== shape(), settings.cpus, last?.answer, last?.of.cpus, state);
+      if (last) profiles.show(last.of.cpus, last.answer, state);
     }
     /** A promise that is kept when the curve stands, or when another move has taken its place. */
     function compute() {
@@ -873,19 +899,20 @@ const charts = (() => {
       return new Promise((done) => {
         arrived = done;
         source.ask(settings, {
-          sofar(answer) {
-            sofar = answer;
+          sofar(answer, of) {
+            last = { answer, of, over: false };
             show();
           },
-          point(answer) {
+          point(answer, of) {
             point = answer;
-            pointOf = { ...settings };
+            pointOf = of;
+            last = { answer, of, over: true };
             show();
             board.say(contentionWords(data.words, pointOf, point));
           },
-          curve(answer) {
+          curve(answer, of) {
             curve = answer;
-            curveOf = shape();
+            curveOf = shape(of);
             put(chart.svg, "aria-label", curveWords(data, curve));
             show();
             done();
@@ -905,8 +932,8 @@ const charts = (() => {
       get pointOf() {
         return pointOf;
       },
-      get sofar() {
-        return sofar;
+      get last() {
+        return last;
       },
       get curve() {
         return curveOf === shape() ? curve : null;
@@ -1075,7 +1102,7 @@ const charts = (() => {
   }
 
   async function CostLab(context) {
-    const { data, ask, name } = context,
+    const { data, ask } = context,
       grid = data.grid && new Grid(data.grid),
       { settings: first } = context,
       rules = Object.fromEntries(
@@ -1087,19 +1114,17 @@ const charts = (() => {
     let answer = null,
       answerOf = null,
       asked = 0;
-    const act = (key) => (value) => board.set({ [key]: value }),
-      refuse = (text) => board.refuse(text);
-    const scale = (key, label, unit = "") =>
-      slider({ name, label, rule: rules[key], steps: grid?.values[key], value: first[key], act: act(key), refuse, unit });
-    const choice = (key, label) => list({ label, options: data.lists[key], value: first[key], act: act(key) });
+    const { scale, choice } = controlsOf(context, rules, () => board),
+      stops = (key, label, unit = "") => scale(key, label, { steps: grid?.values[key], unit }),
+      one = (key, label) => choice(key, label, data.lists[key]);
     const controls = {
-      packages: choice("packages", "Machine"),
-      meeting: choice("meeting", "A CPU charges and gives back"),
-      walks: choice("walks", "After giving back"),
-      same_ns: scale("same_ns", "Way of a line in a package, ns", " ns"),
-      cross_ns: scale("cross_ns", "To the other package, ns", " ns"),
-      local_ns: scale("local_ns", "Atomic on an own line, ns", " ns"),
-      levels: scale("levels", "Counters up to the root"),
+      packages: one("packages", "Machine"),
+      meeting: one("meeting", "A CPU charges and gives back"),
+      walks: one("walks", "After giving back"),
+      same_ns: stops("same_ns", "Way of a line in a package, ns", " ns"),
+      cross_ns: stops("cross_ns", "To the other package, ns", " ns"),
+      local_ns: stops("local_ns", "Atomic on an own line, ns", " ns"),
+      levels: stops("levels", "Counters up to the root"),
     };
     const picture = new Listings(data),
       plot = make("div", { class: "plot" }, picture.svg);
@@ -1118,7 +1143,7 @@ const charts = (() => {
         return compute();
       },
       fit(narrow) {
-        picture.layout(Math.max(240, plot.clientWidth), narrow);
+        picture.layout(Math.max(240, plot.clientWidth), narrow, board.root.classList.contains("medium"));
         if (answer) picture.show(answer);
       },
       recognise: {
@@ -1193,8 +1218,8 @@ const charts = (() => {
     }
 
     /** Side by side; on a phone the four bars of a function below each other, before and after. */
-    layout(width, narrow) {
-      Object.assign(this, { narrow, each: narrow ? 84 : 58, wide: narrow ? width : (width - 30) / 2 });
+    layout(width, narrow, medium) {
+      Object.assign(this, { narrow, each: narrow ? 84 : medium ? 54 : 58, wide: narrow ? width : (width - 30) / 2 });
       this.height = 24 + this.rows.length * this.each + 22;
       puts(this.svg, { viewBox: `0 0 ${width} ${this.height}`, width, height: this.height });
     }
@@ -1250,19 +1275,12 @@ const charts = (() => {
   const AGAIN = 600; // ms between two questions how far it is: each takes a little of what is measured
 
   async function MeasureLab(context) {
-    const { data, ask, name } = context,
+    const { data, ask } = context,
       rules = { seconds: wholeRule(data.low, data.most) };
     let now = data.now,
       waiting = 0;
     const gains = []; // of the reader's own measurements, in their order
-    const seconds = slider({
-      name,
-      label: "Seconds",
-      rule: rules.seconds,
-      value: context.settings.seconds,
-      act: (value) => board.set({ seconds: value }),
-      refuse: (text) => board.refuse(text),
-    });
+    const seconds = controlsOf(context, rules, () => board).scale("seconds", "Seconds");
     const start = make("button", { type: "button", class: "main", onclick: () => press(now.running ? "stop" : "start") }, "Start"),
       bar = make("progress", { max: 1, value: 0, "aria-label": "How far the measurement is" });
     const picture = new Pairs(),
@@ -1376,5 +1394,5 @@ const charts = (() => {
     return narrow;
   }
 
-  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, list, sized };
+  return { labs: { ContentionLab, ProfileLab, CostLab, MeasureLab }, number, fixed, frame, sized };
 })();

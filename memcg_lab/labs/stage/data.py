@@ -118,6 +118,7 @@ WORDS = {
     "loaded": "Loaded. Undo brings back what was here.",
     "bad link": "Nothing was run beyond {operations}: {why}",
     "bent link": "{what} {given} is not possible: {low} to {high}; it is {kept} now.",
+    "link unknown": "{name} is no name in a link of this lab; there are {names}.",
     # a walk from outside, read here and in Python
     "own where": "own, operation {place}: {text}",
     "own form": (
@@ -135,6 +136,57 @@ WORDS = {
         "Undo brings the old tree back."
     ),
     "tree back": "The old tree is back, with all that was done in it.",
+    # all CPUs at once
+    "once": "all CPUs at once",
+    "once not": "one after the other",
+    "once at": "At {at} of {end} ns.",
+    "once here": "{over} of {n} operations are over, {wait}",
+    "once none": "nobody waits",
+    "once wait": "1 CPU waits for {lines}",
+    "once waits": "{cpus} CPUs wait for {lines}",
+    "once whole": "Together the CPUs need {needs}. Of their time they wait for lines {shares}.",
+    "once need": "{ns} ns{when}",
+    "once share": "{percent} %{when} (most for {line})",
+    "once no share": "{percent} %{when}",
+    "once protocol": "memory_allocated",
+    "once short": "all",  # the same in a lane
+    "once unit": "simulated ns",
+    "once slider": "Simulated time, ns",
+    "once waits line": "waits for {line}",
+    "once fetches line": "fetches {line}",
+    "once works line": "works on {line}",
+    "once works": "works on its own",
+    "once thinks": "thinks",
+    "once done": "is done",
+    "once key waits": "waits for a line",
+    "once key fetches": "the line is on its way",
+    "once key works": "works",
+    "once key thinks": "thinks",
+    "once key name": "all: {line}, the counter that all sockets share",
+    "once undo": "Undo goes through operations one after the other; choose that under Time.",
+    "once note": (
+        "A model: {machine}, the cache lines of Linux {lines}, {think} ns between two operations of a CPU. An "
+        "operation changes the numbers when it begins; then its CPU fetches line after line. Not the walk's order: a "
+        "CPU may give back what another charges later. So, without a limit, each cgroup has 2\u00b3\u2070 pages "
+        "more in use from the start, left out here: below 0 is given back early."
+    ),
+    "once only": (
+        "All CPUs at once: operation {k}, \u201c{operation}\u201d, is nothing that the machine's kernel runs. It runs "
+        "{allowed}."
+    ),
+    "once long": "All CPUs at once: {n} operations are too many; up to {most} are run.",
+    "once underflow": (
+        "All CPUs at once: operation {k} of CPU {cpu}, \u201c{operation}\u201d, comes before so much is in use. With a "
+        "limit the machine begins with nothing in use."
+    ),
+    "once steps": "All CPUs at once: operation {k} of CPU {cpu}, \u201c{operation}\u201d, takes too many steps.",
+    "once began": "operations begun",
+    "once over": "operations over",
+    "once end": "all is over at, ns",
+    "once waiting": "waiting for lines, % of all CPU time",
+    "once of line": "of it for the line of {line}",
+    "once travel": "lines on their way, % of all CPU time",
+    "once cursor": "at the cursor, {at} ns",
     # two branches
     "compare none": "nothing",
     "compare same": "\u201c{one}\u201d and \u201c{other}\u201d are the same in all their {operations}.",
@@ -329,12 +381,13 @@ def patch_lines():
     }
 
 
-def machine(name, title, version, policy, short=""):
+def machine(name, title, version, policy, short="", when=""):
     """One machine of a lab, as the stage takes it."""
     hunks = [1] * policy.capped + [2] * (policy.uncharge is V4_14.uncharge)
     return {
         "name": name,
         "short": short or name.lower(),
+        "when": when or name.lower(),
         "title": title,
         "version": version,
         "policy": policy.name,
@@ -456,26 +509,31 @@ After: 2 against 2 atomics, 32 against 32 pages in stocks.
     return " ".join([how, *ends])
 
 
-def table(pasts, k, called, first):
-    """The state after ``k`` operations, a dict of rows for each machine: the table below the stage."""
+def table(pasts, places, called, first):
+    """The state of each machine after so many operations, a dict of rows for each: the table below the stage.
+
+    What was in use and counted from the start is left out.
+    """
     columns = []
-    for past in pasts:
-        state = past.state(k)
+    for past, k in zip(pasts, places, strict=True):
+        state, start = past.state(k), past.state(0)
         column = {WORDS["atomics"]: int(past.total[k])}
         limits = past.limit[k].tolist()
         for m, name in enumerate(called):
             values = {
-                "counter.count": state.usage[m],
+                "counter.count": state.usage[m] - start.usage[m],
                 "counter.limit": number(limits[m]) if limits[m] < records.PAGE_COUNTER_MAX else WORDS["none"],
-                "memcg.css": state.css[m],
-                "counter.watermark": state.watermark[m],
+                "memcg.css": state.css[m] - start.css[m],
+                "counter.watermark": state.watermark[m] - start.watermark[m],
                 "counter.failcnt": state.failcnt[m],
             }
             column |= {WORDS[field].format(cgroup=name): value for field, value in values.items()}
         for cpu, (owner, pages) in enumerate(state.stock):
             column[WORDS["stock.nr_pages"].format(cpu=cpu)] = pages
             column[WORDS["stock.memcg"].format(cpu=cpu)] = called[owner] if owner >= 0 else WORDS["none"]
-        column |= {WORDS["sock"].format(cgroup=called[m]): state.sock[m] for m in range(first, len(called))}
+        column |= {
+            WORDS["sock"].format(cgroup=called[m]): state.sock[m] - start.sock[m] for m in range(first, len(called))
+        }
         columns.append(column)
     return columns
 
@@ -507,7 +565,11 @@ def _operation(past, k, called):
     """An operation in words."""
     if k >= len(past.ops):
         return WORDS["compare over"]
-    row = past.ops[k]
+    return operation(past.ops[k], called)
+
+
+def operation(row, called):
+    """A record of ``op_dtype`` in words."""
     return WORDS[records.OPS[row["op"]]].format(
         cpu=int(row["cpu"]), pages=_pages(int(row["nr"])), cgroup=called[row["memcg"]]
     )

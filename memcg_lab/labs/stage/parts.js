@@ -1,13 +1,25 @@
 /* parts.js: what the stage, the charts and the recording share. Functions alone, so it may stand anywhere in the module;
  * make, put, puts and fill are those of stage.js.
  *
- *   draggable   a cursor that follows the pointer
+ *   cursorOf    a cursor on a chart, a slider for the keyboard; draggable: it follows the pointer
+ *   spaced      labels in a column, none over another
  *   voiceOf     the sentence of a lab: seen at once, heard once the reader has acted
  *   questList   what is to be found, each with "not yet" or "found"
+ *   listBox     a list to choose from, whose label has the name that the list would cut
  *   numberBox   a box for a whole number that refuses in a sentence
  *   rules       what a setting may be, for links, JSON and boxes alike
  *   JSON        one form for every lab: {"lab", "settings", ...}
  */
+
+/** `values`: the lowest and, if it is always the same, the highest; `grip`: how wide it can be taken hold of. */
+const cursorOf = (label, [low, high = null], grip = 18) =>
+  make(
+    "g",
+    { class: "cursor", tabindex: 0, role: "slider", "aria-label": label, "aria-valuemin": low, "aria-valuemax": high },
+    make("rect", { class: "grip", x: -grip / 2, width: grip, rx: 4 }),
+    make("line"),
+    make("circle", { r: 7 }),
+  );
 
 /** `move(e)` where the pointer goes down and while it stays down, then `end()`. `start(e)` false: it is not meant. */
 function draggable(svg, cursor, move, { start = () => true, end = () => {} } = {}) {
@@ -27,6 +39,14 @@ function draggable(svg, cursor, move, { start = () => true, end = () => {} } = {
       down = false;
       end();
     });
+}
+
+/** The places that labels in a column get, for places they would like. */
+function spaced(wanted, gap, low, high) {
+  const order = wanted.map((y, i) => ({ y, i })).sort((a, b) => a.y - b.y);
+  order.forEach((l, n) => (l.y = Math.max(l.y, n ? order[n - 1].y + gap : low)));
+  order.toReversed().forEach((l, n, all) => (l.y = Math.min(l.y, n ? all[n - 1].y - gap : high)));
+  return order.sort((a, b) => a.i - b.i).map(({ y }) => y);
 }
 
 /** Two lines: `status` is seen, `live` is heard. A page with nine labs says nothing by itself: a lab speaks once the reader has acted in it. */
@@ -115,27 +135,55 @@ function oneOfRule(values) {
     must: `one of: ${told}`,
   };
 }
-function refusalOf(name, value, { must }) {
-  const told = value === "" ? "empty" : typeof value === "number" ? value.toLocaleString("en") : typeof value === "string" ? value : JSON.stringify(value);
+/** `text`: how it stands in a link, where everything is text. */
+function refusalOf(name, value, { must }, text = JSON.stringify(value)) {
+  const told = value === undefined ? "nothing" : typeof value === "number" ? value.toLocaleString("en") : text || "empty";
   return `${name} is ${told.slice(0, 60)}; it must be ${must}.`;
 }
 
-/** Of what is asked for, what may be, and a sentence for each that may not. */
-function allowedOf(asked, rules) {
+/** Of what is asked for, what may be, and a sentence for each that may not. `texts`: how it stands in a link. */
+function allowedOf(asked, rules, texts = {}) {
   const good = {},
     bad = [];
   for (const [name, value] of Object.entries(asked)) {
     const rule = Object.hasOwn(rules, name) && rules[name];
     if (!rule) bad.push(`${name} is no setting of this lab; there are ${Object.keys(rules).join(", ")}.`);
     else if (rule.fits(value)) good[name] = value;
-    else bad.push(refusalOf(name, value, rule));
+    else bad.push(refusalOf(name, value, rule, texts[name]));
   }
   return { good, bad };
 }
 /** The same for the text of a link. */
 function allowedOfLink(text, rules) {
-  const asked = Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]));
-  return allowedOf(asked, rules);
+  const texts = Object.fromEntries(new URLSearchParams(text)),
+    asked = Object.entries(texts).map(([name, value]) => [name, Object.hasOwn(rules, name) ? rules[name].read(value) : value]);
+  return allowedOf(Object.fromEntries(asked), rules, texts);
+}
+
+/** `fit()` when there is more room or less: a native list cuts a name that is too long for it. */
+function listBox({ label, options, value, act }) {
+  const box = make("select", { onchange: () => act(box.value) }, ...options.map((text) => make("option", { value: text }, text))),
+    word = make("span", {}, label),
+    root = make("label", { class: "list" }, word, box);
+  let cut = false;
+  const show = (now) => {
+    box.value = now;
+    put(word, "text", cut ? `${label}: ${now}` : label);
+  };
+  function fit() {
+    root.classList.remove("cut");
+    put(word, "text", label);
+    const free = box.cloneNode(true); // as wide as its longest name
+    free.style.cssText = "position:absolute;visibility:hidden;flex:none;max-width:none;width:max-content";
+    root.append(free);
+    const wanted = free.offsetWidth;
+    free.remove();
+    cut = box.offsetWidth > 0 && box.offsetWidth < wanted - 1;
+    root.classList.toggle("cut", cut);
+    show(box.value);
+  }
+  box.value = value;
+  return { root, show, fit };
 }
 
 /** Enter, or leaving the box, applies. What may not be is told through `refuse`, and what was shown before comes back. */
@@ -147,7 +195,7 @@ function numberBox({ label, name = label, rule, act, refuse, ...attributes }) {
     "aria-label": `${label}: ${rule.told}`,
     ...attributes,
     onchange() {
-      const given = box.value === "" ? "nothing" : Number(box.value);
+      const given = box.value === "" ? undefined : Number(box.value);
       if (rule.fits(given)) return act(given);
       box.value = box.shown;
       refuse(refusalOf(name, given, rule));
@@ -163,8 +211,8 @@ function numberBox({ label, name = label, rule, act, refuse, ...attributes }) {
 }
 
 const toJson = (lab, settings, more = {}) => JSON.stringify({ lab, settings, ...more });
-/** What such a text holds, for this lab; an Error says why not. */
-function fromJson(text, lab) {
+/** What such a text holds, for this lab; an Error says why not. `beside`: what it may hold besides settings. */
+function fromJson(text, lab, beside = []) {
   let told;
   try {
     told = JSON.parse(text);
@@ -174,6 +222,9 @@ function fromJson(text, lab) {
   const plain = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
   if (!plain(told) || typeof told.lab !== "string" || !plain(told.settings)) throw new Error('This is no lab; it must be {"lab": name, "settings": {...}}.');
   if (told.lab !== lab) throw new Error(`This is of a ${told.lab.slice(0, 40)}; it must be of a ${lab}.`);
+  const fields = ["lab", "settings", ...beside],
+    odd = Object.keys(told).find((name) => !fields.includes(name));
+  if (odd !== undefined) throw new Error(`${odd.slice(0, 60) || '""'} is no field of a lab's JSON; there are ${fields.join(", ")}.`);
   return told;
 }
 

@@ -254,7 +254,7 @@ async function RoomLab(context) {
     bars = make("ol", { class: "answers", "aria-label": "Answers" }),
     wrong = make("ul", { class: "wrong", hidden: true, tabindex: 0, "aria-label": "Codes that could not be read" });
   const controls = {
-    asked: charts.list({ label: "Question", options: data.asked, value: context.settings.asked, act: (value) => board.set({ asked: value }) }),
+    asked: listBox({ label: "Question", options: data.asked, value: context.settings.asked, act: (value) => board.set({ asked: value }) }),
     codes: { show: (codes) => box.value !== codes && (box.value = codes) },
     told: { show: (told) => puts(tell, { text: told ? "Hide what came out" : "Say what came out", "aria-pressed": String(told) }) },
   };

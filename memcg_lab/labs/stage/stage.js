@@ -846,6 +846,7 @@ class Picture {
         { x: begin + (n % inRow) * each + (each - wide) / 2 + 2, y: top + Math.floor(n / inRow) * (deep + between) },
       ]),
     );
+    this.bottom = Math.max(top + tall + foot + 24, shelves > 1 ? top + 2 * (deep + between) : 0, beside ? rail + 4 : 0);
     if (snug) this.height = height = Math.min(height, top + tall + foot + 44);
     this.steps = beside ? { from: begins, width: width - begins } : { from: 0, width };
     puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
@@ -917,6 +918,12 @@ class Picture {
     this.sockets.forEach((c) => pages(c.pages, this.socketCols * this.socketRows, c.label));
   }
 
+  /** No operation has steps to mark: their row is given up. */
+  crop() {
+    const height = Math.min(this.height, this.bottom);
+    puts(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
+  }
+
   /** Where a page lies (its upper left corner), or where something passes. */
   place(where, j = 0) {
     const grid = (corner, cols, rows, n) => {
@@ -972,16 +979,17 @@ class Picture {
       const { tag, tall, badge } = this.box[m],
         full = limit < most ? `${count}/${limit}` : String(count);
       put(c.value, "text", tall && full.length * 8.7 > w - 5 ? `${count}${limit < most ? "/…" : ""}` : full);
-      const owner = line[m],
+      const hopping = here.moment?.hops[m], // all CPUs at once: the line is on its way
+        owner = hopping ? hopping.to : line[m],
         before = flashes.length > 1 ? flashes.at(-2).cpu : was.line[m];
       put(c.tag, "hidden", owner < 0);
       if (owner >= 0) {
         // a line that changes hands hops over from where the request arrives
-        const hop = last && before !== owner ? ease((t - last.t + 60) / 240) : 1;
+        const hop = hopping ? hopping.way : last && before !== owner ? ease((t - last.t + 60) / 240) : 1;
         const rests = tall ? w - SMALL_TAG : -tag;
         put(c.tag, "transform", `translate(${mix(w / 2, rests, hop).toFixed(1)} ${(Math.sin(Math.PI * hop) * -16).toFixed(1)})`);
         put(c.tag.children[1], "text", tag === TAG ? `CPU ${owner}` : String(owner));
-        put(c.tag, "class", `tag${last && before !== owner && before >= 0 ? " moved" : ""}`);
+        put(c.tag, "class", `tag${hopping || (last && before !== owner && before >= 0) ? " moved" : ""}`);
       }
       const age = last ? (t - last.t) / 420 : 9,
         glow = Math.max(0, 1 - age),
@@ -997,9 +1005,18 @@ class Picture {
       put(
         c.box,
         "class",
-        `counter${last ? " touched" : ""}${age < 0.6 ? " lit" : ""}${refused ? " refused" : ""}${hot ? " hot" : ""}${count > limit ? " over-limit" : ""}`,
+        `counter${last ? " touched" : ""}${age < 0.6 || here.moment?.busy[m] ? " lit" : ""}${refused ? " refused" : ""}${hot ? " hot" : ""}${count > limit ? " over-limit" : ""}`,
       );
-      put(c.badge, "hidden", !last || !badge);
+      const crowd = here.moment?.waits[m];
+      put(c.badge, "hidden", !badge || !(last || crowd));
+      if (crowd && badge) {
+        put(c.badge, "transform", `translate(${w + 4} 0)`);
+        const told = crowd === 1 && badge !== SHORT ? "1 waits" : `${crowd} wait`,
+          across = Math.max(badge, wide(told, this.svg) + 6);
+        put(c.badge.children[0], "width", across);
+        puts(c.badge.children[1], { text: told, x: across / 2 });
+        put(c.badge, "class", "badge now");
+      }
       if (last && badge) {
         const undone = flashes.some((f) => f.refused),
           short = badge === SHORT,
@@ -1260,13 +1277,7 @@ class Chart {
     this.axis = make("path", { class: "axis" });
     this.ticks = [0, 1, 2].map(() => make("text", { class: "soft" }));
     this.name = make("text", { class: "soft" });
-    this.cursor = make(
-      "g",
-      { class: "cursor", tabindex: 0, role: "slider", "aria-label": "Operations executed", "aria-valuemin": 0 },
-      make("rect", { class: "grip", x: -9, width: 18, rx: 4 }),
-      make("line"),
-      make("circle", { r: 7 }),
-    );
+    this.cursor = cursorOf("Operations executed", [0]);
     this.svg = make(
       "svg",
       { class: `chart ${data.chart.value}` },
@@ -1356,12 +1367,10 @@ class Chart {
     // Labels at the right, each near its line's end, none over another.
     const labels = shown.map((i, n) => ({ el: this.labels[i], at: this.y(walk.value(walk.n, i)) + 5, text: named[n] }));
     if (bound !== null) labels.push({ el: this.boundLabel, at: this.y(bound) + 5, text: boundName });
-    labels.sort((a, b) => a.at - b.at);
-    const pitch = Math.min(17, (this.height - 16) / Math.max(1, labels.length - 1));
-    labels.forEach((l, n) => (l.at = Math.max(l.at, n ? labels[n - 1].at + pitch : 12)));
-    labels.toReversed().forEach((l, n, all) => (l.at = Math.min(l.at, n ? all[n - 1].at - pitch : this.height - 4)));
+    const pitch = Math.min(17, (this.height - 16) / Math.max(1, labels.length - 1)),
+      places = spaced(labels.map(({ at }) => at), pitch, 12, this.height - 4);
     for (const el of [...this.labels, this.boundLabel]) put(el, "hidden", true);
-    for (const { el, at, text } of labels) puts(el, { hidden: false, x: end + 10, y: at, text });
+    labels.forEach(({ el, text }, n) => puts(el, { hidden: false, x: end + 10, y: places[n], text }));
     this.others.replaceChildren(
       ...others.map((b) => {
         const g = make("g", { class: b === against ? "other against" : "other", onclick: () => onBranch(b) }, make("title", {}, `${b.name}: go there`));
@@ -1610,6 +1619,7 @@ const RECOGNISE = {
 // ---------------------------------------------------------------------------------------------------- 8 render
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 16, 64];
 const LINK_MAX = 2000;
+const NS_A_MS = 0.2; // simulated, at speed 1
 /** Where the button next to "Step" goes: to the next operation in whose log one of these steps stands. */
 const JUMPS = {
   drain: { label: "Next drain", title: "Go on to the next operation in which a stock is emptied", steps: ["STEP_DRAIN"], none: "no drain" },
@@ -1674,22 +1684,27 @@ function runsOf(list, text) {
   return runs;
 }
 
-/** The walk as a cell of a notebook, for whoever wants to go on there. */
-function asPython(data, tree, ops, shown) {
+/** The walk as a cell of a notebook, for whoever wants to go on there; `once`: all CPUs at once. */
+function asPython(data, tree, ops, shown, once) {
   const told = ([code, cpu, memcg, nr, ctx]) => `op("${data.forms.ops[code]}", cpu=${cpu}, memcg=${memcg}, nr=${nr}, ctx=${ctx})`;
   const lines = runsOf(ops, told).map(([text, times]) => `    ${times > 1 ? `*[${text}] * ${times}` : text},`);
   const policies = shown.map((i) => `"${data.machines[i].policy}"`).join(", ");
   return [
     "import numpy as np",
     "from memcg_lab import POLICIES, System, op",
+    ...(once ? ["from memcg_lab.machine.run import simulate"] : []),
     "",
     "ops = np.concatenate([",
     ...lines,
     "])",
     `for policy in (${policies}):`,
     `    system = System([${tree.parents.join(", ")}], cpus=${tree.cpus}, policy=POLICIES[policy]${tree.limits ? `, limits=[${tree.limits.join(", ")}]` : ""})`,
-    "    log = system.step_through(ops)",
-    '    print(policy, log.atomics(), "atomics")',
+    ...(once
+      ? [
+          `    run = simulate(system, ops, think_ns=${data.once.think_ns}, think="fixed", repeat=False, warm_up=0, duration_ns=${data.once.duration_ns}, record=1_000_000)`,
+          '    print(policy, run.duration_ns, "ns", len(run.events), "touches of lines")',
+        ]
+      : ["    log = system.step_through(ops)", '    print(policy, log.atomics(), "atomics")']),
     "",
   ].join("\n");
 }
@@ -1717,7 +1732,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     hot = -1,
     last = 0,
     frame = 0,
-    notice = "";
+    notice = "",
+    once = null, // all CPUs at once: {runs, times, lanes}; else one operation comes after the other
+    moment = 0; // simulated ns, then; whole: at rest
   const stats = { frames: 0, worst: 0, work: 0 };
   // The machines in the order of their pictures; what the last side may show, and does not, stands behind.
   const last_side = data.sides.at(-1),
@@ -1771,11 +1788,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   );
   const placeBox = whole(0, 0, 0, (k, box) => {
     if (k !== null) go(k);
-    box.value = Math.ceil(position);
+    box.value = once ? Math.floor(moment) : Math.ceil(position);
   });
+  const placeLabel = labelled("Operation", placeBox);
   const ofAll = make("span", { class: "of" }),
     quests = questList(data.quests, "Three things to find with your own traffic"),
     unsaid = []; // what was found, and not yet said
+  const difference = button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () => seek(apart, data.words["no difference"]));
   const playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
   const bar = make(
     "div",
@@ -1784,17 +1803,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     make(
       "div",
       { class: "moves" },
-      button("Back", "One operation back", "ArrowLeft", () => go(Math.ceil(position) - 1)),
+      button("Back", "One operation back", "ArrowLeft", () => back()),
       playButton,
       button("Step", "Execute the next operation", "ArrowRight", () => step()),
       button(jump.label, jump.title, "n", () => seek(jumps, data.words[jump.none])),
-      paired &&
-        button("Next difference", "Go on to the next operation in which the machines do not do the same", "x", () =>
-          seek(apart, data.words["no difference"]),
-        ),
+      paired && difference,
       quests.tally,
     ),
-    make("div", { class: "where" }, labelled("Operation", placeBox), ofAll, labelled("Speed", speedBox)),
+    make("div", { class: "where" }, placeLabel, ofAll, labelled("Speed", speedBox)),
   );
   const voice = voiceOf(),
     { status } = voice;
@@ -1897,7 +1913,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   // --- below them
   const chart = new Chart(data, (k) => go(k)),
-    plot = make("div", { class: "plot" }, chart.svg);
+    plot = make("div", { class: "plot" }, chart.svg),
+    key = make(
+      "p",
+      { class: "lane-key" },
+      ...["waits", "fetches", "works", "thinks"].map((what) => make("span", {}, make("i", { class: what, "aria-hidden": "true" }), data.words[`once key ${what}`])),
+      make("span", {}, fill(data.words["once key name"], { line: data.words["once protocol"] })),
+    ),
+    note = make("p", { class: "lane-note" }, data.once.note);
   const foot = make(
     "div",
     { class: "foot" },
@@ -1917,7 +1940,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     out = exchange({
       copies: [
         ["Copy as JSON", "Settings, your own operations and this place, for another page or for Python", () => asJson()],
-        ["Copy as Python", "This traffic as a cell of a notebook", () => asPython(data, tree, branch.ops, shown())],
+        ["Copy as Python", "This traffic as a cell of a notebook", () => asPython(data, tree, branch.ops, shown(), once)],
       ],
       take: (text) => load(text),
       say: (text) => say(text),
@@ -1933,12 +1956,26 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       if (file) load(await file.text());
     },
   });
+  const timeBox = choice(
+    [
+      ["", data.words["once not"]],
+      ["once", data.words.once],
+    ],
+    "",
+    (value) =>
+      later(async () => {
+        const why = value ? await meet(0) : part();
+        if (why) say(why);
+      }),
+  );
+  timeBox.setAttribute("aria-label", "Time");
   const compareBox = choice([], "", (value) => compare(value === "" ? null : walks.branches[+value])),
     compareLabel = labelled("Compare with", compareBox, "compared"),
     panel = make("section", { class: "compare", "aria-label": "Two branches compared", hidden: true });
   const more = make(
     "div",
     { class: "bar more", role: "group", "aria-label": "Settings" },
+    labelled("Time", timeBox),
     ...boxes,
     compareLabel,
     place &&
@@ -1970,6 +2007,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   // --- what moves
   function show() {
+    if (once) return showOnce();
     const k = Math.ceil(position),
       node = branch.node(k);
     const time = position === k ? Infinity : (position - k + 1) * node.length;
@@ -1990,12 +2028,50 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     put(playButton, "text", playing ? "Pause" : "Play");
     if (focused() !== placeBox) placeBox.value = k;
   }
+  /** A moment of all CPUs at once, as a node that a picture can draw. */
+  function nodeOf(ns) {
+    const m = [];
+    for (const run of once.runs) m[run.i] = run.moment(ns * PS_A_NS);
+    return { op: null, k: 0, score: [], m };
+  }
+  function showOnce() {
+    const node = nodeOf(moment),
+      resting = moment === Math.floor(moment);
+    pictures.forEach((picture, side) => {
+      if (!node.m[picture.i]) return; // it comes in a moment
+      picture.draw(node, Infinity);
+      const { sum, lamps, way } = sides[side],
+        { raw } = node.m[picture.i];
+      if (lamps.node !== raw || lamps.machine !== picture.i) shine(lamps, way, node, picture.i, raw);
+      put(sum, "text", count(picture.atomics, "atomic"));
+    });
+    if (walk) showDoing(once.runs[0], node.m[once.runs[0].i].cpus);
+    once.lanes.move(moment);
+    put(status, "text", notice || (resting && !playing ? onceSentence(data, tree, once.runs, moment) : fill(data.words["once at"], { at: Math.floor(moment).toLocaleString("en"), end: once.lanes.end.toLocaleString("en") })));
+    put(playButton, "text", playing ? "Pause" : "Play");
+    if (focused() !== placeBox) placeBox.value = Math.floor(moment);
+  }
+  /** With one machine: what each CPU does, in words. */
+  function showDoing(run, cpus) {
+    const { ops } = run,
+      k = run.began(moment * PS_A_NS);
+    walk.node = null;
+    walk.replaceChildren(
+      ...cpus.map((now, cpu) => {
+        let n = k - 1;
+        while (n >= 0 && ops[n][1] !== cpu) n--;
+        const busy = now.what !== "thinks" && now.what !== "done",
+          did = n >= 0 && busy && operationText(data, tree, ops[n]);
+        return make("li", { class: busy ? "now" : "past" }, make("code", {}, `CPU ${cpu}`), did && make("span", { class: "rule" }, did), make("span", { class: "value" }, doingText(data, tree, now)));
+      }),
+    );
+  }
   /** While an operation moves its result is not told before the pictures and their sums have it. */
   const begun = (node) => fill(data.words.place, { k: node.k.toLocaleString("en"), n: branch.n.toLocaleString("en"), operation: operationText(data, tree, node.op), deeds: "", sums: "" }).trim();
   /** The invariants after this operation, each with a sign and in words. */
-  function shine(lamps, way, node, i) {
-    Object.assign(lamps, { node, machine: i });
-    const wrong = lightsOf(data, tree, data.machines[i], node.m[i].state);
+  function shine(lamps, way, node, i, known = node) {
+    Object.assign(lamps, { node: known, machine: i });
+    const wrong = lightsOf(data, tree, data.machines[i], node.m[i].raw ?? node.m[i].state);
     lamps.forEach((lamp, n) => {
       const { name } = data.invariants[n];
       put(lamp, "class", wrong[n] ? "false" : "");
@@ -2004,7 +2080,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       put(lamp, "title", `${name}${data.invariants[n].bound ? `, ${data.machines[i].bound} pages` : ""}: ${wrong[n] || data.words["light true"]}`);
     });
     const held = way === focused();
-    way.hidden = !wrong.some((text, n) => text && data.machines[i].breaks[n]);
+    way.hidden = once || !wrong.some((text, n) => text && data.machines[i].breaks[n]);
     if (way.hidden && held) root.focus({ preventScroll: true }); // a hidden button would hand the keys to the page
   }
   /** The shortest walk that puts one of the lights out, as a branch of the reader's own. */
@@ -2097,6 +2173,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   /** Something came to rest at a whole position. */
   function settle() {
+    if (once) return settleOnce();
     const node = branch.node(position);
     pictures.forEach((picture) => picture.describe(node, data.machines[picture.i].title));
     put(
@@ -2118,9 +2195,21 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     remember();
   }
 
+  function settleOnce() {
+    const node = nodeOf(moment),
+      text = onceSentence(data, tree, once.runs, moment);
+    for (const picture of pictures) if (node.m[picture.i]) picture.describe(node, data.machines[picture.i].title);
+    put(once.lanes.cursor, "aria-valuetext", text);
+    put(once.lanes.svg, "aria-label", text);
+    settings.at_ns = moment;
+    showTable();
+    speak(notice || text);
+    remember();
+  }
+
   function showTable() {
     if (!numbers.open) return;
-    const node = branch.node(Math.ceil(position)),
+    const node = once ? nodeOf(moment) : branch.node(Math.ceil(position)),
       states = shown().map((i) => node.m[i].state),
       most = c.PAGE_COUNTER_MAX;
     const { words } = data,
@@ -2139,6 +2228,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         row("stock.memcg", { cpu, n: cpu }, (v) => tree.names[v] ?? words.none),
       ]),
       ...tree.names.slice(tree.first).map((cgroup, n) => row("sock", { cgroup, n: tree.first + n })),
+      ...(once ? onceRows(data, tree, once.runs, moment) : []),
     ];
     const cells = (tag, values) =>
       make(
@@ -2149,7 +2239,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         ),
       );
     table.replaceChildren(
-      make("thead", {}, cells("th", [fill(words.after, { operations: count(node.k, "operation") }), ...shown().map((i) => data.machines[i].name)])),
+      make("thead", {}, cells("th", [once ? fill(words["once cursor"], { at: moment.toLocaleString("en") }) : fill(words.after, { operations: count(node.k, "operation") }), ...shown().map((i) => data.machines[i].name)])),
       make("tbody", {}, ...rows.map((row) => cells("td", row))),
     );
   }
@@ -2165,6 +2255,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (side) parts.push(`r=${side.indexOf(chosen())}`);
     parts.push(`t=${branch.traffic}`, `p=${Math.ceil(position)}`);
     if (own) parts.push(`f=${branch.base}`, `o=${own}`);
+    if (once) parts.push(`ns=${Math.floor(moment)}`);
     return parts.join("&");
   }
   /** All settings as they are now, the reader's own operations among them. */
@@ -2175,6 +2266,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const traffic = Object.keys(data.traffic)[branch.traffic] ?? data.empty;
     Object.assign(now, { traffic, fork: own ? branch.base : 0, own });
     if ("position" in now) now.position = Math.ceil(position);
+    now.at_ns = once ? Math.floor(moment) : null;
     return now;
   }
   function remember() {
@@ -2185,7 +2277,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (text.length <= LINK_MAX) writing = setTimeout(() => place.set(text), playing ? 1500 : 250);
   }
   // A lab whose settings have no place, because its sentence is about the whole, has it beside them.
-  const asJson = () => toJson(data.lab, told(), "position" in data.settings ? {} : { position: Math.ceil(position) });
+  const beside = "position" in data.settings ? [] : ["position"];
+  const asJson = () => toJson(data.lab, told(), Object.fromEntries(beside.map((name) => [name, Math.ceil(position)])));
   function save() {
     const url = URL.createObjectURL(new Blob([asJson()], { type: "application/json" }));
     make("a", { href: url, download: `${data.lab}.json` }).click();
@@ -2199,7 +2292,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         throw new Error(fill(words[name], values));
       },
       shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
-      { settings: given, position: at = 0 } = fromJson(text, data.lab),
+      { settings: given, position: at = 0 } = fromJson(text, data.lab, beside),
       wanted = { ...data.settings, ...given };
     for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
     const whole = (name, value, low, most) => {
@@ -2222,6 +2315,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const most = lab ? data.longest : data.longest_asked,
       length = own.length ? wanted.fork + own.length : known;
     if (length > most) no("own long", { most: most.toLocaleString("en") });
+    if (wanted.at_ns !== null) whole("at_ns", wanted.at_ns, 0, data.once.duration_ns);
     wanted.position ??= at;
     whole("position", wanted.position, 0, length);
     return { wanted, fork: wanted.fork, own: wanted.own };
@@ -2250,11 +2344,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       if (kept !== value) bent.push(fill(data.words["bent link"], { what, given: given.slice(0, 20) || "(empty)", low, high: most.toLocaleString("en"), kept }));
       return kept;
     };
+    const known = [...data.numbers.map(({ key }) => key), ...(side ? ["r"] : []), "t", "p", "f", "o", "ns"];
+    for (const name of new Set(asked.keys())) if (!known.includes(name)) bent.push(fill(data.words["link unknown"], { name: name.slice(0, 20) || '""', names: known.join(", ") }));
     const wanted = Object.fromEntries(data.numbers.map(({ name, label, key, low }) => [name, whole(label, key, low, high[name], settings[name])]));
     if (side) wanted[data.choice.name] = data.choice.values[whole("Machine", "r", 0, side.length - 1, side.indexOf(chosen()))];
     const traffics = Object.keys(data.traffic);
     if (asked.has("t")) wanted.traffic = traffics[whole("Traffic", "t", 0, traffics.length, 0)] ?? data.empty;
     const position = asked.has("p") ? whole("Operation", "p", 0, data.longest, 0) : undefined;
+    wanted.at_ns = asked.has("ns") ? whole("Simulated ns", "ns", 0, data.once.duration_ns, 0) : null;
     return { wanted: { ...wanted, position: position ?? settings.position }, fork: whole("Operation", "f", 0, data.longest, 0), own: asked.get("o") ?? "", bent };
   }
   /** Machines, traffic and place as they are asked for. What could not be done of the reader's own traffic is answered. */
@@ -2274,9 +2371,22 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     }
     const last = made.settings.position ?? 0;
     if (last > at.n && !wrong) bent.push(fill(data.words["bent link"], { what: "Operation", given: last, low: 0, high: at.n.toLocaleString("en"), kept: at.n }));
+    const was = strict && keep();
     adopt(made, at, last);
     byChoice();
     furnish();
+    if (settings.at_ns !== null) {
+      const asks = settings.at_ns,
+        why = await meet(asks),
+        high = once?.lanes.end.toLocaleString("en"),
+        late = once && asks > once.lanes.end;
+      if (strict && (why || late)) {
+        restore(was);
+        throw new Error(why || fill(data.words["json value"], { name: "at_ns", value: asks, allowed: `a whole number from 0 to ${high}` }));
+      }
+      if (why) bent.push(why);
+      if (late) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: asks, low: 0, high, kept: moment }));
+    }
     notice = [...bent, wrong].filter(Boolean).join(" ");
   }
   /** From now on the stage shows this walk. */
@@ -2287,6 +2397,38 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     branch = at;
     position = Math.max(0, Math.min(at.n, last));
     against = null;
+    once = null;
+  }
+  /** All CPUs at once: this walk, on the machines that are shown; where that cannot be, why, and one comes after the other. */
+  async function meet(ns) {
+    halt();
+    notice = "";
+    try {
+      const runs = await allAtOnce({ lab, ask, data, tree, shown: shown(), ops: branch.ops });
+      for (const { agrees } of runs) {
+        walks.ran++;
+        walks.disagreements += !agrees;
+      }
+      const lanes = new Lanes(data, tree, runs, (to) => (to === null ? settle() : go(to)));
+      let times;
+      once = { runs, lanes, times: () => (times ??= momentsOf(runs)) };
+      moment = Math.max(0, Math.min(lanes.end, ns));
+      settings.at_ns = moment;
+    } catch (error) {
+      part();
+      return error.message;
+    }
+    fit();
+    settle();
+    return "";
+  }
+  /** One operation after the other again. */
+  function part() {
+    halt();
+    once = null;
+    settings.at_ns = null;
+    fit();
+    settle();
   }
   /** Why the kernel did not take an operation. */
   function refusal(tree, { reason: code, allowed }, op) {
@@ -2309,12 +2451,20 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     ({ order, tree, walks, branch, position } = was);
     order = order.slice();
     against = null;
+    once = null;
     furnish();
     fit();
     settle();
+    if (settings.at_ns !== null)
+      later(async () => {
+        const said = notice;
+        await meet(settings.at_ns);
+        notice = said;
+        show();
+      });
   }
   function undoLast() {
-    if (!walks.before || walks.acted) return go(Math.ceil(position) - 1);
+    if (!walks.before || walks.acted) return once ? say(data.words["once undo"]) : go(Math.ceil(position) - 1);
     restore(walks.before);
     say(data.words["tree back"]);
   }
@@ -2427,6 +2577,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     furnish();
     notice = "";
     const [first] = [...lost].sort((a, b) => (b.b === was.branch) - (a.b === was.branch));
+    const why = settings.at_ns === null ? "" : await meet(0);
+    notice = why;
     if (first) notice = fill(data.words["not there"], { branch: first.b.name, k: (first.wrong + 1).toLocaleString("en"), operation: first.operation });
     fit();
     settle();
@@ -2435,6 +2587,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   function setPictures(n) {
     settings.pictures = n;
     paint();
+    if (once) return meet(moment);
     fit();
     settle();
   }
@@ -2446,6 +2599,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     pictures.forEach((picture, at) => (picture.i = shown()[at]));
     notice = "";
     dress();
+    if (once) return later(() => meet(moment));
     refresh();
     if (position === Math.ceil(position)) settle();
     show();
@@ -2475,8 +2629,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     }
     last = now;
     let left = dt * speed;
-    const goal = target ?? branch.n;
-    while (left > 0 && position < goal) {
+    const goal = target ?? (once ? once.lanes.end : branch.n);
+    if (once) {
+      moment = calm.matches ? nextTime(moment) : moment + left * NS_A_MS;
+      if (moment >= goal) moment = goal;
+    }
+    while (!once && left > 0 && position < goal) {
       const k = Math.floor(position) + 1,
         node = branch.node(k);
       const rest = (k - position) * node.length;
@@ -2489,8 +2647,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         left = 0;
       }
     }
-    if (position >= goal) {
-      position = goal;
+    if ((once ? moment : position) >= goal) {
+      if (!once) position = goal;
       playing = false;
       target = null;
       settle();
@@ -2523,15 +2681,33 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   function go(k) {
     halt();
     notice = "";
+    if (once) {
+      moment = Math.max(0, Math.min(once.lanes.end, k));
+      show(); // what is told follows once the hand has come to rest
+      if (once.lanes.held === null) settle();
+      return;
+    }
     position = Math.max(0, Math.min(branch.n, k));
     settle();
     show();
   }
   /** What moves is at its end at once: a second press goes on. */
-  const finish = () => (playing || target !== null) && go(Math.ceil(position));
+  const finish = () => (playing || target !== null) && go(once ? (target ?? Math.ceil(moment)) : Math.ceil(position));
+  /** The next moment at which anything happens on a machine that is shown, and the one before. */
+  const nextTime = (ns) => once.times()[lastUntil(once.times(), ns) + 1] ?? once.lanes.end,
+    lastTime = (ns) => once.times()[Math.max(0, lastUntil(once.times(), ns - 0.001))];
+  const back = () => (once ? creep(-1) : go(Math.ceil(position) - 1));
   function step() {
     finish();
+    if (once) return passTo(nextTime(moment));
     playTo(Math.floor(position) + 1);
+  }
+  function passTo(ns) {
+    halt();
+    notice = "";
+    if (calm.matches || ns <= moment) return go(ns);
+    target = ns;
+    want();
   }
   function playTo(k) {
     halt();
@@ -2546,6 +2722,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   function creep(way) {
     halt();
     notice = "";
+    if (once) return go(way > 0 ? nextTime(moment) : lastTime(Math.ceil(moment)));
     const settled = position === Math.ceil(position),
       k = way > 0 && settled ? position + 1 : Math.ceil(position);
     if (k > branch.n || k < 1) return;
@@ -2560,8 +2737,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   function toggle() {
     notice = "";
-    if (playing || target !== null) halt();
-    else {
+    if (playing || target !== null) {
+      halt();
+      if (once) return go(Math.ceil(moment));
+    } else {
+      if (once && moment >= once.lanes.end) moment = 0;
       if (position >= branch.n) position = 0;
       playing = true;
       want();
@@ -2570,6 +2750,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   function seek(test, none) {
     finish();
+    if (once) {
+      const [next] = once.runs.filter(({ i }) => others().includes(i)).flatMap((run) => run.jumps).filter((ns) => ns > moment).sort((a, b) => a - b);
+      return next === undefined ? say(none) : go(next);
+    }
     let k = Math.floor(position) + 1;
     while (k <= branch.n && !test(k)) k++;
     if (k > branch.n) say(none);
@@ -2581,6 +2765,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     await walks.open(next, coming);
     branch = next;
     if (!branch.mine) settings.traffic = branch.name;
+    if (once) {
+      const why = await meet(0);
+      if (why) say(why);
+      return;
+    }
     refresh();
     go(k ?? (branch.mine ? branch.n : 0));
   }
@@ -2612,6 +2801,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     });
     showCompared();
     chart.mark(branch, hotTest(), jumps);
+    if (once) {
+      placeBox.max = once.lanes.end;
+      placeBox.style.width = "84px";
+      ofAll.textContent = `of ${once.lanes.end.toLocaleString("en")}`;
+    }
   }
   // --- two branches
   let against = null;
@@ -2670,15 +2864,22 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   const perform = (op) =>
     later(async () => {
-      const k = Math.ceil(position);
+      const k = once ? branch.n : Math.ceil(position);
       if (k >= walks.source.longest) return say(fill(data.words["own long"], { most: walks.source.longest.toLocaleString("en") }));
       const answer = await walks.act(branch, k, [op]);
       if (answer.refused) {
-        position = k;
+        if (!once) position = k;
         return say(refusal(tree, answer.refused, op));
       }
       walks.acted = true;
       branch = answer.branch;
+      if (once) {
+        const why = await meet(moment);
+        if (why) return say(why);
+        const [run] = once.runs,
+          begins = run.begins.filter((_, n) => run.ops[n][1] === op[1]);
+        return go(wholeNs(begins.at(-1))); // where it begins on the first machine
+      }
       recognise(branch.node(answer.k));
       refresh();
       playTo(answer.k);
@@ -2747,13 +2948,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const keys = {
     " ": toggle,
     ArrowRight: step,
-    ArrowLeft: () => go(Math.ceil(position) - 1),
+    ArrowLeft: () => back(),
     Home: () => go(0),
-    End: () => go(branch.n),
-    PageUp: () => go(Math.ceil(position) + 10),
-    PageDown: () => go(Math.ceil(position) - 10),
+    End: () => go(once ? once.lanes.end : branch.n),
+    PageUp: () => go(once ? Math.ceil(moment) + 100 : Math.ceil(position) + 10),
+    PageDown: () => go(once ? Math.ceil(moment) - 100 : Math.ceil(position) - 10),
     n: () => seek(jumps, data.words[jump.none]),
-    x: () => paired && seek(apart, data.words["no difference"]),
+    x: () => paired && !once && seek(apart, data.words["no difference"]),
     q: () => act(data.hand.charge),
     a: () => act(data.hand.back),
     z: () => undoLast(),
@@ -2782,6 +2983,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       small = roomy && shown().length > 2;
     const deep = !narrow && tree.depth + (tree.leaves > 2) > 4; // many levels: the chart gives some of its room
     root.classList.toggle("deep", deep);
+    root.classList.toggle("once", once !== null);
+    root.classList.toggle("sole", shown().length === 1);
     root.classList.toggle("narrow", narrow);
     root.classList.toggle("row", !narrow && (small || !roomy));
     root.classList.toggle("tight", !narrow && !roomy); // beside a notebook's panels: the bar has two rows
@@ -2794,7 +2997,17 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         given = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : low ? 226 : 260,
         height = given + (deep ? (small ? 12 : 24) : 0);
       picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, !roomy);
+      if (once) picture.crop();
     });
+    timeBox.value = once ? "once" : "";
+    difference.hidden = once !== null;
+    placeLabel.firstChild.textContent = once ? "ns" : "Operation";
+    if (once) {
+      if (once.lanes.svg.parentNode !== plot) plot.replaceChildren(once.lanes.svg, key, note);
+      // On a screen of 560 px everything that moves is seen at once; the note below it stays.
+      const above = once.lanes.svg.getBoundingClientRect().top - root.getBoundingClientRect().top;
+      once.lanes.layout(Math.max(300, plot.clientWidth), narrow ? 0 : Math.max(68, 558 - above));
+    } else if (chart.svg.parentNode !== plot) plot.replaceChildren(chart.svg);
     chart.layout(Math.max(300, plot.clientWidth), deep ? 64 : 88);
     refresh();
     show();
@@ -2811,7 +3024,17 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     observer.disconnect();
   };
   /** Whether settings ask for more than another place in this walk. */
-  const elsewhere = (wanted) => Object.entries(told()).some(([name, value]) => name !== "position" && name in wanted && wanted[name] !== value);
+  const elsewhere = (wanted) => Object.entries(told()).some(([name, value]) => name !== "position" && name !== "at_ns" && name in wanted && wanted[name] !== value);
+  /** Another place in this walk, or in its time. */
+  async function turn({ position: k = position, at_ns: ns = null }) {
+    if (ns === null) {
+      if (once) part();
+      return go(k);
+    }
+    if (once) return go(ns);
+    const why = await meet(ns);
+    if (why) say(why);
+  }
   /** Somebody else has chosen: a link that was followed, or Python. What the reader did before comes along. */
   const come = (asked) =>
     later(async () => {
@@ -2834,7 +3057,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     playTo,
     toggle,
     come: (text) => text !== here() && come(read(text)),
-    set: (wanted) => (elsewhere(wanted) ? come({ wanted }) : later(() => go(wanted.position ?? position))),
+    set: (wanted) => (elsewhere(wanted) ? come({ wanted }) : later(() => turn(wanted))),
     say,
     leave,
     stats,
@@ -2843,7 +3066,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     },
     here,
     ready: performance.now(),
-    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart }, // for the tests
+    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart, allAtOnce, onceSentence }, // for the tests
     check: checkHere,
     seek: (p) => {
       halt();
@@ -2858,6 +3081,12 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     },
     get branch() {
       return branch;
+    },
+    get once() {
+      return once;
+    },
+    get moment() {
+      return moment;
     },
     get walks() {
       return walks;

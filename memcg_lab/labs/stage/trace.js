@@ -57,11 +57,10 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
   // --- controls
   const button = (label, title, key, act, name) =>
     make("button", { type: "button", title: `${title} (key: ${key})`, "aria-keyshortcuts": key, class: name, onclick: act }, label);
-  const choice = make("select", { onchange: () => go(settings.position, choice.value) }, ...names.map((name) => make("option", {}, name))),
+  const choice = listBox({ label: "Recording", options: names, value: settings.recording, act: (recording) => go(settings.position, recording) }),
     box = numberBox({ label: "Event", rule: rules.position, act: (position) => go(position), refuse: (text) => say(text) }),
     playButton = button("Play", "Play or pause", "Space", () => toggle(), "main");
-  const called = make("span", {}, "Recording"),
-    voice = voiceOf(),
+  const voice = voiceOf(),
     rows = make("tbody"),
     table = make("table", { class: "events" }, make("thead", {}, make("tr", {}, ...data.columns.map((name) => make("th", { scope: "col" }, name)))), rows);
   const looks = ["m0", "m1", "m2", "m3", "drift", "above"],
@@ -69,13 +68,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     labels = looks.map((look) => make("text", { class: `label ${look}` })),
     axis = make("path", { class: "axis" }),
     ticks = [0, 1, 2, 3].map(() => make("text", { class: "soft" })),
-    cursor = make(
-      "g",
-      { class: "cursor", tabindex: 0, role: "slider", "aria-label": "Events walked", "aria-valuemin": 0, "aria-valuemax": data.events },
-      make("rect", { class: "grip", x: -9, width: 18, rx: 4 }),
-      make("line"),
-      make("circle", { r: 7, cy: 8 }),
-    ),
+    cursor = cursorOf("Events walked", [0, data.events]),
     picture = make("svg", { class: "lines-of-events", role: "img" }, axis, ...paths, ...ticks, ...labels),
     chart = make("div", { class: "plot" }, picture, make("svg", { class: "cover chart" }, cursor));
   const over = chart.lastChild,
@@ -99,7 +92,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     make(
       "div",
       { class: "bar wide", role: "toolbar", "aria-label": "Moving through the recording" },
-      make("label", { class: "first" }, called, choice),
+      choice.root,
       button("Back", "One event back", "ArrowLeft", () => go(settings.position - 1)),
       playButton,
       button("Step", "One event on", "ArrowRight", () => go(settings.position + 1)),
@@ -189,16 +182,15 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
       [5, words.counter, counter.map((value) => value - lowest)],
     ];
   }
-  const LEFT = 48,
-    HEIGHT = 240,
-    BASE = HEIGHT - 24;
+  const LEFT = 48;
+  let HEIGHT = 240,
+    BASE = 216;
   const x = (at) => LEFT + ((width - LEFT - right()) * at) / (wide - 1),
     right = () => (width < 600 ? 12 : 345);
   function show() {
     const [first, last] = stretch(),
       r = recording();
-    choice.value = settings.recording;
-    put(called, "text", root.classList.contains("slim") ? `Recording ${settings.recording}` : "Recording"); // the list would cut its name
+    choice.show(settings.recording);
     box.show(settings.position);
     tell();
     const begin = Math.max(0, settings.position - tall);
@@ -238,19 +230,18 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
       top = Math.max(1, ...lists.flatMap(([, , values]) => values)),
       y = (value) => BASE - ((BASE - 14) * value) / top;
     for (const el of [...paths, ...labels]) put(el, "hidden", true);
-    const ends = lists.map(([n, name, values]) => {
+    const ends = lists.map(([n, , values]) => {
       let d = `M${x(0).toFixed(1)} ${y(values[0]).toFixed(1)}`;
       for (let at = 1; at < values.length; at++) d += `H${x(at).toFixed(1)}V${y(values[at]).toFixed(1)}`;
       puts(paths[n], { hidden: false, d });
-      return { n, at: y(values.at(-1)) + 5, text: `${name}${width < 300 ? "" : ": up to"} ${told(Math.max(...values))}` };
+      return y(values.at(-1)) + 5;
     });
-    ends.sort((a, b) => a.at - b.at);
-    ends.forEach((end, n) => (end.at = Math.max(end.at, n ? ends[n - 1].at + 18 : 14)));
-    ends.toReversed().forEach((end, n, all) => (end.at = Math.min(end.at, n ? all[n - 1].at - 18 : BASE)));
-    const beside = width >= 600; // on a phone the labels stand below, in two columns
-    ends.sort((a, b) => a.n - b.n).forEach(({ n, at, text }, i) =>
-      puts(labels[n], { hidden: false, text, x: beside ? x(wide - 1) + 10 : 4, y: beside ? at : HEIGHT + 18 + 19 * i }),
-    );
+    const beside = width >= 600; // on a phone the labels stand below
+    spaced(ends, 18, 14, BASE).forEach((at, i) => {
+      const [n, name, values] = lists[i],
+        text = `${name}${width < 300 ? "" : ": up to"} ${told(Math.max(...values))}`;
+      puts(labels[n], { hidden: false, text, x: beside ? x(wide - 1) + 10 : 4, y: beside ? at : HEIGHT + 18 + 19 * i });
+    });
     const high = HEIGHT + (beside ? 0 : 19 * ends.length + 8);
     for (const svg of [picture, over]) puts(svg, { viewBox: `0 0 ${width} ${high}`, width, height: high });
     put(axis, "d", `M${LEFT} ${y(0)}H${x(wide - 1)}M${LEFT} ${y(top)}H${x(wide - 1)}`);
@@ -260,6 +251,7 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     puts(ticks[3], { x: x(wide - 1), y: HEIGHT - 5, "text-anchor": "end", text: `${told(last)}` });
     puts(cursor.children[0], { y: 2, height: BASE });
     puts(cursor.children[1], { y1: 4, y2: BASE });
+    put(cursor.children[2], "cy", 8);
     const peaks = lists.map(([, name, values]) => `${name} ${told(Math.max(...values))}`);
     put(picture, "aria-label", fill(words.window, { first: told(first + 1), last: told(last), told: listing(peaks) }));
   }
@@ -317,6 +309,9 @@ async function renderTrace({ name, data, settings: given, place, change, el }) {
     width = now;
     root.classList.toggle("narrow", root.clientWidth < WIDE);
     root.classList.toggle("slim", root.clientWidth < 480);
+    choice.fit();
+    HEIGHT = width >= 600 && width < 760 ? 214 : 240; // the controls above take more
+    BASE = HEIGHT - 24;
     show();
   }
   const observer = new ResizeObserver(fit);
