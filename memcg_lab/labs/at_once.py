@@ -197,7 +197,7 @@ def sentence(runs, at_ns, called, machines):
         most = max(range(len(queues)), key=lambda line: queues[line])
         needs.append(words["once need"].format(ns=number(_ns(max(one.ends.tolist()))), when=when))
         percent = _percent(sum(queues), total)
-        word = "once share" if percent else "once no share"
+        word = "once share" if percent and len(runs) < 3 else "once no share"
         shares.append(words[word].format(percent=percent, when=when, line=line_name(most, called)))
     parts.append(words["once whole"].format(needs=listing(needs), shares=listing(shares)))
     return " ".join(parts)

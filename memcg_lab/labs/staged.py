@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections import namedtuple
 
+import numpy as np
 import pandas as pd
 
 from .. import figures
@@ -236,10 +237,9 @@ class StageLab(Lab):
         before it have been executed.
 
         Or all CPUs at once: ``{"ask": "at once", "tree": {...}, "ops": [...], "machines": [number, …],
-        "names": [...]}``. The answer:
-        ``blobs``, for each of these machines the begins and the touches as records of ``event_dtype``, and the step log
-        of the operations in the order in which they began; ``starts`` and ``ends``, the state before and the machine's
-        own after all.
+        "names": [...]}``. The answer: ``blobs``, for each of these machines the begins, then the touches, as records of
+        ``event_dtype``, and the step log of the operations in the order in which they began; ``starts`` and ``ends``,
+        the state before all and the machine's own after it.
         """
         if question.get("ask") == "at once":
             return self._once(question)
@@ -265,7 +265,11 @@ class StageLab(Lab):
         policies = [self.machines[i].policy for i in question["machines"]]
         runs = _at_once(policies, shape, limits, ops, question["names"])
         return {
-            "blobs": [rows.tobytes() for one in runs for rows in (one.begins, one.touches, one.history.log.rows)],
+            "blobs": [
+                rows.tobytes()
+                for one in runs
+                for rows in (np.concatenate([one.begins, one.touches]), one.history.log.rows)
+            ],
             "starts": [one.start for one in runs],
             "ends": [one.end for one in runs],
         }

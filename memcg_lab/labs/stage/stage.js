@@ -846,6 +846,7 @@ class Picture {
         { x: begin + (n % inRow) * each + (each - wide) / 2 + 2, y: top + Math.floor(n / inRow) * (deep + between) },
       ]),
     );
+    this.bottom = Math.max(top + tall + foot + 24, shelves > 1 ? top + 2 * (deep + between) : 0, beside ? rail + 4 : 0);
     if (snug) this.height = height = Math.min(height, top + tall + foot + 44);
     this.steps = beside ? { from: begins, width: width - begins } : { from: 0, width };
     puts(this.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
@@ -915,6 +916,12 @@ class Picture {
     };
     this.cpus.forEach((c) => pages(c.pages, cols * rows, c.frame));
     this.sockets.forEach((c) => pages(c.pages, this.socketCols * this.socketRows, c.label));
+  }
+
+  /** No operation has steps to mark: their row is given up. */
+  crop() {
+    const height = Math.min(this.height, this.bottom);
+    puts(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
   }
 
   /** Where a page lies (its upper left corner), or where something passes. */
@@ -1004,7 +1011,10 @@ class Picture {
       put(c.badge, "hidden", !badge || !(last || crowd));
       if (crowd && badge) {
         put(c.badge, "transform", `translate(${w + 4} 0)`);
-        put(c.badge.children[1], "text", crowd === 1 && badge !== SHORT ? "1 waits" : `${crowd} wait`);
+        const told = crowd === 1 && badge !== SHORT ? "1 waits" : `${crowd} wait`,
+          across = Math.max(badge, wide(told, this.svg) + 6);
+        put(c.badge.children[0], "width", across);
+        puts(c.badge.children[1], { text: told, x: across / 2 });
         put(c.badge, "class", "badge now");
       }
       if (last && badge) {
@@ -1907,8 +1917,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     key = make(
       "p",
       { class: "lane-key" },
-      ...["waits", "fetches", "works", "thinks"].flatMap((what) => [make("i", { class: what, "aria-hidden": "true" }), `${data.words[`once key ${what}`]} `]),
-      fill(data.words["once key name"], { line: data.words["once protocol"] }),
+      ...["waits", "fetches", "works", "thinks"].map((what) => make("span", {}, make("i", { class: what, "aria-hidden": "true" }), data.words[`once key ${what}`])),
+      make("span", {}, fill(data.words["once key name"], { line: data.words["once protocol"] })),
     ),
     note = make("p", { class: "lane-note" }, data.once.note);
   const foot = make(
@@ -1958,6 +1968,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         if (why) say(why);
       }),
   );
+  timeBox.setAttribute("aria-label", "Time");
   const compareBox = choice([], "", (value) => compare(value === "" ? null : walks.branches[+value])),
     compareLabel = labelled("Compare with", compareBox, "compared"),
     panel = make("section", { class: "compare", "aria-label": "Two branches compared", hidden: true });
@@ -2361,13 +2372,15 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     furnish();
     if (settings.at_ns !== null) {
       const asks = settings.at_ns,
-        why = await meet(asks);
-      if (why && strict) {
+        why = await meet(asks),
+        high = once?.lanes.end.toLocaleString("en"),
+        late = once && asks > once.lanes.end;
+      if (strict && (why || late)) {
         restore(was);
-        throw new Error(why);
+        throw new Error(why || fill(data.words["json value"], { name: "at_ns", value: asks, allowed: `a whole number from 0 to ${high}` }));
       }
       if (why) bent.push(why);
-      else if (asks > once.lanes.end) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: asks, low: 0, high: once.lanes.end.toLocaleString("en"), kept: moment }));
+      if (late) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: asks, low: 0, high, kept: moment }));
     }
     notice = [...bent, wrong].filter(Boolean).join(" ");
   }
@@ -2392,7 +2405,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         walks.disagreements += !agrees;
       }
       const lanes = new Lanes(data, tree, runs, (to) => (to === null ? settle() : go(to)));
-      once = { runs, times: momentsOf(runs), lanes };
+      let times;
+      once = { runs, lanes, times: () => (times ??= momentsOf(runs)) };
       moment = Math.max(0, Math.min(lanes.end, ns));
       settings.at_ns = moment;
     } catch (error) {
@@ -2436,7 +2450,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     furnish();
     fit();
     settle();
-    if (settings.at_ns !== null) later(() => meet(settings.at_ns));
+    if (settings.at_ns !== null)
+      later(async () => {
+        const said = notice;
+        await meet(settings.at_ns);
+        notice = said;
+        show();
+      });
   }
   function undoLast() {
     if (!walks.before || walks.acted) return once ? say(data.words["once undo"]) : go(Math.ceil(position) - 1);
@@ -2669,8 +2689,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   /** What moves is at its end at once: a second press goes on. */
   const finish = () => (playing || target !== null) && go(once ? (target ?? Math.ceil(moment)) : Math.ceil(position));
   /** The next moment at which anything happens on a machine that is shown, and the one before. */
-  const nextTime = (ns) => once.times[lastUntil(once.times, ns) + 1] ?? once.lanes.end,
-    lastTime = (ns) => once.times[Math.max(0, lastUntil(once.times, ns - 0.001))];
+  const nextTime = (ns) => once.times()[lastUntil(once.times(), ns) + 1] ?? once.lanes.end,
+    lastTime = (ns) => once.times()[Math.max(0, lastUntil(once.times(), ns - 0.001))];
   const back = () => (once ? creep(-1) : go(Math.ceil(position) - 1));
   function step() {
     finish();
@@ -2958,6 +2978,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       small = roomy && shown().length > 2;
     const deep = !narrow && tree.depth + (tree.leaves > 2) > 4; // many levels: the chart gives some of its room
     root.classList.toggle("deep", deep);
+    root.classList.toggle("once", once !== null);
+    root.classList.toggle("sole", shown().length === 1);
     root.classList.toggle("narrow", narrow);
     root.classList.toggle("row", !narrow && (small || !roomy));
     root.classList.toggle("tight", !narrow && !roomy); // beside a notebook's panels: the bar has two rows
@@ -2970,14 +2992,16 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         given = small ? 145 : narrow ? (tree.leaves > 4 ? 330 : 280) : low ? 226 : 260,
         height = given + (deep ? (small ? 12 : 24) : 0);
       picture.layout(Math.max(320, sides[side].holder.clientWidth), height, small, !roomy);
+      if (once) picture.crop();
     });
-    root.classList.toggle("once", once !== null);
     timeBox.value = once ? "once" : "";
     difference.hidden = once !== null;
     placeLabel.firstChild.textContent = once ? "ns" : "Operation";
     if (once) {
-      if (once.lanes.svg.parentNode !== plot) plot.replaceChildren(key, once.lanes.svg, note);
-      once.lanes.layout(Math.max(300, plot.clientWidth), narrow ? 0 : 92 + (small ? 30 : Math.max(0, 100 - (deep ? 24 : 0))));
+      if (once.lanes.svg.parentNode !== plot) plot.replaceChildren(once.lanes.svg, key, note);
+      // On a screen of 560 px everything that moves is seen at once; the note below it stays.
+      const above = once.lanes.svg.getBoundingClientRect().top - root.getBoundingClientRect().top;
+      once.lanes.layout(Math.max(300, plot.clientWidth), narrow ? 0 : Math.max(68, 558 - above));
     } else if (chart.svg.parentNode !== plot) plot.replaceChildren(chart.svg);
     chart.layout(Math.max(300, plot.clientWidth), deep ? 64 : 88);
     refresh();
@@ -3037,7 +3061,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     },
     here,
     ready: performance.now(),
-    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart, allAtOnce, onceSentence, momentsOf }, // for the tests
+    inner: { data, readState, copyState, sameState, follow, rowsOf, sentence, linesOf, lightsOf, compared, ends, treeOf, chart, allAtOnce, onceSentence }, // for the tests
     check: checkHere,
     seek: (p) => {
       halt();

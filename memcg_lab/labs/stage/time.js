@@ -25,57 +25,61 @@ function lastUntil(values, x) {
 
 /** What one machine did, from its kernel's events: of what each CPU does, and of the state, any moment. */
 class AtOnce {
-  constructor(data, tree, i, ops, { start, end, begins, touches, log }) {
-    const { RMW, STORE } = data.once.kinds,
-      columns = (table, ...names) => names.map((name) => table.column(name)),
+  /** events: that an operation begins stands before what it touches; logOf(ops): the step log of operations in this order. */
+  constructor(data, tree, i, ops, { start, end, events, logOf }) {
+    const { RMW, STORE, BEGIN } = data.once.kinds,
+      [who, at, line, kind, time, from, to] = ["cpu", "op", "line", "kind", "time", "start", "end"].map((name) => events.column(name)),
       programs = Array.from({ length: tree.cpus }, () => []),
-      place = programs.map(() => []);
+      place = programs.map(() => []), // of each CPU's operations, in the order in which all began
+      ownTime = [];
     for (const op of ops) programs[op[1]].push(op);
-    const [cpu, at, time, from, to] = columns(begins, "cpu", "op", "time", "start", "end");
-    Object.assign(this, { data, tree, i, start, begins: time });
-    this.ops = Array.from(cpu, (who, k) => {
-      place[who][at[k]] = k;
-      return programs[who][at[k]];
-    });
-    this.over = time.slice();
+    Object.assign(this, { data, tree, i, start, begins: [], over: [], ops: [], travel: 0 });
     this.lanes = programs.map(() => ({ asked: [], begin: [], here: [], end: [], line: [] }));
     this.lines = tree.parents.map(() => ({ came: [], set: [], cpu: [] })); // of each counter, who takes it from when on
     this.waits = new Array(1 + tree.parents.length).fill(0);
-    this.travel = 0;
-    const [who, op, line, kind, asked, begin, done] = columns(touches, "cpu", "op", "line", "kind", "time", "start", "end");
-    for (let n = 0; n < touches.length; n++) {
-      const here = done[n] - (kind[n] === RMW ? data.once.local_ps : 0),
-        k = place[who[n]][op[n]],
+    for (let n = 0; n < events.length; n++) {
+      const cpu = who[n];
+      if (kind[n] === BEGIN) {
+        place[cpu][at[n]] = this.ops.length;
+        this.ops.push(programs[cpu][at[n]]);
+        this.begins.push(time[n]);
+        this.over.push(time[n]);
+        ownTime.push(to[n] - from[n]);
+        continue;
+      }
+      const here = to[n] - (kind[n] === RMW ? data.once.local_ps : 0),
+        k = place[cpu][at[n]],
         counter = this.lines[line[n] - 1];
-      this.over[k] = Math.max(this.over[k], done[n]);
+      if (to[n] > this.over[k]) this.over[k] = to[n];
       if (counter && kind[n] === RMW) {
-        counter.set.push(begin[n]);
+        counter.set.push(from[n]);
         counter.came.push(here);
-        counter.cpu.push(who[n]);
+        counter.cpu.push(cpu);
       }
       if (kind[n] === STORE) continue; // its CPU does not wait for it
-      const lane = this.lanes[who[n]];
-      lane.asked.push(asked[n]);
-      lane.begin.push(begin[n]);
+      const lane = this.lanes[cpu];
+      lane.asked.push(time[n]);
+      lane.begin.push(from[n]);
       lane.here.push(here);
-      lane.end.push(done[n]);
+      lane.end.push(to[n]);
       lane.line.push(line[n]);
-      this.waits[line[n]] += begin[n] - asked[n];
-      this.travel += here - begin[n];
+      this.waits[line[n]] += from[n] - time[n];
+      this.travel += here - from[n];
     }
     this.ends = new Array(tree.cpus).fill(0);
     this.own = programs.map(() => ({ from: [], to: [] })); // steps on lines of this CPU alone come last
     for (let k = 0; k < this.over.length; k++) {
-      const last = this.over[k];
-      this.over[k] = last + to[k] - from[k];
-      this.own[cpu[k]].from.push(last);
-      this.own[cpu[k]].to.push(this.over[k]);
-      this.ends[cpu[k]] = this.over[k];
+      const last = this.over[k],
+        cpu = this.ops[k][1];
+      this.over[k] = last + ownTime[k];
+      this.own[cpu].from.push(last);
+      this.own[cpu].to.push(this.over[k]);
+      this.ends[cpu] = this.over[k];
     }
     this.end = Math.max(...this.ends);
-    this.sortedOver = this.over.slice().sort();
+    this.sortedOver = Float64Array.from(this.over).sort();
     // The states, one of every so many; then the one after all, which the machine has in its memory as well.
-    this.reader = new Reader(data, log, this.ops);
+    this.reader = new Reader(data, logOf(this.ops), this.ops);
     const state = copyState(start),
       noLine = tree.parents.map(() => -1);
     this.kept = [];
@@ -86,7 +90,7 @@ class AtOnce {
       this.reader.run(k, state, noLine);
       for (let row = this.reader.edges[k]; row < this.reader.edges[k + 1]; row++) {
         if (!jump.has(this.reader.step(row))) continue;
-        this.jumps.push(wholeNs(time[k]));
+        this.jumps.push(wholeNs(this.begins[k]));
         break;
       }
     }
@@ -153,9 +157,8 @@ async function allAtOnce({ lab, ask, data, tree, shown, ops }) {
       return new Table(form, [bytes.byteLength / form.size], bytes);
     };
     return shown.map((i, n) => {
-      const [begins, touches, log] = told.blobs.slice(3 * n, 3 * n + 3),
-        tables = { begins: table(once.event, begins), touches: table(once.event, touches), log: table(data.forms.records.step, log) };
-      return new AtOnce(data, tree, i, ops, { start: told.starts[n], end: told.ends[n], ...tables });
+      const [events, log] = told.blobs.slice(2 * n, 2 * n + 2);
+      return new AtOnce(data, tree, i, ops, { start: told.starts[n], end: told.ends[n], events: table(once.event, events), logOf: () => table(data.forms.records.step, log) });
     });
   }
   await Promise.all(shown.flatMap((i) => ["events", "steps"].map((kind) => lab.need(kind, data.machines[i].policy))));
@@ -186,22 +189,7 @@ function simulated({ lab, data, tree, i, ops }) {
     }
     rows = machine.tables.events.get(0, "op");
   }
-  const events = machine.events(),
-    begins = [],
-    touches = [];
-  events.column("kind").forEach((kind, n) => (kind === once.kinds.BEGIN ? begins : touches).push(n));
-  const part = (rows) => {
-    const table = new Table(events.form, [rows.length]);
-    rows.forEach((row, n) => table.bytes.set(events.bytes.subarray(row * events.form.size, (row + 1) * events.form.size), n * events.form.size));
-    return table;
-  };
-  const programs = Array.from({ length: tree.cpus }, () => []),
-    first = part(begins);
-  for (const op of ops) programs[op[1]].push(op);
-  const cpus = first.column("cpu"),
-    order = Array.from(first.column("op"), (at, n) => programs[cpus[n]][at]),
-    { log } = twin.stepThrough(stream(order));
-  return new AtOnce(data, tree, i, ops, { start, end: readState(machine.system), begins: first, touches: part(touches), log });
+  return new AtOnce(data, tree, i, ops, { start, end: readState(machine.system), events: machine.events(), logOf: (order) => twin.stepThrough(stream(order)).log });
 }
 
 /** Every whole ns at which something begins or ends on some machine, rising. */
@@ -241,7 +229,7 @@ function onceSentence(data, tree, runs, ns) {
       percent = percentOf(add(run.waits), add(run.ends)),
       most = run.waits.indexOf(Math.max(...run.waits));
     needs.push(fill(words["once need"], { ns: told(wholeNs(run.end)), when }));
-    shares.push(fill(words[percent ? "once share" : "once no share"], { percent, when, line: lineName(data, tree, most) }));
+    shares.push(fill(words[percent && runs.length < 3 ? "once share" : "once no share"], { percent, when, line: lineName(data, tree, most) }));
   }
   return [...parts, fill(words["once whole"], { needs: listed(needs), shares: listed(shares) })].join(" ");
 }
@@ -273,8 +261,9 @@ class Lanes {
     const { words } = data,
       narrowest = 16; // px between two lanes from which there is room for words
     Object.assign(this, { data, tree, runs, narrowest, end: wholeNs(Math.max(...runs.map(({ end }) => end))), held: null, from: 0 });
-    const lanes = runs.flatMap((run) => Array.from({ length: tree.cpus }, (_, cpu) => ({ run, cpu })));
-    this.rows = lanes.map((lane) => ({ ...lane, who: make("text", { class: "soft", "text-anchor": "end" }), told: make("text", { class: "soft" }) }));
+    const busy = Array.from({ length: tree.cpus }, (_, cpu) => cpu).filter((cpu) => runs[0].ops.some((op) => op[1] === cpu));
+    this.cpus = busy.length ? busy : [0]; // who has nothing to do has no lane
+    this.rows = runs.flatMap(() => this.cpus).map((cpu) => ({ cpu, who: make("text", { class: "soft", "text-anchor": "end" }), told: make("text", { class: "soft" }) }));
     this.groups = runs.map((run) => ({
       run,
       name: make("text", { class: `label m${run.i}` }, data.machines.length > 1 ? data.machines[run.i].short : ""),
@@ -322,19 +311,21 @@ class Lanes {
 
   /** room: pixels of height there are; 0 = as many as are needed. */
   layout(width, room) {
-    const { tree, runs, svg } = this,
+    const { cpus, runs, svg } = this,
       { window_ns: window } = this.data.once,
-      below = 42, // two axes
+      tight = room > 0 && room < 90, // then the time of the whole run has no axis
+      below = tight ? 20 : 42,
       several = this.data.machines.length > 1,
       narrow = width < WIDE,
       head = narrow && several ? 18 : 0,
-      gap = runs.length > 1 ? 5 : 0,
-      lanes = this.rows.length;
-    const pitch = room ? Math.max(3, Math.min(22, Math.floor((room - below - gap * (runs.length - 1)) / lanes))) : 18,
+      gap = runs.length > 1 && !tight ? 5 : 0;
+    const pitch = room ? Math.max(3, Math.min(22, Math.floor((room - below - gap * (runs.length - 1)) / this.rows.length))) : 18,
+      deep = Math.max(12, cpus.length * pitch), // a group has room for its name
       named = Math.max(0, ...this.groups.map(({ name }) => wide(name.textContent, svg)));
     this.words = pitch >= this.narrowest;
-    this.left = (head || !several ? 0 : named + 8) + (this.words ? (narrow ? 16 : 50) : 2);
-    const right = this.words && !narrow ? 170 : 8;
+    this.left = (head || !several ? 0 : named + 8) + (this.words && !narrow ? 50 : 16);
+    const longest = fill(this.data.words["once fetches line"], { line: this.data.words["once protocol"] }),
+      right = this.words && !narrow ? wide(longest, svg, 400) + 16 : 8;
     Object.assign(this, { pitch, top: 2 });
     this.width = Math.max(100, width - this.left - right);
     this.scale = Math.max(0.5, this.width / window);
@@ -342,30 +333,36 @@ class Lanes {
     this.groups.forEach((group, n) => {
       y += head;
       group.y = y;
-      puts(group.name, { x: 0, y: head ? y - 4 : y + Math.min((pitch * tree.cpus) / 2 + 5, pitch * tree.cpus), hidden: !head && pitch * tree.cpus < 12 });
-      for (let cpu = 0; cpu < tree.cpus; cpu++) {
-        const row = this.rows[n * tree.cpus + cpu],
-          at = y + cpu * pitch;
+      puts(group.name, { x: 0, y: head ? y - 4 : y + deep / 2 + 5 });
+      cpus.forEach((cpu, k) => {
+        const row = this.rows[n * cpus.length + k],
+          at = y + k * pitch;
         row.y = at;
-        puts(row.who, { x: this.left - 5, y: at + pitch / 2 + 5, text: narrow ? String(cpu) : `CPU ${cpu}`, hidden: !this.words });
+        const ends = !this.words && deep > 30 && (k === 0 || k === cpus.length - 1); // the first and the last alone
+        puts(row.who, {
+          x: this.left - 5,
+          y: ends ? (k ? at + pitch : at + 11) : at + pitch / 2 + 5,
+          text: this.words && !narrow ? `CPU ${cpu}` : String(cpu),
+          hidden: !this.words && !ends,
+        });
         puts(row.told, { x: this.left + this.width + 8, y: at + pitch / 2 + 5, hidden: !this.words || narrow });
-      }
-      y += tree.cpus * pitch + gap;
+      });
+      y += deep + gap;
     });
     this.tall = y - gap - this.top;
     const bottom = this.top + this.tall,
       height = bottom + below,
       over = bottom + 24;
     puts(svg, { viewBox: `0 0 ${width} ${height}`, width, height });
-    put(this.axis, "d", `M${this.left} ${bottom + 1.5}H${this.left + this.width}M${this.left} ${over + 8}H${this.left + this.width}`);
+    put(this.axis, "d", `M${this.left} ${bottom + 1.5}H${this.left + this.width}${tight ? "" : `M${this.left} ${over + 8}H${this.left + this.width}`}`);
     const thin = Math.min(4, 14 / runs.length);
     this.groups.forEach(({ run, whole, base }, n) => {
-      put(whole, "d", `M${this.left} ${over + 2 + n * thin}H${this.left + (this.width * run.end) / PS_A_NS / Math.max(1, this.end)}`);
-      put(base, "d", Array.from({ length: tree.cpus }, (_, cpu) => `M${this.left} ${this.rows[n * tree.cpus + cpu].y + pitch / 2}h${this.width}`).join(""));
+      put(whole, "d", tight ? "" : `M${this.left} ${over + 2 + n * thin}H${this.left + (this.width * run.end) / PS_A_NS / Math.max(1, this.end)}`);
+      put(base, "d", cpus.map((_, k) => `M${this.left} ${this.rows[n * cpus.length + k].y + pitch / 2}h${this.width}`).join(""));
     });
     puts(this.unit, { x: this.left + this.width, y: bottom + 16, "text-anchor": "end" });
-    puts(this.whole, { x: this.left + this.width + (right > 100 ? 100 : 0), y: over + 13, text: `${this.end.toLocaleString("en")} ns`, hidden: right < 100 });
-    puts(this.frame, { y: over - 1, height: 17 });
+    puts(this.whole, { x: this.left + this.width + (right > 100 ? 100 : 0), y: over + 13, text: `${this.end.toLocaleString("en")} ns`, hidden: tight || right < 100 });
+    puts(this.frame, { y: over - 1, height: 17, hidden: tight });
     puts(this.cursor.children[0], { y: 0, height: bottom });
     puts(this.cursor.children[1], { y1: 0, y2: bottom });
     puts(this.cursor.children[2], { cy: 5, r: 5 });
@@ -394,10 +391,10 @@ class Lanes {
       let fetch = "",
         wait = "",
         works = "";
-      for (let cpu = 0; cpu < this.tree.cpus; cpu++) {
+      this.cpus.forEach((cpu, k) => {
         const lane = run.lanes[cpu],
           own = run.own[cpu],
-          row = this.rows[g * this.tree.cpus + cpu],
+          row = this.rows[g * this.cpus.length + k],
           y = row.y + inset,
           box = (a, b) => (b > a ? `M${a.toFixed(1)} ${y}h${(b - a).toFixed(1)}v${thick}h${(a - b).toFixed(1)}z` : "");
         for (let n = Math.max(0, lastUntil(lane.asked, from * PS_A_NS)); n < lane.asked.length && lane.asked[n] < to * PS_A_NS; n++) {
@@ -413,7 +410,7 @@ class Lanes {
         }
         for (let n = Math.max(0, lastUntil(own.from, from * PS_A_NS)); n < own.from.length && own.from[n] < to * PS_A_NS; n++) works += box(x(own.from[n]), x(own.to[n]));
         if (this.words) put(row.told, "text", doingText(this.data, this.tree, run.doing(cpu, ps)));
-      }
+      });
       put(frames, "d", fetch);
       put(hatch, "d", wait);
       put(work, "d", works);
