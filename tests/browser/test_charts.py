@@ -682,7 +682,8 @@ def test_json_goes_out_and_in_and_what_is_wrong_is_refused(opened, name, asked):
         read.click()
         return sentence(page)
 
-    assert given(expected.to_json()) == expected.message
+    given(expected.to_json())
+    page.locator(".status", has_text=expected.message).wait_for()
     still = lab(page, "lab.settings")
     assert still == expected.settings()
     assert given("{") == 'This is no JSON; it must be what "Copy as JSON" gives.'
@@ -717,6 +718,36 @@ def test_on_a_phone_the_picture_and_what_changes_it_are_on_the_screen_together(o
     top, bottom = (end([box[side] for box in [*pictures, *controls]]) for end, side in ((min, "top"), (max, "bottom")))
     assert len(controls) >= 8
     assert bottom - top <= 740
+
+
+LISTS = """() => {
+  const root = document.querySelector("figure > div").shadowRoot;
+  return [...root.querySelectorAll("select")].map((list) => {
+    const free = list.cloneNode(true);
+    free.style.cssText = "position:absolute;flex:none;max-width:none;width:max-content";
+    list.parentElement.append(free);
+    const cut = list.offsetWidth < free.offsetWidth - 1;
+    free.remove();
+    return [cut, list.value, list.parentElement.querySelector("span").textContent];
+  });
+}"""
+
+
+@pytest.mark.parametrize("width", [400, 700, 834, 1150])  # 700 and 834: beside a notebook's panels
+@pytest.mark.parametrize("name", ["ContentionLab", "CostLab"])
+def test_no_list_cuts_a_name_that_stands_nowhere_in_full(opened, name, width):
+    page = opened(name, width=width, height=740)
+    lists = page.evaluate(LISTS)
+    assert len(lists) >= 2
+    for cut, value, label in lists:
+        assert label.endswith(f": {value}") if cut else ": " not in label
+    assert any(cut for cut, *_ in lists) == (width == 400 and name == "ContentionLab")
+    if width == 400 and name == "ContentionLab":
+        page.get_by_label("Traffic").select_option(TRAFFICS[1])
+        assert page.evaluate(LISTS)[0][1:] == [TRAFFICS[1], f"Traffic: {TRAFFICS[1]}"]
+    if width > 640:
+        moving = page.locator(".plot, .status, .bar:not(.more)").all()
+        assert max(box["y"] + box["height"] for box in (part.bounding_box() for part in moving)) <= 560
 
 
 CUT = """() => {

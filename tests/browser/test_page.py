@@ -654,11 +654,11 @@ WRONG = [
     (GOOD | {"position": 1}, "position is no field of a lab's JSON; there are lab, settings."),
 ]
 SETTINGS = [
-    ({"speed": 1}, '"speed" is no setting of this lab; there are traffic, depth,'),
+    ({"speed": 1}, "speed is no setting of this lab; there are traffic, depth,"),
     ({"position": 401}, "position is 401; it must be a whole number from 0 to 400."),
     ({"depth": 2.5}, "depth is 2.5; it must be a whole number from 1 to 5."),
     ({"depth": "2"}, 'depth is "2"; it must be a whole number'),
-    ({"machine": "v6"}, 'machine is "v6"; it must be one of "After", "Hunk 1 alone", "Hunk 2 alone".'),
+    ({"machine": "v6"}, 'machine is "v6"; it must be one of: After; Hunk 1 alone; Hunk 2 alone.'),
     ({"cgroups": 1, "traffic": "a mixture"}, 'traffic is "a mixture"; it must be one of'),
     ({"fork": -1}, "fork is -1; it must be a whole number from 0 to 400."),
     ({"own": None}, "own is null; it must be a text such as 0a.1x3,1a-2."),

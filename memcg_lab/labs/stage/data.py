@@ -128,8 +128,6 @@ WORDS = {
     "own often": "{where} repeats too often; x{most} is the most, and the operation may stand there again.",
     "own there": "{where} names {what} {value}; this tree has {low} to {high}.",
     "own long": "own has more operations than a walk may have here, {most}.",
-    "json unknown": "{name} is no setting of this lab; there are {names}.",
-    "json value": "{name} is {value}; it must be {allowed}.",
     # another tree
     "not there": (
         "Operation {k} of {branch}, \u201c{operation}\u201d, is not possible in this tree: it ends there. "

@@ -141,13 +141,15 @@ function refusalOf(name, value, { must }, text = JSON.stringify(value)) {
   return `${name} is ${told.slice(0, 60)}; it must be ${must}.`;
 }
 
+const unknownSetting = (name, known) => `${name.slice(0, 60)} is no setting of this lab; there are ${Object.keys(known).join(", ")}.`;
+
 /** Of what is asked for, what may be, and a sentence for each that may not. `texts`: how it stands in a link. */
 function allowedOf(asked, rules, texts = {}) {
   const good = {},
     bad = [];
   for (const [name, value] of Object.entries(asked)) {
     const rule = Object.hasOwn(rules, name) && rules[name];
-    if (!rule) bad.push(`${name} is no setting of this lab; there are ${Object.keys(rules).join(", ")}.`);
+    if (!rule) bad.push(unknownSetting(name, rules));
     else if (rule.fits(value)) good[name] = value;
     else bad.push(refusalOf(name, value, rule, texts[name]));
   }

@@ -2287,37 +2287,32 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
   /** What a JSON of this lab asks for; a sentence is thrown that says what is wrong in it, where, and what is allowed. */
   function asksFor(text) {
-    const { words } = data,
-      no = (name, values = {}) => {
-        throw new Error(fill(words[name], values));
+    const no = (why) => {
+        throw new Error(why);
       },
-      shown = (value) => JSON.stringify(value)?.slice(0, 60) ?? "nothing",
       { settings: given, position: at = 0 } = fromJson(text, data.lab, beside),
       wanted = { ...data.settings, ...given };
-    for (const name of Object.keys(given)) if (!(name in data.settings)) no("json unknown", { name: shown(name), names: Object.keys(data.settings).join(", ") });
-    const whole = (name, value, low, most) => {
-      if (!Number.isInteger(value) || value < low || value > most) no("json value", { name, value: shown(value), allowed: `a whole number from ${low} to ${most.toLocaleString("en")}` });
-    };
-    const one = (name, values) => {
-      if (!values.includes(wanted[name])) no("json value", { name, value: shown(wanted[name]), allowed: `one of ${values.map(shown).join(", ")}` });
-    };
-    for (const { name, low } of data.numbers) whole(name, wanted[name], low, high[name]);
+    for (const name of Object.keys(given)) if (!Object.hasOwn(data.settings, name)) no(unknownSetting(name, data.settings));
+    const check = (name, rule) => rule.fits(wanted[name]) || no(refusalOf(name, wanted[name], rule)),
+      whole = (name, low, most) => check(name, wholeRule(low, most)),
+      one = (name, values) => check(name, oneOfRule(values));
+    for (const { name, low } of data.numbers) whole(name, low, high[name]);
     if (data.choice) one(data.choice.name, data.choice.values);
-    if ("limit_level" in wanted) whole("limit_level", wanted.limit_level, 0, wanted.depth);
+    if ("limit_level" in wanted) whole("limit_level", 0, wanted.depth);
     const next = treeOf(data, wanted);
     one("traffic", [...Object.keys(data.traffic).filter((name) => data.traffic[name].cgroups <= next.leaves), data.empty]);
     const { ops = [] } = data.traffic[wanted.traffic] ?? {},
       known = (Array.isArray(ops) ? ops : (ops[next.cpus] ?? [])).length;
-    whole("fork", wanted.fork, 0, known);
-    if (typeof wanted.own !== "string") no("json value", { name: "own", value: shown(wanted.own), allowed: "a text such as 0a.1x3,1a-2" });
+    whole("fork", 0, known);
+    check("own", { fits: (own) => typeof own === "string", must: "a text such as 0a.1x3,1a-2" });
     const { ops: own, wrong } = unpackOps(data, next, wanted.own);
-    if (wrong) throw new Error(wrong);
+    if (wrong) no(wrong);
     const most = lab ? data.longest : data.longest_asked,
       length = own.length ? wanted.fork + own.length : known;
-    if (length > most) no("own long", { most: most.toLocaleString("en") });
-    if (wanted.at_ns !== null) whole("at_ns", wanted.at_ns, 0, data.once.duration_ns);
+    if (length > most) no(fill(data.words["own long"], { most: most.toLocaleString("en") }));
+    if (wanted.at_ns !== null) whole("at_ns", 0, data.once.duration_ns);
     wanted.position ??= at;
-    whole("position", wanted.position, 0, length);
+    whole("position", 0, length);
     return { wanted, fork: wanted.fork, own: wanted.own };
   }
   /** Take a JSON over, or say why not; what is there stays until all of it has worked. */
