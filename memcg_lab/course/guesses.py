@@ -273,7 +273,7 @@ GUESSES = {
             32: "32 is what the cap lets stay on a CPU. The cap is taken away.",
             64: "64 is two stocks with the cap. Without it the stock of CPU 1 has no bound.",
             16: "16 is what CPU 0 has left of its last batch. CPU 1 holds all that came back.",
-            0: "0 would need somebody to take the pages out. CPU 1 never charges, and nothing else drains.",
+            0: "0 would need somebody to take the pages out. CPU 1 never charges, and no other cgroup comes there.",
         }
     },
     "05.early": {
