@@ -161,6 +161,8 @@ def quiz(arguments):
         os.environ["NUMBA_DISABLE_JIT"] = "1"  # small systems: compiling would take longer than all the runs
     from .course import quiz
     from .course.papers import make_paper, mark_papers, print_marks, save_paper
+    from .files import path_of
+    from .words import printable
 
     given = {name: value for name, value in vars(arguments).items() if value not in (None, False)}
 
@@ -184,7 +186,8 @@ def quiz(arguments):
             raise ValueError('a paper is somebody\'s and goes into a file: --name "..." -o paper.json.')
         paper = make_paper(whole("--paper", arguments.paper), seed=seed, name=arguments.name)
         save_paper(arguments.out, paper, replace=arguments.replace)
-        print(f"{len(paper['questions'])} questions; write your answers in place of null.")
+        name = printable(path_of(arguments.out, ".json").name)
+        print(f"{name}: {len(paper['questions'])} questions; write your answers in place of null.")
         return 0
     only("a topic", "topic", "seed", "name", "questions", "answers")
     number = whole("--questions", arguments.questions)

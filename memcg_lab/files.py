@@ -101,7 +101,11 @@ def path_of(path, suffix=""):
         known = False
     if not known:
         raise ValueError(f"the path is {shown(path)}; give a text or a pathlib.Path.")
+    if path == "":
+        raise ValueError("the path is empty; name a file or a folder.")
     path = pathlib.Path(path)
+    if suffix and path.name in ("", ".."):
+        raise ValueError(f"the path is {shown(str(path))}, a folder; name a file.")
     return path if path.name.endswith(suffix) else path.with_name(path.name + suffix)
 
 

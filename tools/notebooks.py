@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import os
 import pathlib
 import re
 import sys
@@ -160,10 +161,19 @@ def parser(doc, names=False):
 
 
 def run(work, options):
-    """``work`` with the options of its command line. Returns an exit status."""
+    """``work`` with the options of its command line. Returns an exit status: 1 for a fault, 2 for a file's trouble."""
     options.root = options.root.resolve()
     try:
-        return work(**vars(options))
+        status = work(**vars(options))
+        sys.stdout.flush()
+        return status
     except NotebookFault as fault:
         print(fault, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted.", file=sys.stderr)
+        return 130
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would try a full output once more at its end, and say so
+        print(f"{error.filename or 'the output or a file'}: {error.strerror or error}.", file=sys.stderr)
+        return 2

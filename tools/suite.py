@@ -169,4 +169,7 @@ def summary(results, seconds):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # what runs has got it too
+        sys.exit(130)

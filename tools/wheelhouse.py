@@ -5,7 +5,6 @@ python -m tools.wheelhouse [--out FOLDER]
 It is for this platform and this version of Python. For another, run it there.
 """
 
-import argparse
 import pathlib
 import platform
 import subprocess
@@ -13,7 +12,7 @@ import sys
 import sysconfig
 import tomllib
 
-from tools.notebooks import ROOT
+from tools import notebooks
 
 NOTE = """\
 Wheels for memcg-lab, for {platform} with Python {python}: {wheels} files, {mib} MiB.
@@ -41,8 +40,9 @@ def wanted(root):
     ]
 
 
-def fetch(root, out):
+def fetch(root, out=None):
     """Fetch the wheels. Returns an exit status."""
+    out = (out or root / "build" / "wheelhouse").resolve()
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "-q", "--only-binary=:all:"]
     command += ["-c", str(root / "constraints.txt"), "-d", str(out), *wanted(root)]
@@ -64,9 +64,9 @@ def fetch(root, out):
 
 
 def main(argv):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build" / "wheelhouse", help="the folder")
-    return fetch(ROOT, parser.parse_args(argv).out.resolve())
+    parser = notebooks.parser(__doc__)
+    parser.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="the folder (default: build/wheelhouse)")
+    return notebooks.run(fetch, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,15 @@ TREE_MAX = 1000  # cgroups of an answer
 MORE_THAN_A_BATCH = CHARGE_BATCH + 8  # pages; so that no stock takes part
 
 
+def as_number(answer, wanted):
+    """(the answer as a finite number, what to say if it is none, or None)."""
+    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
+        answer = answer.item()
+    if isinstance(answer, bool) or not isinstance(answer, numbers.Real):
+        return None, f"Your answer is {kind(answer)}; give {wanted}."
+    return (answer, None) if math.isfinite(answer) else (None, f"Your answer is not finite; give {wanted}.")
+
+
 # --- 01.1: Amdahl's law ----------------------------------------------------------------------------------------------
 SHARE, FASTER = 0.05, 4
 
@@ -59,12 +68,9 @@ def amdahl(share, faster):
 def judge_factor(answer):
     """(is it right, what to say) for 01.1; anything that rounds to the right two digits is right."""
     right = amdahl(SHARE, FASTER)
-    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, numbers.Real):
-        return False, f"Your answer is {kind(answer)}; give a number with two digits after the point, such as 1.50."
-    if not math.isfinite(answer):
-        return False, "Your answer is not finite; give a number with two digits after the point, such as 1.50."
+    answer, complaint = as_number(answer, "a number with two digits after the point, such as 1.50")
+    if complaint:
+        return False, complaint
     near = [why for wrong, (within, why) in _WRONG_FACTORS.items() if abs(answer - wrong) < within]
     if near:
         return False, near[0]
@@ -234,11 +240,9 @@ def first_hit(nr_pages):
 
 def judge_never_hit(answer):
     """(is it right, what to say) for 03.3, pages per call."""
-    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
-        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
-        return False, f"Your answer {what}; give a whole number from 1 to {CHARGE_BATCH}."
+    answer, complaint = as_number(answer, f"a whole number from 1 to {CHARGE_BATCH}")
+    if complaint:
+        return False, complaint
     if answer != int(answer):
         return False, f"{number(float(answer))} is not whole; pages are counted one by one."
     answer = int(answer)
@@ -295,11 +299,9 @@ CROWD = 101
 
 def judge_think(answer):
     """(is it right, what to say) for 06.3, a think time with which 101 CPUs are the fewest that fill the line."""
-    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
-        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
-        return False, f"Your answer {what}; give a number of nanoseconds."
+    answer, complaint = as_number(answer, "a number of nanoseconds")
+    if complaint:
+        return False, complaint
     if answer <= 0:
         return False, f"{_plain(answer)} ns is no time to work. Asked is how long a CPU works between two visits."
     needed = math.ceil((answer + VISIT_NS) / VISIT_NS)

@@ -493,8 +493,6 @@ def read_design(path):
     ValueError
         If it is no such file, a field is missing, strange or not of this version, or the digest is another one.
     """
-    if path == "":
-        raise ValueError("the path is empty; give what hand_in() wrote.")
     path = path_of(path)
     where = printable(path)
     try:

@@ -5,17 +5,19 @@
  */
 const said = new Map(); // prediction -> what note() keeps
 const judges = new Map();
-const shown = new Set(); // predictions that stood beside the run: what was said of them stays
+const shown = new Set(); // predictions whose run stood there to be read: what was said of them before stays
 const changed = new Set(); // those that were changed afterwards
+const afterwards = new Map(); // those of which nothing was said before -> what note() keeps
 
 function tell(reveal) {
   const { memcgReveal: name, truth } = reveal.dataset,
     { asked, guesses } = judges.get(name) ?? {},
-    kept = said.get(name);
+    late = afterwards.get(name),
+    kept = said.get(name) ?? late;
   if (!asked) return;
-  const told = judged(asked, guesses, kept?.said, kept?.sure ?? null, JSON.parse(truth));
-  reveal.textContent = changed.has(name) ? `${told}\n${CHANGED}` : told;
-  if (kept && reveal.closest("details")?.open !== false) shown.add(name);
+  const told = judged(asked, guesses, kept?.said, late ? null : (kept?.sure ?? null), JSON.parse(truth));
+  reveal.textContent = [told, changed.has(name) && CHANGED, late && SEEN].filter(Boolean).join("\n");
+  if (reveal.closest("details")?.open !== false) shown.add(name);
 }
 for (const reveal of document.querySelectorAll("[data-memcg-reveal]"))
   reveal.closest("details")?.addEventListener("toggle", () => tell(reveal));
@@ -36,11 +38,14 @@ for (const el of document.querySelectorAll("[data-memcg-form]")) {
   judges.set(form.name, judge);
   mountForm(el, form, async (texts) => {
     const kept = note(judge.asked, texts);
-    const same = (one, other) => JSON.stringify([one.said, one.sure]) === JSON.stringify([other.said, other.sure]),
+    const same = (one, other = {}) => JSON.stringify([one.said, one.sure]) === JSON.stringify([other.said, other.sure]),
       late = kept.said && shown.has(form.name) && !same(kept, said.get(form.name));
-    if (late) changed.add(form.name);
+    const first = late && !said.has(form.name);
+    if (first) afterwards.set(form.name, kept);
+    else if (late) changed.add(form.name);
     else if (kept.said) said.set(form.name, kept);
     for (const reveal of document.querySelectorAll(`[data-memcg-reveal="${form.name}"]`)) tell(reveal);
-    return { told: late ? `${kept.told}\n${LATE}` : kept.told };
+    return { told: late ? `${kept.told}\n${first ? SEEN : LATE}` : kept.told };
   });
 }
+for (const reveal of document.querySelectorAll("[data-memcg-reveal]")) tell(reveal); // some may stand open

@@ -148,7 +148,8 @@ export function returned(solutions, texts, before = null) {
     lines.push(`Score ${rounded(losses.reduce((sum, one) => sum + one) / losses.length, 2)} (0 is best, 1 worst; 50 % sure gets 0.25).`);
   return { told: lines.join("\n"), field: null, given: before ?? given };
 }
-export const LATE = "The run has been shown already: what you said before it counts.",
+export const SEEN = "The run was shown before you said this: it gets no score.",
+  LATE = "The run has been shown already: what you said before it counts.",
   CHANGED = "You changed this after the run was shown; that counts no more.";
 const UNKNOWN = "?", // the answer of who does not know
   AGAIN = "The answers had been told already: what you said first stays in your notes and counts.",

@@ -1,8 +1,6 @@
 """Exercises of the notebooks on the machine: numbers that are near enough, and words."""
 
 import functools
-import math
-import numbers
 from collections import namedtuple
 
 import numpy as np
@@ -17,6 +15,7 @@ from ..traces.text import read_rows
 from ..traces.what_if import what_if
 from ..words import kind, number
 from ..workload import pingpong
+from .answers import as_number
 
 # right: () -> float. within: how near, as a part of it. unit, why: what to say when it is right. wrong: (answer, why).
 Near = namedtuple("Near", "right within why wrong low high")
@@ -28,11 +27,9 @@ GREW = 1.25  # the common rows of 07.1
 
 def judge_near(exercise, answer):
     """(is it right, what to say) for a number that need not be exact."""
-    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
-        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
-        return False, f"Your answer {what}; give a number, such as 2.5."
+    answer, complaint = as_number(answer, "a number, such as 2.5")
+    if complaint:
+        return False, complaint
     right = exercise.right()
     if abs(answer - right) <= exercise.within * abs(right):
         return True, exercise.why

@@ -1,8 +1,6 @@
 """The exercises with a whole number: what is right comes out of a run, what is wrong is told why."""
 
 import functools
-import math
-import numbers
 from collections import namedtuple
 
 import numpy as np
@@ -11,9 +9,9 @@ from ..machine import Topology
 from ..mechanism.policy import V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH
 from ..system import System, op
-from ..words import kind, number
+from ..words import number
 from ..workload import pingpong, producer_consumer
-from .answers import THINK_NS, VISIT_NS, full_at
+from .answers import THINK_NS, VISIT_NS, as_number, full_at
 
 # right: () -> int. why: what to add when it is right. wrong: answer -> why it is wrong. low, high: any other answer.
 Number = namedtuple("Number", "right why wrong low high")
@@ -22,11 +20,9 @@ Number = namedtuple("Number", "right why wrong low high")
 def judge_number(exercise, answer):
     """(is it right, what to say) for an exercise whose answer is a whole number."""
     right = exercise.right()
-    if hasattr(answer, "item") and getattr(answer, "size", 0) == 1:
-        answer = answer.item()
-    if isinstance(answer, bool) or not isinstance(answer, numbers.Real) or not math.isfinite(answer):
-        what = "is not finite" if isinstance(answer, float) else f"is {kind(answer)}"
-        return False, f"Your answer {what}; give a whole number, such as 5."
+    answer, complaint = as_number(answer, "a whole number, such as 5")
+    if complaint:
+        return False, complaint
     if answer != int(answer):
         return False, f"{number(float(answer))} is not whole; here things are counted one by one."
     answer = int(answer)

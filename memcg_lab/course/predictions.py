@@ -15,6 +15,7 @@ NUMBER_MAX = 10**DIGITS_MAX
 
 LATE = "The run has been shown already: what you said before it counts."
 CHANGED = "You changed this after the run was shown; that counts no more."
+SEEN = "The run was shown before you said this: it gets no score."
 NOTHING_YET = "No prediction yet. Replace None by your numbers and run this cell again."
 
 
@@ -22,7 +23,8 @@ def predict(question, *, sure=None, **values):
     """Write down what you expect. None or ... means that you have not decided yet.
 
     In a notebook where nothing is decided a small form stands there to say it. What you say last before
-    :func:`reveal` shows the run is kept and counts; what you say later stands beside it in the notes.
+    :func:`reveal` shows the run is kept and counts; what you say later stands beside it in the notes, and if it is the
+    first you say, it gets no score.
 
     Parameters
     ----------
@@ -63,10 +65,13 @@ def predict(question, *, sure=None, **values):
 def _ask(question, names):
     """A form for all the names, with what was said before in it."""
     said, sure = noted(question)
+    late = SEEN if not said else ""
+    if not said:
+        said, sure = _afterwards(question)
     asked = QUESTIONS.get(question, {})
     controls = [asking.control(name, name.replace("_", " "), asked.get(name)) for name in names]
     values = {name: str(value) for name, value in said.items()} | ({} if sure is None else {"sure": str(sure)})
-    text = _noting(said, sure) if said else NOTHING_YET
+    text = "\n".join(filter(None, [_noting(said, sure), late])) if said else NOTHING_YET
     form = {
         "kind": "predict",
         "name": question,
@@ -106,7 +111,7 @@ def _note(question, sure, values):
         late = _keep(question, {"said": said, "sure": sure})
         print(_noting(said, sure))
         if late:
-            print(LATE)
+            print(late)
     for complaint in refused:
         print(f"Not noted: {complaint}.")
     if missing:
@@ -114,16 +119,16 @@ def _note(question, sure, values):
 
 
 def _keep(question, told):
-    """Write down what is said, and say whether it comes too late; what was said before the run was shown stays."""
+    """Write down what is said; what to say if it comes too late. What was said before the run was shown stays."""
     said, sure = noted(question)
     kept = notes.recall("predictions", question)
-    if not said or "shown" not in kept:
+    if not isinstance(kept, dict) or "shown" not in kept:
         notes.remember("predictions", question, told)
-        return False
-    late = told != {"said": said, "sure": sure}
-    if late:
-        notes.remember("predictions", question, kept | {"afterwards": told})
-    return late
+        return None
+    if told == {"said": said, "sure": sure}:
+        return None
+    notes.remember("predictions", question, kept | {"afterwards": told})
+    return LATE if said else SEEN
 
 
 def _noting(said, sure):
@@ -132,7 +137,17 @@ def _noting(said, sure):
 
 def noted(question):
     """(what was said, how sure) as it is kept; what a reader wrote into the file and nobody can judge is left out."""
-    kept, said = notes.recall("predictions", question), {}
+    return _read(question, notes.recall("predictions", question))
+
+
+def _afterwards(question):
+    """The same of what was said after the run was shown."""
+    kept = notes.recall("predictions", question)
+    return _read(question, kept.get("afterwards") if isinstance(kept, dict) else None)
+
+
+def _read(question, kept):
+    said = {}
     if not isinstance(kept, dict) or not isinstance(kept.get("said"), dict):
         return {}, None
     for name, value in kept["said"].items():
@@ -163,8 +178,8 @@ def reveal(question, **values):
 
     Notes
     -----
-    Once something said has been put beside the run, it stays; a change counts no more. Where nothing was said yet,
-    nothing is settled: all cells of a notebook may be run before anything is unfolded.
+    Once the run was shown, what was said before it stays; a change counts no more, and what is said first then is told
+    what it overlooks, but gets no score. To begin anew, take the question out of ``notes.json``.
 
     What is counted is right or not: ``questions.py`` says of each question whether near is enough. A wrong answer that
     others have given too gets a sentence: which thought leads there, and what it overlooks.
@@ -202,6 +217,13 @@ def reveal(question, **values):
         except ValueError as error:
             raise ValueError(f"{name} {error}.") from None
     said, sure = noted(question)
+    kept = notes.recall("predictions", question)
+    kept = kept if isinstance(kept, dict) else {}
+    if "shown" not in kept:
+        notes.remember("predictions", question, kept | {"shown": True})
+    unseen = bool(said)
+    if not unseen:
+        said, _ = _afterwards(question)
     if not said.keys() & truth.keys():
         # Two lines: JupyterLab shows the first one of what is folded.
         print(f"You said nothing yet.\nThe run says {told_of(truth)}.")
@@ -220,13 +242,10 @@ def reveal(question, **values):
         sentence = None if right is not False else met(question, name, said[name], near=nearness(asked))
         if sentence:
             print(wrapped(sentence))
-    if judged and sure is not None:
+    if judged and sure is not None and unseen:
         print(wrapped(_scored(sure, judged)))
-    kept = notes.recall("predictions", question)
     if "afterwards" in kept:
-        print(CHANGED)
-    if "shown" not in kept:
-        notes.remember("predictions", question, kept | {"shown": True})
+        print(CHANGED if unseen else SEEN)
 
 
 def _scored(sure, judged):

@@ -1,8 +1,10 @@
 """Quizzes as they are asked: on one topic, or at both ends of a notebook: three on earlier ones, three on itself.
 
-The rule of the ends, once: before notebook n one question each on n - 1, n - 3 and n - 5, so that each notebook comes
-back three times, two notebooks apart; where there is none so early, it is the first. How sure the reader is is asked
-before each answer, and what the run says is told after all of them are returned.
+The rule of the ends, once: before a notebook one question each on the last, the third last and the fifth last of those
+that the reader has read, so that each comes back three times, two notebooks apart; where there is none so early, it is
+the first that is not asked yet. Read are those that this notebook rests on, and those of which the reader's notes have
+something. How sure the reader is is asked before each answer, and what the run says is told after all of them are
+returned.
 """
 
 import re
@@ -11,7 +13,7 @@ from ..checks import flag, shown, whole_number
 from ..words import capital, count, listing, number, printable
 from . import asking, notes
 from .predictions import percentage
-from .quiz_draw import TOPICS
+from .quiz_draw import TOPICS, rests_on
 from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, read_answer, solve, told, topic_of
 
 END = re.compile(r"(before|after) (\d\d)")
@@ -34,7 +36,8 @@ def quiz(topic, *, seed=COURSE_SEED, questions=5, name=None, answers=False, said
     topic : str
         ``start``, ``profile``, ``tree``, ``stock``, ``patch``, ``drift``, ``lines``, ``after``, ``contention``,
         ``published``, ``threads`` or ``traces``: the notebooks 00 to 11. Or "before 04": three questions on earlier
-        notebooks; or "after 04": three on this one. In a notebook those are a form.
+        notebooks, those that 04 rests on and those of which the reader's notes have something; or "after 04": three on
+        this one. In a notebook those are a form.
     seed : int
         The course's, 0 to 2**64 - 1.
     questions : int
@@ -95,8 +98,14 @@ def quiz(topic, *, seed=COURSE_SEED, questions=5, name=None, answers=False, said
                 print(f"   Not {told(guess)}: {why}")
 
 
-def topics_at(end):
+def topics_at(end, *, read=()):
     """The topics of the questions at one end of a notebook, such as "before 04" or "after 04".
+
+    Parameters
+    ----------
+    end : str
+    read : collection of str
+        Notebooks that have been read besides those that this one rests on.
 
     Raises
     ------
@@ -105,23 +114,41 @@ def topics_at(end):
 
     Examples
     --------
-    >>> topics_at("before 07"), topics_at("before 02"), topics_at("after 03")
-    (['lines', 'patch', 'tree'], ['profile', 'start', 'start'], ['stock', 'stock', 'stock'])
+    >>> topics_at("before 08"), topics_at("before 08", read=["02", "03", "05"]), topics_at("after 03")
+    (['after', 'patch', 'start'], ['after', 'drift', 'stock'], ['stock', 'stock', 'stock'])
     """
     where, notebook = END.fullmatch(end).groups()
     if where == "after":
         found = [topic for topic, number_ in TOPICS.items() if number_ == notebook] * HOW_MANY
     else:
-        earlier = [topic for topic, number_ in TOPICS.items() if number_ < notebook][::-1]
-        found = [earlier[min(back, len(earlier)) - 1] for back in BACK if earlier]
+        known = rests_on(notebook).union(read)
+        earlier = [topic for topic, number_ in TOPICS.items() if number_ < notebook and number_ in known][::-1]
+        found = []
+        for back in BACK if earlier else ():
+            first = next((topic for topic in earlier[::-1] if topic not in found), earlier[-1])
+            found.append(earlier[back - 1] if back <= len(earlier) else first)
     if not found:
         raise ValueError(f"there is nothing to ask {printable(end)}; there are notebooks 00 to {max(TOPICS.values())}.")
     return found
 
 
-def questions_at(end, *, seed, name):
-    """The questions at one end of a notebook."""
-    return draw_questions(topics_at(end), seed=seed, name=name, scope=end)
+def _topics_now(end):
+    """The topics that this reader is asked: those that were answered here once, or by what has been read since."""
+    topics_at(end)  # there is something to ask
+    kept = notes.recall("quizzes", end)
+    if isinstance(kept, list) and len(kept) == HOW_MANY:
+        topics = [one.get("topic") if isinstance(one, dict) else None for one in kept]
+        if all(isinstance(topic, str) and topic in TOPICS for topic in topics):
+            return topics
+    told = [*notes.recall("predictions"), *notes.recall("answers")]  # such as "04.stock" and "04.1"
+    return topics_at(
+        end, read={name[:2] for name in told} | {name.removeprefix("after ") for name in notes.recall("quizzes")}
+    )
+
+
+def questions_at(end, *, seed, name, topics=None):
+    """The questions at one end of a notebook; without topics, those for whoever has read what it rests on."""
+    return draw_questions(topics or topics_at(end), seed=seed, name=name, scope=end)
 
 
 def ask(end, *, seed, name, said=None, sure=None):
@@ -142,7 +169,7 @@ def ask(end, *, seed, name, said=None, sure=None):
     ValueError
         If there is no such notebook, or what is said is no list of as many answers.
     """
-    questions = questions_at(end, seed=seed, name=name)
+    questions = questions_at(end, seed=seed, name=name, topics=_topics_now(end))
 
     def answer(texts):
         return _judge(
@@ -219,7 +246,13 @@ def _judge(end, questions, said, sure):
     print("\n".join(_told(questions, given)))
     if not before:
         kept = [
-            {"question": question.text, "said": answer, "sure": p, "right": _right(question, answer)[0]}
+            {
+                "topic": question.topic,
+                "question": question.text,
+                "said": answer,
+                "sure": p,
+                "right": _right(question, answer)[0],
+            }
             for question, (answer, p) in zip(questions, given, strict=True)
         ]
         notes.remember("quizzes", end, kept)

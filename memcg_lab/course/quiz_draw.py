@@ -22,6 +22,35 @@ TOPICS = {
     "traces": "11",
 }
 
+# Which notebooks each one asks to have been read before it, as its first cell says; a test holds both together.
+NEEDS = {
+    "00": (),
+    "01": ("00",),
+    "02": ("00",),
+    "03": ("02",),
+    "04": ("00",),
+    "05": ("04",),
+    "06": ("04",),
+    "07": ("01", "06"),
+    "08": ("06", "07"),
+    "09": ("08",),
+    "10": ("08",),
+    "11": ("04", "05"),
+    "13": ("04", "05"),
+}
+
+
+def rests_on(notebook):
+    """The notebooks that whoever begins with this one has read.
+
+    Examples
+    --------
+    >>> sorted(rests_on("07"))
+    ['00', '01', '04', '06']
+    """
+    needs = set(NEEDS.get(notebook, ()))
+    return needs.union(*map(rests_on, needs))
+
 
 class Draw:
     """Integers from a text, the same on every machine and with every Python.

@@ -413,8 +413,6 @@ def codes_of(path):
     ...     print(codes_of(folder))
     ada.json: KC42-2239-U62W
     """
-    if path == "":
-        raise ValueError("the path is empty; give a file or a folder.")
     path = path_of(path)
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not path.exists():
@@ -432,6 +430,8 @@ def codes_of(path):
             lines.append(f"{name} is not read: {error}")
             continue
         for question, said in noted.items():
+            if isinstance(said, dict) and "said" not in said and "shown" in said:
+                continue  # nothing was said before the run was shown
             try:
                 lines.append(f"{name}: {code(question, sure=said['sure'], mark=mark, **said['said'])}")
             except (ValueError, TypeError, KeyError):

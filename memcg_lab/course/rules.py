@@ -9,41 +9,22 @@ from ..files import golden_path
 from ..golden import read_golden, system_of
 from ..mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
 from ..mechanism.records import CHARGE_BATCH, OPS
-from ..mechanism.stock_v4_13 import consume_stock, css_put_many, refill_stock, uncharge_counters
 from ..mechanism.stock_v4_14 import uncharge_to_stock
 from ..system import System, op
 from ..words import count, kind, number, operation
 from ..workload import mixed
 from .answers import judge_undo, takes_others
 from .trial import Trial, patiently, siblings, stopped
+from .worked import WORKED
 
 REFILL = ("st", "batch", "drain", "cpu", "memcg", "nr_pages")  # what the rules take
 CONSUME = ("st", "batch", "cpu", "memcg", "nr_pages")
 
 
 # --- exercises 03.4 and 04.4: a rule of the reader's -----------------------------------------------------------------
-def consume_and_forget(st, batch, cpu, memcg, nr_pages):
-    """Serve a charge from the stock, and forget the cgroup when its last page goes."""
-    if not consume_stock(st, batch, cpu, memcg, nr_pages):
-        return False
-    if st.stock[cpu, 0].nr_pages == 0:
-        st.stock[cpu, 0].memcg = -1
-    return True
-
-
-def refill_stock_surplus(st, batch, drain, cpu, memcg, nr_pages):
-    """Put charged pages into the stock; of what exceeds the batch only the surplus goes back to the counters."""
-    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
-    stock = st.stock[cpu, 0]
-    surplus = stock.nr_pages - batch
-    if surplus > 0:
-        uncharge_counters(st, cpu, memcg, surplus)
-        css_put_many(st, cpu, memcg, surplus)
-        stock.nr_pages = batch
-
-
-FORGETS = V4_13.with_rules("forgets", consume=consume_and_forget)
-SURPLUS = V4_14.with_rules("surplus", refill=refill_stock_surplus, uncharge=uncharge_to_stock)
+# The worked answers are the specification: they stand once, in worked.py.
+FORGETS = V4_13.with_rules("forgets", consume=WORKED["03.4"].value())
+SURPLUS = V4_14.with_rules("surplus", refill=WORKED["04.4"].value(), uncharge=uncharge_to_stock)
 
 
 def judge_forget(rule):

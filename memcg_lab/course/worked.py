@@ -23,6 +23,12 @@ class Worked(NamedTuple):
         space = "\n\n\n" if "def " in self.before else "\n\n"
         return (self.before + space if self.before else "") + f'check("{exercise}", {self.answer})'
 
+    def value(self):
+        """What the code gives when it is run: a number, a function, ..."""
+        space = {"__name__": __name__}
+        exec(self.before, space)
+        return eval(self.answer, space)
+
 
 def _worked(answer, *hints, before=""):
     return Worked(hints, answer, textwrap.dedent(before).strip())

@@ -57,6 +57,24 @@ WORDS = {
     "how": "Drag a line, or take it with Enter and move it with the arrow keys. Two clicks do it too: on a line, "
     "then on its new place.",
 }
+# How each is recognised is in stage/puzzle.js under its name: in what the reader runs, not in what a link brings.
+QUESTS = (
+    {
+        "name": "five",
+        "ask": "Run five mistakes of five kinds.",
+        "found": "Five kinds of mistakes, each with traffic that betrays it. The fifth: {says}",
+    },
+    {
+        "name": "late",
+        "ask": "Run a mistake that no two calls can show.",
+        "found": "It shows after {calls}, the last of them: {last}.",
+    },
+    {
+        "name": "other",
+        "ask": "Do what the kernel does, but not with the patch's lines in their order.",
+        "found": "{lines}: nothing that is tried tells them from the patch's.",
+    },
+)
 FIELDS = ("usage", "css", "sock")
 COLUMNS = [
     "call",
@@ -123,6 +141,7 @@ kernel 32 pages of cgroup 1.
         """See the base."""
         return {
             "words": WORDS,
+            "quests": QUESTS,
             "lines": {name: line._asdict() for name, line in LINES.items()},
             "tests": TESTS,
             "right": RIGHT,

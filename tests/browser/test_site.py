@@ -142,6 +142,25 @@ def test_a_prediction_is_said_in_a_form_and_judged_where_the_answer_is_unfolded(
     page.screenshot(path=shots / "site_form.png")
 
 
+def test_a_prediction_said_first_where_the_answer_is_unfolded_gets_no_score(opened):
+    page = opened("notebooks/04_the_patch.html")
+    form = page.locator("[data-memcg-form*='04.stock']")
+    answer = page.locator("details.tells:has([data-memcg-reveal='04.stock'])")
+    answer.locator("summary").first.press("Enter")
+    assert answer.locator("[data-memcg-reveal]").inner_text().startswith("You said nothing yet.")
+    for both in ("3", "2"):
+        form.get_by_label("both").fill(both)
+        form.get_by_label("How sure are you?").select_option("70")
+        form.get_by_label("both").press("Enter")
+        seen = "The run was shown before you said this: it gets no score."
+        page.wait_for_function("(text) => document.body.innerText.includes(text)", arg=f"both: you said {both}")
+        told = answer.locator("[data-memcg-reveal]").inner_text().splitlines()
+        assert told[1].startswith(f"both: you said {both}, the run says 2; ")
+        assert told[-1] == seen
+        assert "Score" not in " ".join(told)
+        assert seen in answer.page.locator("[data-memcg-form*='04.stock']").get_by_role("status").inner_text()
+
+
 def test_three_questions_are_returned_before_anything_is_told(opened, shots):
     page = opened("notebooks/04_the_patch.html")
     form = page.locator("[data-memcg-form*='before 04']")

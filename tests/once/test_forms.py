@@ -12,11 +12,11 @@ import sys
 import pytest
 
 from lab_helpers import node, said
-from memcg_lab.course import asking, notes, predict, predictions, quiz, quiz_ask, reveal
+from memcg_lab.course import asking, check, notes, predict, predictions, quiz, quiz_ask, reveal
 from memcg_lab.course.form import HERE, Form
 from memcg_lab.course.guesses import GUESSES
 from memcg_lab.course.questions import QUESTIONS
-from memcg_lab.course.quiz_draw import TOPICS
+from memcg_lab.course.quiz_draw import NEEDS, TOPICS
 from memcg_lab.course.quizzes import solve
 from memcg_lab.words import number
 from tools import book, notebooks
@@ -73,7 +73,6 @@ def test_a_prediction_in_a_form_is_kept_and_judged(shown, capsys):
 
 
 def test_a_prediction_changed_after_the_run_was_shown_counts_no_more(capsys):
-    reveal("04.stock", uncharge_hunk_alone=200, both=2)  # all cells at once: nothing was said yet
     predict("04.stock", uncharge_hunk_alone=40, both=2, sure=70)
     predict("04.stock", uncharge_hunk_alone=50, both=2, sure=70)
     first = said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2)
@@ -91,6 +90,28 @@ def test_a_prediction_changed_after_the_run_was_shown_counts_no_more(capsys):
     }
     again = said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2)
     assert again == f"{first}\nYou changed this after the run was shown; that counts no more."
+
+
+def test_what_is_said_first_after_the_run_was_shown_gets_no_score(shown, capsys):
+    assert said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2).startswith("You said nothing yet.")
+    predict("04.stock", uncharge_hunk_alone=None, both=None)
+    assert heard(shown[0], uncharge_hunk_alone="50", both="2", sure="70").splitlines() == [
+        "Noted: uncharge_hunk_alone 50, both 2; 70 % sure.",
+        "The run was shown before you said this: it gets no score.",
+    ]
+    assert said(capsys, reveal, "04.stock", uncharge_hunk_alone=200, both=2).splitlines() == [
+        "uncharge_hunk_alone: you said 50, the run says 200; you were 4 times too low.",
+        "both: you said 2, the run says 2; exactly right.",
+        "The run was shown before you said this: it gets no score.",
+    ]
+    after = {"said": {"uncharge_hunk_alone": 50, "both": 2}, "sure": 70}
+    assert notes.recall("predictions", "04.stock") == {"shown": True, "afterwards": after}
+    assert predictions.noted("04.stock") == ({}, None)  # what a room's code and a teacher's folder take
+    predict("04.stock", uncharge_hunk_alone=None, both=None)  # the cell is run again
+    assert repr(shown[1]).splitlines()[1] == predictions.SEEN
+    assert said(capsys, predict, "04.stock", both=2, sure=100).splitlines()[1] == predictions.SEEN
+    notes.remember("predictions", "04.stock", "what a reader wrote")
+    assert said(capsys, predict, "04.stock", both=2, sure=100) == "Noted: both 2; 100 % sure."
 
 
 def test_a_choice_is_offered_and_nothing_of_the_answer_is_in_a_form(shown):
@@ -165,12 +186,60 @@ def truths():
 
 
 # --- at the ends of a notebook
-def test_notebooks_come_back_three_times_two_apart():
-    for n, topic in enumerate(TOPICS):
-        if n:  # the first comes back wherever there is nothing so early
-            back = [m for m in range(1, len(TOPICS)) if topic in quiz_ask.topics_at(f"before {m:02}")]
-            assert back == [m for m in (n + 1, n + 3, n + 5) if m < len(TOPICS)]
-    assert quiz_ask.topics_at("before 13") == ["traces", "published", "after"]  # 12 has no topic, and is passed over
+def test_for_who_reads_all_of_them_notebooks_come_back_three_times_two_apart():
+    for n, topic in list(enumerate(TOPICS))[2:]:  # the first two come back wherever there is nothing so early
+        back = [m for m in range(1, len(TOPICS)) if topic in quiz_ask.topics_at(f"before {m:02}", read=NEEDS)]
+        assert back == [m for m in (n + 1, n + 3, n + 5) if m < len(TOPICS)]
+    # 12 has no topic, and is passed over
+    assert quiz_ask.topics_at("before 13", read=NEEDS) == ["traces", "published", "after"]
+
+
+def stated():
+    """What each notebook asks to have been read before it, in the sentence that says so."""
+    found = {}
+    for path in notebooks.roster(notebooks.ROOT):
+        first = notebooks.parse(notebooks.read_raw(path), path).cells[0].source
+        (sentence,) = re.findall(r"^\*\*Before you start:\*\* (.*?)\.(?: |$)(?![^(]*\.ipynb\))", first, re.MULTILINE)
+        found[path.name[:2]] = tuple(re.findall(r"\]\((\d\d)_\w+\.ipynb\)", sentence + "."))
+    return found
+
+
+def test_what_a_notebook_rests_on_is_what_its_first_cell_asks_for():
+    assert stated() == NEEDS
+
+
+@pytest.mark.parametrize("notebook", list(NEEDS)[1:])
+def test_nobody_is_asked_of_a_notebook_that_the_stated_path_does_not_lead_through(notebook):
+    read, more = set(), {notebook}
+    while more:  # along the sentences of the notebooks themselves
+        more = {before for one in more for before in stated()[one]} - read
+        read |= more
+    asked = quiz_ask.topics_at(f"before {notebook}")
+    assert {TOPICS[topic] for topic in asked} <= read
+    assert len(set(asked)) == min(len(asked), len(read))  # none twice while there is another
+    questions = quiz_ask.questions_at(f"before {notebook}", seed=quiz_ask.COURSE_SEED, name="")
+    assert [question.topic for question in questions] == asked
+
+
+def test_who_has_read_more_is_asked_of_more_and_what_was_answered_stays(shown, monkeypatch):
+    draw, asked = quiz_ask.draw_questions, []
+    monkeypatch.setattr(quiz_ask, "draw_questions", lambda topics, **rest: asked.append(topics) or draw(topics, **rest))
+
+    def topics():
+        quiz("before 05")
+        return tuple(asked[-1])
+
+    assert topics() == ("patch", "start", "start")
+    predict("02.charge", atomics=5)
+    assert topics() == ("patch", "start", "tree")
+    check("03.1", 12)
+    assert topics() == ("patch", "tree", "start")
+    quiz("before 05", said=["?"] * 3)
+    notes.remember("quizzes", "after 01", [])
+    assert topics() == ("patch", "tree", "start")  # with 01 read too the last would be another
+    assert shown[-1].form["status"].startswith("1. You do not know.")
+    notes.remember("quizzes", "before 05", [{"topic": "nothing"}] * 3)  # what a reader wrote into the file
+    assert topics() == ("patch", "tree", "start")
 
 
 @pytest.mark.parametrize("end", ["before 00", "after 12", "after 99"])
@@ -228,6 +297,7 @@ def test_what_is_returned_is_judged_and_kept(shown, capsys):
         "Score 0.41 (0 is best, 1 worst; 50 % sure gets 0.25).",
     ]
     assert notes.recall("quizzes", "after 03")[1] == {
+        "topic": "stock",
         "question": questions[1].text,
         "said": wrong[0],
         "sure": 90,
@@ -248,6 +318,7 @@ def test_what_is_returned_is_judged_and_kept(shown, capsys):
     assert late[1] == f"2. You said {number(right[1])}, 100 % sure: right."
     assert late[3:] == ["The answers had been told already: what you said first stays in your notes and counts."]
     assert notes.recall("quizzes", "after 03")[1] == {
+        "topic": "stock",
         "question": questions[1].text,
         "said": wrong[0],
         "sure": 90,
@@ -414,5 +485,5 @@ def test_a_page_without_python_tells_nothing_early_and_keeps_what_was_said_first
 
 def test_a_page_says_of_a_late_change_what_python_says():
     script = (HERE / "judge.js").read_text(encoding="utf-8")
-    for sentence in (predictions.LATE, predictions.CHANGED, quiz_ask.AGAIN):
+    for sentence in (predictions.LATE, predictions.CHANGED, predictions.SEEN, quiz_ask.AGAIN):
         assert f'"{sentence}"' in script

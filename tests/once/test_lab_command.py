@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tools import wheelhouse
+from tools import notebooks, wheelhouse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
@@ -44,6 +44,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 
 build_editable = build_wheel
 """
+COMMANDS = ("lab", "test", "setup", "book", "refresh", "bench", "teach", "wheelhouse")
 DEAD_INDEX = "http://127.0.0.1:9/index"  # the discard port: nobody listens there
 
 
@@ -122,7 +123,7 @@ def test_the_file_is_plain_enough_for_an_old_python():
     assert not re.search(r"\b[fF][\"']|:=|\bnonlocal\b|->|\byield from\b|\*\*\w+,\n", source)
 
 
-@pytest.mark.parametrize("args", [["-h"], ["--help"], ["test", "-h"]])
+@pytest.mark.parametrize("args", [["-h"], ["--help"], ["help"], ["test", "-h"], ["wheelhouse", "--help"]])
 def test_help_names_every_command(copy, args):
     status, output = lab(copy, *args)
     assert status == 0
@@ -136,6 +137,129 @@ def test_an_unknown_command_is_named(copy):
     assert status == 2
     assert output.startswith("lab.py: there is no command 'tset'. Commands: lab, test,")
     assert not (copy / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--nonsense", "lab: there is no option '--nonsense'. What only JupyterLab knows goes behind a bare --."),
+        ("lab --port x", "lab: argument --port: invalid int value: 'x'."),
+        ("lab nowhere.ipynb", "lab: there is no file or folder 'nowhere.ipynb'."),
+        ("lab study/07_none.ipynb", "lab: there is no file or folder 'study/07_none.ipynb'."),
+        ("lab lab.py lab.py", "lab: it opens one file or folder; 2 are named."),
+        ("test --nonsense", "test: there is no option '--nonsense'. What only pytest knows goes behind a bare --."),
+        ("test -k", "test: argument -k: expected one argument."),
+        ("test tests/none.py::test_it", "test: there is no file or folder 'tests/none.py::test_it'."),
+        ("test --all -k x", "test: --all and --timings are for the whole run; nothing else goes with them."),
+        ("setup now", "setup takes no 'now'."),
+        ("setup --fast", "setup: there is no option '--fast'."),
+        ("book 04", "book takes no '04'."),
+        ("book -- 04", "book: nothing goes behind -- here."),
+        ("refresh 99_none", "refresh: there is no notebook '99_none'; there are 00_start_here."),
+        ("refresh --timing", "refresh: there is no option '--timing'."),
+        ("bench --rounds 2", "bench: --rounds must be 3 or more."),
+        ("bench --rounds", "bench: argument --rounds: expected one argument."),
+        ("teach --commited", "teach: there is no option '--commited'."),
+        ("teach 99_none", "teach: there is no notebook '99_none'; there are 00_start_here."),
+        ("wheelhouse here", "wheelhouse takes no 'here'."),
+        ("wheelhouse --out", "wheelhouse: argument --out: expected one argument."),
+        ("book --wheelhouse .", "--wheelhouse FOLDER stands before the command."),
+    ],
+)
+def test_a_wrong_argument_is_told_before_anything_is_installed(copy, words, says):
+    (copy / "notebooks").mkdir()
+    (copy / "notebooks" / "00_start_here.ipynb").touch()
+    status, output = lab(copy, *words.split())
+    assert (status, output) == (2, f"lab.py: {says} Help: python3 lab.py -h\n")
+    assert not (copy / ".venv").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["lab.py", "-h"], "lab.py: No space left on device.\n"),
+        (["-m", "tools.solutions", "--check"], "the output or a file: No space left on device.\n"),
+        (["-m", "tools.wheelhouse", "--out", "lab.py"], f"{ROOT / 'lab.py'}: File exists.\n"),
+        (["-m", "tools.wheelhouse", "--out", "/dev/full/x"], "/dev/full/x: Not a directory.\n"),
+    ],
+)
+def test_a_full_output_and_a_file_in_the_way_are_told_in_one_line(command, says):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, says)
+
+
+def test_a_tool_that_is_interrupted_says_so(capsys):
+    def work(root):
+        raise KeyboardInterrupt
+
+    assert notebooks.run(work, notebooks.parser("").parse_args([])) == 130
+    assert capsys.readouterr() == ("", "interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("test", []),
+        ("test --all --timings", ["--all", "--timings"]),
+        (
+            "test lab.py::test_it -k a -xvv -rs --tb=short -n 2",
+            ["lab.py::test_it", "-k", "a", "-xvv", "-rs", "--tb=short", "-n", "2"],
+        ),
+        ("test -x -- --only-pytest -knows", ["-x", "--only-pytest", "-knows"]),
+        ("lab --port 9999 --no-browser --ServerApp.token=x", ["--port", "9999", "--no-browser", "--ServerApp.token=x"]),
+        ("--originals study/00_start_here.ipynb", ["--originals", "study/00_start_here.ipynb"]),
+        ("lab -- --LabApp.any x", ["--LabApp.any", "x"]),
+        ("refresh notebooks/00_start_here.ipynb --timings", ["notebooks/00_start_here.ipynb", "--timings"]),
+        ("teach 00_start_here --committed", ["00_start_here", "--committed"]),
+        ("wheelhouse --out there", ["--out", "there"]),
+        ("bench --quick --rounds=3", ["--quick", "--rounds=3"]),
+    ],
+)
+def test_what_may_be_asked_arrives_as_it_was_said(copy, monkeypatch, words, asked):
+    module, arrived = load(copy), []
+    (copy / "notebooks").mkdir()
+    (copy / "notebooks" / "00_start_here.ipynb").touch()
+    for name in ("set_up", "add_browser", "warm_up"):
+        monkeypatch.setattr(module, name, lambda: None)
+    monkeypatch.setattr(module, "lab", lambda rest: arrived.extend(rest) or 0)
+    monkeypatch.setattr(module, "run", lambda command, env: arrived.extend(command) or 0)
+    assert module.main(words.split()) == 0
+    assert arrived[len(arrived) - len(asked) :] == asked
+    assert "--" not in arrived
+
+
+def test_each_option_that_is_let_through_is_one_of_the_program_behind_it(capsys):
+    from jupyterlab.labapp import LabApp
+
+    module = load(ROOT)
+    known = {
+        name: {*module.TAKES_VALUE.get(name, "").split(), *module.FLAGS.get(name, "").split()} for name in COMMANDS
+    }
+    jupyter = {f"--{name}" for name in [*LabApp.aliases, *LabApp.flags]} | {"-y", "--version", "--originals"}
+    assert known["lab"] <= jupyter
+    plugins = ["-p", "xdist", "-p", "pytest_cov", "-p", "nbval"]
+    said = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help", "-p", "tools.keep_executed", *plugins],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    words = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", said, re.IGNORECASE))
+    assert known["test"] - words == {"--all", "--timings"}
+    for name in ("book", "refresh", "teach", "wheelhouse"):
+        with pytest.raises(SystemExit):
+            importlib.import_module(f"tools.{name}").main(["-h"])
+        usage = capsys.readouterr().out
+        there = set(re.findall(r"\[(--[\w-]+)", usage))
+        assert known[name] == there - {"--root"}
+        assert ("NOTEBOOK" in usage) == (name in ("refresh", "teach"))
+    bench = (ROOT / "benchmarks" / "bench.py").read_text(encoding="utf-8")
+    assert known["bench"] == set(re.findall(r'add_argument\("(--\w+)"', bench))
 
 
 def test_nothing_is_done_when_nothing_changed_but_to_ask_the_library(copy, monkeypatch, capfd):
@@ -153,7 +277,7 @@ def test_nothing_is_done_when_nothing_changed_but_to_ask_the_library(copy, monke
 @pytest.mark.parametrize("args", [["--wheelhouse"], ["--wheelhouse", "nowhere", "test"]])
 def test_a_wheelhouse_that_is_not_there_is_told(copy, args):
     status, output = lab(copy, *args)
-    assert status == 1
+    assert status == 2
     assert "--wheelhouse needs the folder that `lab.py wheelhouse` made" in output
     assert not (copy / ".venv").exists()
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from memcg_lab import V4_14, System, mixed, show_patch
-from memcg_lab.labs import PuzzleLab, base, lines
+from memcg_lab.course import notes
+from memcg_lab.labs import PuzzleLab, base, lines, puzzle
 from memcg_lab.labs.lines import GOLDEN, LINES, RIGHT, SHAPES, Machine, first_golden, golden, judge, shortest
 from memcg_lab.mechanism.records import OPS
 
@@ -182,6 +183,57 @@ def test_what_is_no_arrangement_is_told(settings, why):
         PuzzleLab(**settings)
 
 
+# --- what is to be found
+
+
+FOUND = """
+const finds = asked.map((one) => ({ data, arrangement: one, met, ...puzzleWords(data, one, true) }))
+  .map((shown) => data.quests.map(({ name, found }) => {
+    const find = FINDS[name](shown);
+    return find && fill(found, find);
+  }));
+console.log(JSON.stringify(finds));
+"""
+
+
+def test_each_quest_is_found_by_what_it_asks_for_and_by_nothing_else(tmp_path):
+    uncharge = list(RIGHT["uncharge"])
+    asked = [
+        RIGHT,
+        {"refill": ["full"], "uncharge": uncharge},  # no C: nothing can betray it
+        {"refill": [], "uncharge": uncharge},
+        {"refill": ["over", "add"], "uncharge": uncharge},
+        {"refill": ["full", "add"], "uncharge": uncharge},  # the same sentence
+        {"refill": ["add", "full", "drain"], "uncharge": uncharge},
+        {"refill": ["add"], "uncharge": uncharge},
+        {"refill": ["add", "large", "drain"], "uncharge": uncharge},
+        {"refill": ["add", "over", "drain"], "uncharge": uncharge[::-1]},
+    ]
+    met = "const met = new Set();"
+    found = in_node(tmp_path, asked, met + FOUND)
+    names = [quest["name"] for quest in PuzzleLab().data()["quests"]]
+    assert names == ["five", "late", "other"]
+    assert [[name for name, text in zip(names, told, strict=True) if text] for told in found] == [
+        *[[]] * 7,
+        ["five", "late"],
+        ["five", "other"],
+    ]
+    shape = next(shape for shape in SHAPES if shape.name == "what comes")
+    last = PuzzleLab(**asked[7], ran=True).result.verdict.calls[-1]
+    assert found[7][0] == f"Five kinds of mistakes, each with traffic that betrays it. The fifth: {shape.says}"
+    assert found[7][1] == f"It shows after 3 calls, the last of them: {puzzle._call(last)}."
+    assert found[8][2] == "add, over, drain; refill, sub: nothing that is tried tells them from the patch's."
+
+
+def test_what_was_found_is_kept_and_told_again(nothing_said):
+    lab, sent = PuzzleLab(), []
+    lab.send = lambda content, buffers=None: sent.append(content)
+    lab._heard(lab, {"id": 1, "question": {"ask": "found", "name": "late", "told": "It shows after 3 calls."}}, [])
+    assert notes.recall("quests") == {"PuzzleLab.late": "It shows after 3 calls."}
+    told = {quest["name"]: quest.get("told") for quest in PuzzleLab()._data()["quests"]}
+    assert told == {"five": None, "late": "It shows after 3 calls.", "other": None}
+
+
 # --- the same in a page
 
 STAGE_HELPERS = """
@@ -190,23 +242,26 @@ const fill = (template, values) => template.replace(/\\{(\\w+)\\}/g, (_, name) =
 """
 
 
-def test_a_page_says_what_python_says(tmp_path):
+def in_node(folder, asked, script):
+    """What a script says that follows the puzzle's own, with its data and some arrangements."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node: the browser's tests hold a few arrangements against Python")
     stage = (base.STAGE / "stage.js").read_text(encoding="utf-8")
     for line in STAGE_HELPERS.strip().splitlines():
         assert line in stage  # what the script leans on is the stage's own
-    asked = [*arrangements(), *at_random(400)]
-    script = tmp_path / "judge.js"
-    script.write_text(
-        STAGE_HELPERS
-        + (base.STAGE / "puzzle.js").read_text(encoding="utf-8")
-        + f"\nconst data = {json.dumps(PuzzleLab().data())}, asked = {json.dumps(asked)};"
-        + "\nconsole.log(JSON.stringify(asked.map((one) => puzzleWords(data, one, true).sentence)));",
-        encoding="utf-8",
+    file = folder / "judge.js"
+    data = f"\nconst data = {json.dumps(PuzzleLab().data())}, asked = {json.dumps(asked)};\n"
+    file.write_text(
+        STAGE_HELPERS + (base.STAGE / "puzzle.js").read_text(encoding="utf-8") + data + script, encoding="utf-8"
     )
-    said = json.loads(subprocess.run([node, script], capture_output=True, text=True, check=True).stdout)
+    return json.loads(subprocess.run([node, file], capture_output=True, text=True, check=True).stdout)
+
+
+def test_a_page_says_what_python_says(tmp_path):
+    asked = [*arrangements(), *at_random(400)]
+    script = "console.log(JSON.stringify(asked.map((one) => puzzleWords(data, one, true).sentence)));"
+    said = in_node(tmp_path, asked, script)
     expected = [PuzzleLab(**{k: list(v) for k, v in one.items()}, ran=True).message for one in asked]
     assert len(said) == len(expected) > 1000
     assert np.array_equal(said, expected), next((a, b) for a, b in zip(said, expected, strict=True) if a != b)

@@ -638,3 +638,34 @@ def test_what_a_terminal_would_obey_is_escaped(capsys, tmp_path):
     _, out, _ = run(capsys, "--mark", tmp_path, "--answers")
     assert not {"\x1b", "\x07"} & set(out)
     assert "owned" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["quiz", "--paper", "3", "--seed", "7", "--name", "A", "-o", ""],
+            "the path is empty; name a file or a folder.",
+        ),
+        (["quiz", "--paper", "3", "--seed", "7", "--name", "A", "-o", "."], "the path is '.', a folder; name a file."),
+        (
+            ["quiz", "--paper", "3", "--seed", "7", "--name", "A", "-o", ".."],
+            "the path is '..', a folder; name a file.",
+        ),
+        (["quiz", "--mark", "", "--seed", "7"], "the path is empty; name a file or a folder."),
+        (["test-form", "A", "--mark", ""], "the path is empty; name a file or a folder."),
+        (["grade", "", "--yes"], "the path is empty; name a file or a folder."),
+    ],
+)
+def test_a_path_that_names_no_file_is_told(tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", f"memcg_lab {arguments[0]}: {says}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_paper_says_the_name_of_its_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["quiz", "--paper", "3", "--seed", "7", "--name", "A", "-o", "ada"]) == 0
+    assert capsys.readouterr().out == "ada.json: 3 questions; write your answers in place of null.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["ada.json"]

@@ -269,7 +269,10 @@ def test_the_readers_own_files_become_codes(tmp_path):
     (tmp_path / "cleo.json").write_text("{", encoding="utf-8")
     kept["predictions"] = {"03.trips": {"said": {"trips": "many"}, "sure": None}}
     (tmp_path / "dan.json").write_text(json.dumps(kept), encoding="utf-8")
+    kept["predictions"] = {"03.trips": {"shown": True, "afterwards": {"said": {"trips": 3}, "sure": None}}}
+    (tmp_path / "eve.json").write_text(json.dumps(kept), encoding="utf-8")  # she said nothing before she was shown
     lines = room.codes_of(tmp_path).splitlines()
+    assert len(lines) == 4
     assert [line.split(":")[0] for line in lines[:2]] == ["ada.json", "ben.json"]
     assert lines[2].startswith("cleo.json is not read: line 1 is no JSON")
     assert lines[3] == "dan.json: what it says to 03.trips is nothing that a code can hold."

@@ -211,10 +211,24 @@ function puzzleWords(data, arrangement, ran) {
         ? fill(words.wrong, { says, traffic: fill(words.shortest, { calls: verdict.calls.map(call).join(", ") }), difference: difference(mine, kernel) })
         : fill(words.hanging, { says });
     }
-    return { sentence, rows, verdict };
+    return { sentence, rows, verdict, last: verdict?.calls.length ? call(verdict.calls.at(-1)) : "" };
   }
   return all();
 }
+
+/** How each quest is recognised in what the reader has just run; `met` holds the sentences of the mistakes so far. */
+const FINDS = {
+  five({ data, verdict, met }) {
+    const { says } = data.shapes[verdict.shape] ?? {};
+    if (says && verdict.calls.length) met.add(says);
+    return met.size >= 5 && { says };
+  },
+  late: ({ verdict, last }) => verdict.calls.length > 2 && { calls: count(verdict.calls.length, "call"), last },
+  other({ data, verdict, arrangement }) {
+    const built = ["refill", "uncharge"].map((where) => arrangement[where].join(", "));
+    return verdict.right && built.some((lines, k) => lines !== [data.right.refill, data.right.uncharge][k].join(", ")) && { lines: built.join("; ") };
+  },
+};
 
 async function renderPuzzle({ data, settings: given, place, change, el }) {
   const { words, lines } = data,
@@ -259,6 +273,8 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     table = make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The calls that show it" }, make("table", { class: "calls" }, make("thead", {}, head), body)),
     run = make("button", { type: "button", class: "main", onclick: () => go() }, "Run"),
     clear = make("button", { type: "button", onclick: () => move(() => (arrangement = { refill: [], uncharge: [] })) }, "Take all out");
+  const quests = questList(data.quests, "Three things to find"),
+    met = new Set();
   const board = (where) =>
     make("section", { "data-where": where, "aria-label": words[where] }, make("p", { class: "where" }, words[where]), make("p", { class: "soft" }, words[`${where} before`]), lists[where]);
   const pool = make("section", { class: "pool", "data-where": "pool", "aria-label": words.pool }, make("p", { class: "where" }, words.pool), lists.pool);
@@ -271,6 +287,7 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     make("div", { class: "boards" }, ...wheres.map(board)),
     pool,
     table,
+    quests.root,
     make("p", { class: "soft" }, words.licence),
   );
   el.replaceChildren(root);
@@ -386,10 +403,17 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
   function go() {
     taken = null;
     ran = true;
-    show();
+    const shown = show();
     change({ ...arrangement, ran });
     place?.set(pack());
-    speak(verdict.textContent);
+    let text = verdict.textContent;
+    data.quests.forEach(({ name, found }, n) => {
+      const find = FINDS[name]({ data, arrangement, met, ...shown });
+      if (!find || quests.found[n]) return;
+      quests.find(n, fill(found, find));
+      text += ` Found. ${quests.found[n]}`;
+    });
+    speak(text);
   }
   function speak(text) {
     clearTimeout(spoken);
@@ -411,7 +435,8 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
       buttons[name].setAttribute("aria-pressed", String(taken?.name === name));
       buttons[name].setAttribute("aria-label", spot(name));
     }
-    const { sentence, rows, verdict: found } = puzzleWords(data, arrangement, ran);
+    const shown = puzzleWords(data, arrangement, ran),
+      { sentence, rows, verdict: found } = shown;
     put(verdict, "text", sentence);
     put(verdict, "class", `status verdict ${!found ? "" : found.right ? "right" : "wrong"}`);
     put(table, "hidden", !rows.length);
@@ -420,6 +445,7 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
         make("tr", {}, make("th", { scope: "row" }, call), ...cells.map(([here, there]) => make("td", { class: here === there ? "" : "differs" }, here === there ? here : `${here} (kernel: ${there})`))),
       ),
     );
+    return shown;
   }
   const pack = () => `refill=${arrangement.refill.join(".")}&uncharge=${arrangement.uncharge.join(".")}${ran ? "&ran=1" : ""}`;
   const linesRule = (where) => {
@@ -461,6 +487,9 @@ async function renderPuzzle({ data, settings: given, place, change, el }) {
     say,
     come,
     leave: () => (observer.disconnect(), clearTimeout(spoken)),
+    get found() {
+      return quests.found.filter(Boolean);
+    },
     get arrangement() {
       return { ...arrangement, ran };
     },
