@@ -415,7 +415,7 @@ GUESSES = {
     "08.remedies": {
         "fewer_levels": {
             50: "50 says: half the counters, half the wait. But lines work like stations in a row: one sets the pace.",
-            100: "100 says: half the atomics, twice as much done. The line that sets the pace is taken in every call, as before.",
+            100: "100 says: half the atomics, twice as much done. The line that sets the pace is as full as before.",
             25: (
                 "25 takes each line for a part of the wall. The CPUs queue at one of them, and leave it one after the "
                 "other."
@@ -431,14 +431,14 @@ GUESSES = {
         },
         "through_the_stock": {
             3: "3 is the larger batch. Giving back one page at a time is what fills the line.",
-            0: "0 is fewer levels. The stock takes nearly all visits off every counter, also off the one that set the pace.",
+            0: "0 is fewer levels. The stock takes nearly all visits off each counter, also off the one that is full.",
             100: "100 would mean that half of the time was waiting. The other work takes most of it.",
         },
     },
     "08.queue": {
         "one_cgroup": {
             "root": "All come to the root, but they come to the leaf first. There they queue, and leave it one by one.",
-            "middle": "Whoever comes to the middle has left the leaf's queue, and leaves it one by one: no queue behind it.",
+            "middle": "The CPUs come to the middle one by one, as the leaf lets them through. Few wait there.",
         },
         "one_each": {
             "leaf": "A leaf of one's own is a line that nobody else takes. It is always here, and nobody waits for it.",
@@ -447,7 +447,7 @@ GUESSES = {
     },
     "08.depth": {
         "before": {
-            78: "78 is two counters against nine. The CPUs have other work, and wait at `memory_allocated` in any case.",
+            78: "78 is two counters against nine. The CPUs have other work, and wait at `memory_allocated` as well.",
             0: "0 says that one line sets the pace. With 32 CPUs none is full yet, and each line takes its way.",
             88: "88 is one level against eight, as if nothing but counters took time.",
         },
