@@ -605,7 +605,7 @@ underflow="record".
         return self._one(name, cpu, sk, nr_bytes, ctx, "nr_bytes")
 
     def kernel_op(self, name, *, cpu, memcg, nr, ctx="task"):
-        """One operation on kernel pages or objects, which go through the stock since v5.9.
+        """One operation on kernel pages or objects, by the rules of v6.1: both go through the stock.
 
         Parameters
         ----------
@@ -627,7 +627,7 @@ underflow="record".
         Raises
         ------
         ValueError
-            If an argument is out of range, more is given back than is held, or the policy is older than v5.9.
+            If an argument is out of range, more is given back than is held, or the policy's path is not that of v6.1.
 
         Notes
         -----

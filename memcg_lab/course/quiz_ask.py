@@ -35,9 +35,9 @@ def quiz(topic, *, seed=COURSE_SEED, questions=5, name=None, answers=False, said
     ----------
     topic : str
         ``start``, ``profile``, ``tree``, ``stock``, ``patch``, ``drift``, ``lines``, ``after``, ``contention``,
-        ``published``, ``threads`` or ``traces``: the notebooks 00 to 11. Or "before 04": three questions on earlier
-        notebooks, those that 04 rests on and those of which the reader's notes have something; or "after 04": three on
-        this one. In a notebook those are a form.
+        ``published``, ``threads``, ``traces`` or ``design``: the notebooks 00 to 11, and 13. Or "before 04": three
+        questions on earlier notebooks, those that 04 rests on and those of which the reader's notes have something; or
+        "after 04": three on this one. In a notebook those are a form.
     seed : int
         The course's, 0 to 2**64 - 1.
     questions : int

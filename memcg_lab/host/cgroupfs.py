@@ -188,7 +188,7 @@ def _host(version, path, mounts):
 
 _V1 = (
     "this host has cgroup v1 for memory: socket pages go to a counter of their own (memory.kmem.tcp), which has no "
-    "stock and which is only kept while a limit is set on it; the patch shows on v2 only",
+    "stock and which is kept only from the first limit that is set on it; the patch shows on v2 only",
 )
 
 

@@ -44,6 +44,7 @@ CPUS = 2
 # Traffic that is tried: every order of at most DEPTH calls of these, on both CPUs, of both cgroups.
 CHARGES, RETURNS, DEPTH = (1, 32, 33), (1, 32, 33), 3
 CHARGE, BACK = 0, 1
+UNSIGNED = 2**32  # stock->nr_pages and CHARGE_BATCH are unsigned int: a difference below zero wraps round
 
 
 class Machine:
@@ -59,7 +60,8 @@ class Machine:
     Notes
     -----
     Kernel: ``mem_cgroup_charge_skmem``, ``try_charge`` without limits, ``refill_stock``, ``drain_stock`` and
-    ``mem_cgroup_uncharge_skmem``. ``crashed`` is true from where a null pointer would be followed.
+    ``mem_cgroup_uncharge_skmem`` in ``mm/memcontrol.c``, v4.14. ``crashed`` is true from where a null pointer would be
+    followed: there ``drain_stock`` takes a stock that has pages to have an owner. In v6.1 it looks first.
     """
 
     def __init__(self, arrangement, parents=PARENTS, cpus=CPUS):
@@ -143,7 +145,7 @@ class Machine:
         elif line == "cut":
             self.pages[cpu] = CHARGE_BATCH
         elif line == "surplus":
-            self._counters(memcg, CHARGE_BATCH - self.pages[cpu])
+            self._counters(memcg, -((self.pages[cpu] - CHARGE_BATCH) % UNSIGNED))
         elif line == "sub":
             self.sock[memcg] -= nr_pages
         elif line == "uncharge":
@@ -252,7 +254,12 @@ class Shape(NamedTuple):
 
 
 SHAPES = (
-    Shape("hanging", "refill", "The last line is a test, and nothing depends on it. That is no C.", ends=True),
+    Shape(
+        "hanging",
+        "refill",
+        "The last line is a test. In C the next line of the function depends on it then: interrupts may stay off.",
+        ends=True,
+    ),
     Shape(
         "nowhere",
         "refill",
@@ -330,7 +337,7 @@ SHAPES = (
     Shape(
         "surplus always",
         "refill",
-        "It gives back a surplus that is not there: below a batch the difference is negative.",
+        "It gives back a surplus that is not there: below a batch the difference wraps round, to four billion pages.",
         has=("surplus",),
     ),
     Shape(
@@ -432,7 +439,7 @@ class Verdict(NamedTuple):
     """What running an arrangement says.
 
     right: it did all that the kernel did. shape: number in ``SHAPES`` of what it is, -1 if it has no name. calls: the
-    shortest traffic that betrays it; empty if it is right, or no C.
+    shortest traffic that betrays it; empty if it is right, or a test stands last.
     """
 
     right: bool

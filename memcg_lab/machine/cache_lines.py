@@ -79,7 +79,7 @@ class Layout:
 V4_13_LAYOUT = Layout("v4.13")
 # 802f1d522d5f (v5.12): parent moved to the end, behind watermark and failcnt. Here only the words move, the calls stay.
 V5_12_LAYOUT = Layout("v5.12", parent=1, watermark=1, failcnt=1)
-# 408587baae39 (v6.1): the count alone on its line, what is written now and then on another, what is read on a third.
+# 408587baee39 (v6.1): the count alone on its line, what is written now and then on another, what is read on a third.
 V6_1_LAYOUT = Layout("v6.1", watermark=1, failcnt=1, limit=2, parent=2)
 LAYOUTS = {layout.name: layout for layout in (V4_13_LAYOUT, V5_12_LAYOUT, V6_1_LAYOUT)}
 

@@ -61,7 +61,7 @@ def may_block(ctx):
 
 @inline
 def may_force(ctx):
-    """True if the charge must not fail; since v6.1 (1461e8c2b6af) also GFP_ATOMIC, which sockets pass in softirq."""
+    """True if the charge must not fail; GFP_ATOMIC too (1461e8c2b6af, v5.18): sockets pass it in softirq since v6.1."""
     return ctx & (NOFAIL | ATOMIC) != 0 or ctx & (SOFTIRQ | NOWAIT) == SOFTIRQ
 
 
@@ -139,7 +139,7 @@ def bind_memcontrol_v6_1(batch_pages, consume, refill, drain, uncharge, reclaim,
 
     @inline
     def cpu_dead(st, cpu):
-        """A CPU that goes away leaves its object stock behind, until v6.2."""
+        """A CPU that goes away leaves its object stock behind, until v6.13 (9f01b4954490)."""
         drain_slots(st, cpu, DRAIN_CPU_DEAD)
 
     @function

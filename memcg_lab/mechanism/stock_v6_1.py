@@ -30,7 +30,7 @@ def drain_stock_v6_1(st, cpu, slot, cause):
 
 @inline
 def refill_stock_v6_1(st, batch, drain, cpu, memcg, nr_pages):
-    """Put charged pages in; a stock holds one reference of its cgroup. v5.9 until v6.15: no upper bound here."""
+    """Put charged pages in; a stock holds one reference of its cgroup. The cap of 475d048 is left out here."""
     stock = st.stock[cpu, 0]
     if stock.memcg != memcg:
         drain(st, cpu, 0, DRAIN_OTHER_MEMCG)

@@ -244,7 +244,7 @@ def test_who_has_read_more_is_asked_of_more_and_what_was_answered_stays(shown, m
 
 @pytest.mark.parametrize("end", ["before 00", "after 12", "after 99"])
 def test_where_there_is_nothing_to_ask_it_is_said(end):
-    with pytest.raises(ValueError, match=f"there is nothing to ask {end}; there are notebooks 00 to 11"):
+    with pytest.raises(ValueError, match=f"there is nothing to ask {end}; there are notebooks 00 to 13"):
         quiz(end)
 
 

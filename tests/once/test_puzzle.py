@@ -142,6 +142,12 @@ def test_a_typical_mistake_is_known_and_told_with_its_traffic(refill, uncharge, 
     assert len(lab.table()) == calls or not calls
 
 
+def test_a_surplus_that_is_not_there_wraps_round_as_unsigned_pages_do():
+    machine = Machine({"refill": ("add", "surplus"), "uncharge": RIGHT["uncharge"]})
+    machine.run(lines.CHARGE, 0, 1, 1)  # 31 pages in the stock, one fewer than a batch
+    assert machine.usage == [32 - (2**32 - 1), 32 - (2**32 - 1), 0]
+
+
 # --- the lab
 
 

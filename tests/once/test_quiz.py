@@ -66,7 +66,7 @@ PINNED_QUIZ = "d36897ba5d7b6b2e"
 # --- the kinds
 def test_every_topic_has_kinds_enough():
     assert list(KINDS) == list(TOPICS)
-    assert list(TOPICS.values()) == [f"{k:02}" for k in range(12)]
+    assert list(TOPICS.values()) == [*(f"{k:02}" for k in range(12)), "13"]
     assert all(len(KINDS[topic]) >= (4 if topic in DEEP else 2) for topic in TOPICS)
 
 
@@ -209,7 +209,50 @@ def drained(text):
     return 64 - first + back if 64 - first + back > 64 else 0
 
 
+def shrinking(text):
+    root, small, large = after_first(text, r"takes ([\d,]+) ns", r"counted, ([\d,]+) ns", r"and ([\d,]+) ns with")
+    return "yes" if 2 * large < root + small else "no"
+
+
+def role(text):
+    fitted, asked = re.search(r"the row of (batch \d+) comes out", text)[1], re.search(r"row of ([\w ]+)\?$", text)[1]
+    return "unit" if asked == "the root" else "fitted" if asked == fitted else "predicted"
+
+
+def one_by_one(text, charged, back):
+    """After single pages: what lies in the stock of CPU 0 and of CPU 1, and the most in both at one moment."""
+    first = -charged % 32
+    second = back if "uncharge hunk alone" in text else back % 33 if "after the patch" in text else 0
+    top = back if "uncharge hunk alone" in text else min(back, 32) if "after the patch" in text else 0
+    return first, second, max(31, first + top)
+
+
+def references(text):
+    charged, back = after_first(text, r"stock\. (\d+) page", r"then (\d+) of them")
+    return charged - back + sum(one_by_one(text, charged, back)[:2])
+
+
+def met(text):
+    pages = after_first(text, r"^(\d+) single")[0]
+    return one_by_one(text, pages, pages)[2]
+
+
+def burst(text):
+    stock, most = 0, 0
+    for pages in ints(re.search(r"in use\. ([\d, and]+) of them", text)[1]):
+        stock += pages
+        leaves = 0 if "alone" in text else pages if "before" in text else stock if stock > 32 else 0
+        stock -= leaves
+        most = max(most, leaves)
+    return most
+
+
 BY_HAND = {
+    ("published", "role_of_a_row"): role,
+    ("published", "was_there_a_queue"): shrinking,
+    ("design", "references_held"): references,
+    ("design", "largest_burst"): burst,
+    ("design", "drift_that_was_met"): met,
     ("start", "drains_of_full_stocks"): lambda text: after_first(text, r"patch (\d+) pages")[0] // 33,
     ("tree", "atomics_of_a_refusal"): refusal,
     ("tree", "a_common_counter"): common,

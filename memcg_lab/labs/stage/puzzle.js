@@ -75,7 +75,7 @@ class Arranged {
     else if (line === "drain") this.drain(cpu);
     else if (line === "other") this.drain(0);
     else if (line === "cut") this.pages[cpu] = 32;
-    else if (line === "surplus") this.counters(memcg, 32 - this.pages[cpu]);
+    else if (line === "surplus") this.counters(memcg, -((this.pages[cpu] - 32) >>> 0)); // unsigned, as in C
     else if (line === "sub") this.sock[memcg] -= pages;
     else if (line === "uncharge") this.counters(memcg, -pages);
     else if (line === "put") this.css[memcg] -= pages;
