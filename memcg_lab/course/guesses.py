@@ -194,6 +194,23 @@ GUESSES = {
             200: "200 is without the cap. With it the stock is emptied at every 33rd page.",
         },
     },
+    "04.edge": {
+        "more_than": {
+            64: "64 is a batch for every 32 charges. The page that comes back fills the stock again: one will do.",
+            2064: "2,064 is before the patch, when each page that came back went to the counters.",
+            0: "0 would need a stock with pages in it. The first charge has to fetch a batch, at two counters.",
+            4: "4 would drain once. With the page that came back the stock holds 32, and that is not more than 32.",
+        },
+        "at_least": {
+            2: "2 is with `>`. One page decides here: a batch that is whole again is thrown away.",
+            4: "4 is what one pair takes: a batch is fetched, and drained. The next pair does the same again.",
+            2000: "2,000 is fetching batches alone, or draining them alone. Each pair does both.",
+            2064: "2,064 is before the patch, when charging was batched. With `>=` no batch lives to be used.",
+            126: (
+                "126 is the traffic whose pages come back on another CPU. Here they come back to the CPU that charges."
+            ),
+        },
+    },
     "04.outside": {
         "sock": {
             64: "64 is what CPU 0 counts. CPU 1 counts 64 down, and the sum is what one sees.",

@@ -23,6 +23,7 @@ QUESTIONS = {
     "03.batch": {"misses_become": NUMBER, "most_in_stock": COUNT},
     "04.one_page": _BEFORE_AFTER,
     "04.stock": {"uncharge_hunk_alone": COUNT, "both": COUNT},
+    "04.edge": {"more_than": COUNT, "at_least": COUNT},
     "04.outside": {"sock": COUNT, "current": COUNT},
     "04.lump": {"pages_per_call": COUNT},
     "04.two_cgroups": _BEFORE_AFTER,

@@ -28,6 +28,8 @@ from memcg_lab.course.guesses import GUESSES, met
 from memcg_lab.course.questions import COUNT, FACTOR, QUESTIONS
 from memcg_lab.history import record
 from memcg_lab.machine import LAYOUTS, Topology, closed_loop, mva, read_measurement, simulate
+from memcg_lab.mechanism.records import DRAIN_CAP
+from memcg_lab.mechanism.stock_v4_13 import refill_stock
 from memcg_lab.perf import compare, read_perf
 from memcg_lab.traces.check import check_trace
 from memcg_lab.traces.text import read_rows
@@ -115,6 +117,19 @@ def test_of_two_listed_guesses_the_nearer_one_is_met():
 def replayed(policy, n, depth=2, cpus=2, **more):
     system = System.chain(depth, cpus=cpus, policy=policy)
     return system.replay(producer_consumer(n, memcg=depth, **more))
+
+
+def cap_at_least(st, batch, drain, cpu, memcg, nr_pages):
+    refill_stock(st, batch, drain, cpu, memcg, nr_pages)
+    if st.stock[cpu, 0].nr_pages >= batch:
+        drain(st, cpu, 0, DRAIN_CAP)
+
+
+AT_LEAST = V4_14.with_rules("v4.14 with >=", refill=cap_at_least)
+
+
+def there_and_back(policy, n=1000):
+    return System.chain(1, cpus=1, policy=policy).replay(pingpong(n, memcg=1))
 
 
 BATCH_1 = V4_13.with_rules("v4.13, batch 1", batch=1)  # as if there were no stock
@@ -401,6 +416,17 @@ COMPUTED = {
         0: lambda: came_back(V4_14, n=198).stock[1].nr_pages,
         200: lambda: came_back(UNCHARGE_ONLY).stock[1].nr_pages,
     },
+    ("04.edge", "more_than"): {
+        64: lambda: there_and_back(V4_13).add,
+        2064: lambda: there_and_back(V4_13).atomics,
+        4: lambda: there_and_back(AT_LEAST, n=1).atomics,
+    },
+    ("04.edge", "at_least"): {
+        4: lambda: there_and_back(AT_LEAST, n=1).atomics,
+        2000: lambda: there_and_back(AT_LEAST).add,
+        2064: lambda: there_and_back(V4_13).atomics,
+        126: lambda: System.chain(1, cpus=2, policy=AT_LEAST).replay(producer_consumer(1000, memcg=1)).atomics,
+    },
     ("04.outside", "sock"): {
         64: lambda: wave().snapshot()["sock_cpu"][2][0],
         -64: lambda: wave().snapshot()["sock_cpu"][2][1],
@@ -577,6 +603,7 @@ ANOTHER_S = {
     ("04.one_page", "after", 3): ("04.one_page", "before"),
     ("04.stock", "uncharge_hunk_alone", 2): ("04.stock", "both"),
     ("04.stock", "both", 200): ("04.stock", "uncharge_hunk_alone"),
+    ("04.edge", "at_least", 2): ("04.edge", "more_than"),
     ("04.outside", "sock", 31): ("04.outside", "current"),
     ("04.outside", "current", 0): ("04.outside", "sock"),
     ("04.two_cgroups", "after", 208): ("04.two_cgroups", "before"),
