@@ -5,24 +5,18 @@ along and run again elsewhere.
 """
 
 import ast
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import inspect
 import json
-import os
-import pathlib
-import signal
-import subprocess
 import sys
-import tempfile
 import textwrap
 from typing import NamedTuple
 
 import numpy as np
 
-from .. import _jit, figures
+from .. import figures
 from ..checks import shown, text
 from ..files import TWICE, contents, data_path, golden_path, once, path_of, reason, writing
 from ..golden import read_golden
@@ -31,9 +25,9 @@ from ..mechanism.records import OPS
 from ..system import System
 from ..traces.text import read_rows
 from ..traces.what_if import trace_ops
-from ..words import capital, count, kind, listing, number, operation, printable
+from ..words import capital, count, kind, listing, operation, printable
 from ..workload import alternating, bulk, mixed, producer_consumer
-from . import trial as trials
+from .apart import Apart
 from .environment import version
 from .trial import Patience, Trial, patiently, stopped
 
@@ -188,7 +182,7 @@ def _hold(policy):
             except Exception as error:
                 return Held(False, done, f"{where}: {stopped(error)}")
             done += 1
-            broken = next((invariant for invariant in system.invariants() if not invariant.holds), None)
+            broken = next(_broken(system), None)
             if broken:
                 row = ops[k]
                 told = operation(OPS[row["op"]], int(row["cpu"]), int(row["memcg"]), int(row["nr"]))
@@ -197,6 +191,15 @@ def _hold(policy):
                 )
     told = f"{count(len(traffic()), 'stream')} of traffic, {count(len(GOLDEN), 'golden run')}"
     return Held(True, done, f"All invariants hold after each of {count(done, 'operation')}: {told}.")
+
+
+# A recording begins in the midst of things and gives back what it did not charge: no fault of a policy's.
+OF_THE_TRAFFIC = ("nobody holds less than nothing", "no counter is below zero")
+
+
+def _broken(system, but=()):
+    """The invariants that do not hold."""
+    return (one for one in system.invariants() if not one.holds and one.name not in but)
 
 
 @functools.cache
@@ -212,12 +215,14 @@ def _golden():
     return [one for one in found if one[1][0] == -1 and one[1].count(-1) == 1]
 
 
-def scores(policy):
+def scores(policy, *, watched=False):
     """What a policy costs, by the names of ``SCORES``.
 
     Parameters
     ----------
     policy : Policy
+    watched : bool
+        Look at the invariants after each operation here too.
 
     Returns
     -------
@@ -227,7 +232,7 @@ def scores(policy):
     Raises
     ------
     ValueError
-        If a rule of the policy stops with an error, or never stops.
+        If a rule of the policy stops with an error, or never stops, or a watched invariant does not hold.
 
     Examples
     --------
@@ -245,6 +250,10 @@ def scores(policy):
                 trial.replay(ops[k : k + 1])
             except Exception as error:
                 raise ValueError(f"{policy.name}, traffic {name}, operation {k + 1:,}: {stopped(error)}") from None
+            broken = next(_broken(system, but=OF_THE_TRAFFIC), None) if watched else None
+            if broken:
+                told = f"it does not hold that {broken.name} ({broken.detail})."
+                raise ValueError(f"{policy.name}, traffic {name}, operation {k + 1:,}, while it is scored: {told}")
             usage = int(system.usage[0])
             burst, root = max(burst, root - usage), usage
             most = max(most, int(np.asarray(system.mechanism_state(None).stock["nr_pages"]).sum()))
@@ -532,11 +541,11 @@ class Grade(NamedTuple):
     says: str
 
 
-SECONDS, CPU_SECONDS, MEMORY, FILE_BYTES = 180, 120, 4 << 30, 1 << 20
+SECONDS = 180
 
 
 def run_again(design, *, seconds=SECONDS):
-    """Run a design in a process of its own, with limits of time and memory, and compare the scores.
+    """Run a design again, with its rules in a process of their own, and compare the scores.
 
     Parameters
     ----------
@@ -551,85 +560,27 @@ def run_again(design, *, seconds=SECONDS):
 
     Notes
     -----
-    The process has an empty folder, no environment but what Python needs, and where the system offers it limits of
-    memory and of processor time. It is not kept from files and from the network: what runs there is somebody's code.
+    The machine, its counters and the scores are this process's, see :mod:`memcg_lab.course.apart`; the invariants are
+    looked at after each operation, also while it is scored.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder, "scores.json")
-        command = [sys.executable, "-c", f"from {__name__} import _child; _child({os.fspath(out)!r})"]
-        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
-        kept |= {"PYTHONPATH": os.fspath(_jit.PACKAGE.parent), "NUMBA_DISABLE_JIT": "1", "PYTHONUTF8": "1"}
-        kept |= {"MPLCONFIGDIR": folder, "HOME": folder, "OPENBLAS_NUM_THREADS": "1"}
-        given = pathlib.Path(folder, "source.py")
-        given.write_text(design["source"], encoding="utf-8", newline="\n")
-        with open(given, "rb") as source:
-            quiet = {"stdin": source, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            child = subprocess.Popen(command, cwd=folder, env=kept, start_new_session=True, **quiet)
-            try:
-                status = child.wait(seconds)
-            except subprocess.TimeoutExpired:
-                return Grade(False, {}, f"it did not end within {number(seconds)} seconds.")
-            finally:  # with all that it started
-                with contextlib.suppress(OSError):
-                    os.killpg(child.pid, signal.SIGKILL) if hasattr(os, "killpg") else child.kill()
-                child.wait()
-        try:
-            told = json.loads(contents(out, LIMIT).decode("utf-8"), object_pairs_hook=once)
-        except (OSError, ValueError, RecursionError):
-            told = None
-    if told is None:
-        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        return Grade(False, {}, f"its process ended without an answer ({how}).")
-    if not isinstance(told, dict) or not (
-        (set(told) == {"error"} and isinstance(told["error"], str))
-        or (
-            set(told) == {"policy", "scores", "held"}
-            and isinstance(told["policy"], str)
-            and isinstance(told["held"], str)
-            and _are_scores(told["scores"])
-        )
-    ):
-        return Grade(False, {}, "what its process answered is no answer of this library's.")
-    if "error" in told:
-        return Grade(False, {}, printable(told["error"]))
-    if told["policy"] != design["policy"]:
-        return Grade(
-            False, told["scores"], f"its policy is called {shown(told['policy'])}, not {shown(design['policy'])}."
-        )
-    for score in SCORES:
-        mine, here = design["scores"][score.name], told["scores"][score.name]
-        if mine != here:
-            return Grade(
-                False, told["scores"], f"{score.name} is said to be {_exact(mine)}; run again it is {_exact(here)}."
-            )
-    return Grade(True, told["scores"], f"run again, all {len(SCORES)} scores are the same. {printable(told['held'])}")
-
-
-def _child(out):
-    """In the process of its own: limits first, then the design from standard input."""
     try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-        trials.MEMORY = f"the {MEMORY >> 30} GiB that it may have"
-    except ImportError:  # Windows: only the time is limited
-        pass
-    source = sys.stdin.buffer.read().decode("utf-8")
-    try:
-        policy = own(made_of(source))
-        held = _hold(policy)
-        told = (
-            {"policy": policy.name, "scores": scores(policy), "held": str(held.says)}
-            if held.holds
-            else {"error": held.says}
-        )
+        with Apart(design["source"], seconds) as away:
+            policy = away.policy
+            if policy.name != design["policy"]:
+                says = f"its policy is called {shown(policy.name)}, not {shown(design['policy'])}."
+                return Grade(False, {}, says)
+            held = _hold(policy)
+            if not held.holds:
+                return Grade(False, {}, printable(str(held)))
+            away.anew()
+            found = scores(policy, watched=True)
     except ValueError as error:
-        told = {"error": str(error)}
-    except MemoryError:
-        told = {"error": f"it wanted more than {MEMORY >> 30} GiB of memory."}
-    pathlib.Path(out).write_text(json.dumps(told), encoding="utf-8")
+        return Grade(False, {}, printable(str(error)))
+    for score in SCORES:
+        mine, here = design["scores"][score.name], found[score.name]
+        if mine != here:
+            return Grade(False, found, f"{score.name} is said to be {_exact(mine)}; run again it is {_exact(here)}.")
+    return Grade(True, found, f"run again, all {len(SCORES)} scores are the same. {printable(str(held))}")
 
 
 WARNING = (

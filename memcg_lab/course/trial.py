@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import os
 import re
 import sys
+import sysconfig
 import threading
 import time
 import warnings
@@ -19,12 +21,21 @@ from ..words import capital
 # Of the interpreter in the reader's own code: for one call, and for all calls of one trial. An honest rule takes some
 # fifty an operation.
 STEPS, STEPS_IN_ALL = 1_000_000, 10_000_000
+# Python's own modules and what is installed: numpy, and numba where a policy with several slots is tried.
+INSTALLED = (
+    "<frozen ",
+    *{sysconfig.get_paths()[kind] + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
 MEMORY = "there is"  # or, in a process with a limit, that limit
 AGAIN = 0.02  # seconds; then a function that caught its end gets it again
 
 
 class TooLong(Exception):
     """A function of the reader's does not come to an end."""
+
+
+class Told(ValueError):
+    """What went wrong in another process, as a sentence."""
 
 
 class Left(Exception):
@@ -61,7 +72,8 @@ def patiently(call, steps=STEPS, patience=None):
         return count
 
     def enter(frame, event, arg):
-        if frame.f_globals.get("__name__", "").partition(".")[0] in (_jit.PACKAGE.name, "numpy"):
+        library = frame.f_globals.get("__name__", "").partition(".")[0] == _jit.PACKAGE.name
+        if library or frame.f_code.co_filename.startswith(INSTALLED):
             return None
         frame.f_trace_opcodes = True  # Python 3.11 tells of no new line in `while True: pass`
         return count
@@ -137,7 +149,7 @@ class Trial:
 
     def replay(self, ops):
         """Execute operations; whatever the reader's rule raises comes out of here, TooLong and Left too."""
-        state = State(*(_recarray(part) for part in self.system.mechanism_state(None)))
+        state = State(*(as_records(part) for part in self.system.mechanism_state(None)))
         strict = self.system.underflow == "refuse"
         patiently(lambda: self._run(state, ops.view(np.recarray), strict), patience=self.patience)
 
@@ -151,12 +163,15 @@ def siblings(policy):
     return Trial(System.siblings(2, cpus=2, policy=policy, underflow="record"))
 
 
-def _recarray(part):
+def as_records(part):
+    """An array of records as the library's functions take it where nothing is compiled; anything else as it is."""
     return part.view(np.recarray) if isinstance(part, np.ndarray) and part.dtype.names else part
 
 
 def stopped(error):
     """What went wrong in a reader's function, in one sentence without paths and addresses."""
+    if isinstance(error, Told):
+        return str(error)
     if isinstance(error, TooLong):
         return "Your function does not come to an end. Look at what ends its loop."
     if isinstance(error, (Left, SystemExit)):

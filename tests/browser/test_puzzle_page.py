@@ -151,3 +151,21 @@ def test_a_phone_shows_one_function_below_the_other(opened, shots):
     boxes = [page.locator(f'section[data-where="{where}"]').bounding_box() for where in ("refill", "uncharge")]
     assert boxes[1]["y"] >= boxes[0]["y"] + boxes[0]["height"]
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def found(page):
+    """What the list of things to find says, line by line."""
+    return page.get_by_role("list", name="Three things to find").get_by_role("listitem").all_inner_texts()
+
+
+def test_what_is_to_be_found_is_found_by_running_not_by_a_link(opened, shots):
+    page = opened("refill=add.over.drain&uncharge=refill.sub&ran=1")
+    assert [text[:7] for text in found(page)] == ["not yet"] * 3
+    page.get_by_role("button", name="Run").press("Enter")
+    told = "add, over, drain; refill, sub: nothing that is tried tells them from the patch's."
+    assert found(page)[2] == f"\u2713 found {told}"
+    page.locator(".puzzle [role=status]").filter(has_text=f"Found. {told}").wait_for()
+    page = opened("refill=add.large.drain&uncharge=sub.refill")
+    page.get_by_role("button", name="Run").press("Enter")
+    assert found(page)[1].startswith("\u2713 found It shows after 3 calls, the last of them: CPU ")
+    page.screenshot(path=shots / "puzzle_quests.png", full_page=True)
