@@ -266,7 +266,7 @@ def time_by_function(before, after):
 
 
 def time_by_function_words(table, stalled, shown):
-    """Caption and sentence of the time by function; ``stalled`` in percent of all CPU time, ``shown`` the bars drawn."""
+    """Caption and sentence of the time by function; ``stalled`` in percent of all CPU time, ``shown`` bars."""
     known = table.drop(index=OTHER, errors="ignore")
     caption = (
         f"Waiting for lines takes {stalled['before']:.1f} % of all CPU time before and {stalled['after']:.1f} % after"

@@ -241,7 +241,7 @@ def burst(text):
     stock, most = 0, 0
     for pages in ints(re.search(r"in use\. ([\d, and]+) of them", text)[1]):
         stock += pages
-        leaves = 0 if "alone" in text else pages if "before" in text else stock if stock > 32 else 0
+        leaves = pages if "before" in text else stock if stock > 32 else 0
         stock -= leaves
         most = max(most, leaves)
     return most

@@ -1,12 +1,12 @@
 """What a rule promises, and what it costs whom: notebook 13."""
 
-from ...mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
+from ...mechanism.policy import UNCHARGE_ONLY
 from ...mechanism.records import CHARGE_BATCH
 from ...system import System
 from ...words import count
-from .base import kind
+from .base import OTHER, WHEN, kind
 
-RULES = {"before the patch": V4_13, "after the patch": V4_14, "with the uncharge hunk alone": UNCHARGE_ONLY}
+RULES = {**WHEN, "with the uncharge hunk alone": UNCHARGE_ONLY}
 
 
 def _story(policy, charged, back):
@@ -49,25 +49,25 @@ def references_held(draw):
 @kind("design")
 def largest_burst(draw):
     """The most that one call takes off the root's counter."""
-    lumps, rules = [draw.between(1, 45) for _ in range(3)], draw.pick([*RULES])
+    lumps, when = [draw.between(1, 45) for _ in range(3)], draw.pick([*WHEN])
     text = (
-        f"100 pages of a cgroup are in use. {lumps[0]}, {lumps[1]} and {lumps[2]} of them come back on another CPU, "
-        f"whose stock is empty, in three calls, {rules}. The score *burst* is the most pages that one call takes off "
+        f"200 pages of a cgroup are in use. {lumps[0]}, {lumps[1]} and {lumps[2]} of them come back on another CPU, "
+        f"whose stock is empty, in three calls, {when}. The score *burst* is the most pages that one call takes off "
         "the root's counter. What is it here?"
     )
 
     def answer():
         def burst(policy):
             system = System.chain(1, cpus=2, policy=policy)
-            system.charge_skmem(cpu=0, memcg=1, nr_pages=sum(lumps) + 100)
+            system.charge_skmem(cpu=0, memcg=1, nr_pages=200)
             root = [int(system.usage[0])]
             for pages in lumps:
                 system.uncharge_skmem(cpu=1, memcg=1, nr_pages=pages)
                 root.append(int(system.usage[0]))
             return max(one - other for one, other in zip(root, root[1:]))
 
-        return burst(RULES[rules]), [
-            *((burst(policy), f"that is {when}.") for when, policy in RULES.items() if when != rules),
+        return burst(WHEN[when]), [
+            (burst(OTHER[when]), f"that is not {when}."),
             (sum(lumps), "that is all that comes back; a score looks at one call."),
             (CHARGE_BATCH, "that is the batch; the cap drains all of a stock, not a batch of it."),
             (max(lumps), "that is the largest call; what lay in the stock goes with it, or all of it stays."),
