@@ -1,251 +1,34 @@
 """A test of 20 items before the course and after it: two forms that ask the same with other numbers."""
 
 import functools
+import itertools
+import math
 import re
+import textwrap
 from collections import Counter, namedtuple
 
 from ..checks import one_of, real_number, whole_number
 from ..files import contents, path_of, reason
 from ..words import count, printable
+from .before_after_items import ITEMS
 from .quiz_draw import Draw
-from .quiz_kinds import KINDS
-from .quizzes import Question, solve, told
+from .quizzes import told
 
 FORMS = ("A", "B")
 LETTERS = "ABCD"
-TRIES = 2000  # draws that are looked at for a pair of questions which offer the same three wrong thoughts
+TRIES = 2000  # draws that are looked at for a pair of questions
 BYTES_MAX = 1 << 20
+SHORT = 60  # letters; choices that are no longer, all together, stand in one line
+HEAD = (
+    "Before the patch is Linux 4.13, after it is Linux 4.14. A cgroup at depth 2 lies two levels below the root. Only "
+    "sockets use memory, calls come one after the other, and each charge or give-back is one call. Unless an item says "
+    "otherwise every stock is empty at first, nothing meets a limit, and atomics are those on page counters."
+)
 
-# topic, kind: str, as in quiz_kinds. notebook, goal: what that notebook says you will be able to do. thoughts: the
-# three wrong thoughts that are offered, as quiz_kinds words them; the first is the one that the item is there for.
-Item = namedtuple("Item", "notebook topic kind goal thoughts")
 # item: Item. text: str. choices: answers by letter. right: a letter. says: letter -> the sentence of a wrong thought.
 Asked = namedtuple("Asked", "item text choices right says")
 # name, letters: str. right: int. wrong: numbers of items from 1, left open ones too.
 Marked = namedtuple("Marked", "name letters right wrong")
-
-ITEMS = (
-    Item(
-        "00",
-        "start",
-        "there_and_back",
-        "run the same traffic before and after it, and count what it saves",
-        (
-            "one for each page, each way, each level: the stock is forgotten.",
-            "the root has a counter too.",
-            "that is giving back alone; charging goes to the counters too.",
-        ),
-    ),
-    Item(
-        "01",
-        "profile",
-        "not_listed",
-        "name four things that a profile does not say",
-        (
-            "a listing stops somewhere: what is below the last row is not shown.",
-            "that is what the rows show together.",
-            "each of the rows is shown, not only the first.",
-        ),
-    ),
-    Item(
-        "01",
-        "profile",
-        "rows_on_the_path",
-        "tell the rows that belong to giving memory back from those that do not, and from those you cannot tell",
-        (
-            "spin locks and tcp_ack are used all over; one cannot tell.",
-            "callers of the page counter give memory back as well.",
-            "the scheduler, the network card and the files have nothing to do with it.",
-        ),
-    ),
-    Item(
-        "02",
-        "tree",
-        "atomics_of_a_charge",
-        "draw the tree of counters and say how many atomics a charge costs",
-        (
-            "the root has a counter too.",
-            "one atomic adds any number of pages; count the levels.",
-            "only the cgroup and those above it are charged, not the whole tree.",
-        ),
-    ),
-    Item(
-        "02",
-        "tree",
-        "atomics_of_a_refusal",
-        "say what happens, level by level, when a charge meets a limit, and why it leaves a trace in the watermark",
-        (
-            "the walk ends at the level that refuses; those above it are never touched.",
-            "those are the additions. What was added has to be taken back.",
-            "the level that refuses had added too, and takes its own addition back.",
-        ),
-    ),
-    Item(
-        "02",
-        "tree",
-        "batch_then_exact_size",
-        "name what the kernel tries before it refuses, and what a refusal costs",
-        (
-            "that is one try; the batch of 32 is tried first, then the exact size.",
-            "those are the additions; each is taken back.",
-            "the try of the whole batch is missing.",
-        ),
-    ),
-    Item(
-        "03",
-        "stock",
-        "all_or_nothing",
-        "say what consume, refill and drain do to a stock",
-        (
-            "a stock with too few pages serves nothing: all or nothing.",
-            "there are fewer pages in the stock than that.",
-            "that is what a trip to the counters brings.",
-        ),
-    ),
-    Item(
-        "03",
-        "stock",
-        "trips_of_charges",
-        "predict hits and misses for simple traffic",
-        (
-            "a call that finds enough pages in the stock goes nowhere.",
-            "those are the calls that the stock serves.",
-            "one trip brings 32 pages, not pages for ever.",
-        ),
-    ),
-    Item(
-        "04",
-        "patch",
-        "stock_after_giving_back",
-        "say what each changed line does, and why it stands where it stands",
-        (
-            "the stock is emptied wholly, not down to 32.",
-            "above 32 pages the stock is drained; that is what the cap does.",
-            "a drain takes all there is, a whole call on top.",
-        ),
-    ),
-    Item(
-        "04",
-        "patch",
-        "lumps_saved",
-        "name the traffic for which the patch gains nothing, and the traffic for which it costs more",
-        (
-            "that is all of them; full stocks are drained.",
-            "that is what is left.",
-            "a call that drains saves nothing, and one that does not saves an atomic at every level.",
-        ),
-    ),
-    Item(
-        "04",
-        "patch",
-        "two_cgroups_on_a_cpu",
-        "name the traffic for which the patch gains nothing, and the traffic for which it costs more",
-        (
-            "that is not after the patch.",
-            "that is one for each page and level; drains and batches are forgotten.",
-            "that is charging alone.",
-        ),
-    ),
-    Item(
-        "05",
-        "drift",
-        "the_bound",
-        "state how far `memory.current` can be from what is in use, and for how long",
-        (
-            "depth does not multiply: each level sees the same pages once.",
-            "that is not after the patch: only giving back into a stock makes it 32.",
-            "that is one CPU's stock.",
-        ),
-    ),
-    Item(
-        "05",
-        "drift",
-        "drift_of_a_story",
-        "state how far `memory.current` can be from what is in use, and for how long",
-        (
-            "that is the bound; the stocks are not all full.",
-            "that is before the patch: what came back went to the counters.",
-            "that is without the cap: a stock with more than 32 pages is drained.",
-        ),
-    ),
-    Item(
-        "05",
-        "patch",
-        "without_the_cap",
-        "say what bounds it, and show what happens without that",
-        (
-            "that is what the cap lets stay; the cap is taken away.",
-            "that is with the cap.",
-            "each call brings more than one page.",
-        ),
-    ),
-    Item(
-        "05",
-        "drift",
-        "refused_packets",
-        "explain how one refused try pays for the next, for UDP and for TCP",
-        (
-            "that is not after the patch, or not with packets of this size.",
-            "each packet gives back what it took, so the next finds the same.",
-            "the first finds no stock to pay from.",
-        ),
-    ),
-    Item(
-        "06",
-        "lines",
-        "time_of_visits",
-        "say what a cache line costs, and when a CPU has to wait for it",
-        (
-            "an atomic on a line that its CPU owns needs no journey.",
-            "a CPU that comes back has to fetch the line again.",
-            "the line has to travel where another CPU had it.",
-        ),
-    ),
-    Item(
-        "06",
-        "lines",
-        "full_line",
-        "say at how many CPUs one line is full",
-        (
-            "the visit is part of a CPU's round.",
-            "one CPU fewer does it already.",
-            "most of the time each of two CPUs works, and the line is free.",
-        ),
-    ),
-    Item(
-        "07",
-        "after",
-        "gone_at_least",
-        "say how much of the samples went away, and why two ways of counting it disagree",
-        (
-            "that is at most: each may still have a little less than the lowest row.",
-            "both were above the lowest row that is listed now.",
-            "each of the two may have that much left.",
-        ),
-    ),
-    Item(
-        "08",
-        "contention",
-        "fewer_levels",
-        "put the three remedies beside each other: fewer levels, a larger batch, giving back through the stock",
-        (
-            "charging is batched: it is not one for each page.",
-            "charging goes to the counters as well, once for a batch.",
-            "the root has a counter too: a cgroup meets one more than its depth.",
-        ),
-    ),
-    Item(
-        "11",
-        "traces",
-        "drained_in_v6_1",
-        "replay a trace, yours too, under other rules",
-        (
-            "that is the batch of 32; here it is 64.",
-            "a stock that holds more than a batch is emptied wholly, not by its surplus.",
-            "what was in the stock goes too, or all of it may stay.",
-        ),
-    ),
-)
 
 
 # --- the forms -------------------------------------------------------------------------------------------------------
@@ -269,42 +52,62 @@ def form(which):
 
     Notes
     -----
-    The forms are of one difficulty by construction. Item by item they have the same goal and the same kind of question,
-    and offer the same three wrong thoughts; only the numbers differ, and the order of the choices. Both are drawn from
-    integers that never change, and what is right comes out of a run.
+    The forms are of one difficulty by construction. Item by item they have the same goal, the same belief to get over
+    and the same kind of case; only what is drawn differs, and the order of the choices. Both are drawn from integers
+    that never change. What is right comes out of a run, and so does what a wrong thought would give.
 
     Examples
     --------
     >>> first = form("A")[0]
     >>> first.item.kind, len(first.choices), first.right in "ABCD"
-    ('there_and_back', 4, True)
+    ('saved', 4, True)
     """
     one_of("form", which, FORMS)
-    return tuple(_pair(item)[FORMS.index(which)] for item in ITEMS)
+    places = Draw("before and after", which).shuffled(LETTERS * (len(ITEMS) // len(LETTERS)))
+    asked = []
+    for item, place in zip(ITEMS, places, strict=True):
+        text, right, wrong = _pair(item)[FORMS.index(which)]
+        others = Draw("before and after", which, item.kind).shuffled(LETTERS.replace(place, ""))
+        choices = {place: right} | {letter: answer for letter, (answer, _) in zip(others, wrong, strict=True)}
+        says = {letter: why for letter, (_, why) in zip(others, wrong, strict=True)}
+        asked.append(Asked(item, text, dict(sorted(choices.items())), place, dict(sorted(says.items()))))
+    return tuple(asked)
 
 
 @functools.cache
 def _pair(item):
-    """The first two draws of an item's kind that offer its three thoughts, with other numbers."""
+    """The first two cases of an item with four answers each, none of them the same in both."""
     found = []
     for turn in range(TRIES):
-        text, choices, answer = KINDS[item.topic][item.kind](Draw("before and after", item.kind, turn))
-        right, wrong = solve(Question(item.topic, item.kind, text, choices, answer))
-        offered = {}
-        for answer, why in wrong.items():
-            offered.setdefault(why, answer)
-        if not set(item.thoughts) <= offered.keys() or any(text == one.text for one in found):
+        drawn = item.draw(Draw("before and after", item.kind, turn))
+        if drawn is None:
             continue
-        values = [right, *(offered[thought] for thought in item.thoughts)]
-        if any(set(values) == set(one.choices.values()) for one in found):
+        text, right, wrong = drawn
+        answers = {told(answer) for answer in (right, *(answer for answer, _ in wrong))}
+        if len(answers) < len(LETTERS) or right in from_the_text(text):
             continue
-        order = Draw("before and after", item.kind, turn, "order").shuffled(range(4))
-        says = {LETTERS[at]: item.thoughts[k - 1] for at, k in enumerate(order) if k}
-        by_letter = {LETTERS[at]: values[k] for at, k in enumerate(order)}
-        found.append(Asked(item, text, by_letter, LETTERS[order.index(0)], says))
+        if any(told(right) == told(other) for _, other, _ in found):
+            continue
+        found.append(drawn)
         if len(found) == len(FORMS):
             return tuple(found)
-    raise AssertionError(f"{item.kind}: no two draws of {TRIES} offer these three thoughts.")
+    raise AssertionError(f"{item.kind}: no two draws of {TRIES} have four answers.")
+
+
+def from_the_text(text):
+    """The numbers above ten that come out of one or two of a text's numbers, or all, without knowing what they mean.
+
+    Examples
+    --------
+    >>> sorted(from_the_text("8 CPUs, 40 pages"))
+    [32, 40, 48, 320]
+    """
+    there = [float(value) for value in re.findall(r"\d+(?:\.\d+)?", text.replace(",", ""))]
+    found = {*there, sum(there)}
+    for one, other in itertools.permutations(there, 2):
+        found |= {one + other, one - other, one * other}
+        found |= {math.floor(one / other), math.ceil(one / other)} if other else set()
+    return {int(value) for value in found if value > 10 and value == int(value)}
 
 
 def form_text(which, *, answers=False):
@@ -328,15 +131,18 @@ def form_text(which, *, answers=False):
     """
     lines = [
         f"Form {which}: {len(ITEMS)} items, one right answer each. About 40 minutes, with paper and pencil.",
-        "Unless an item says otherwise: Linux 4.13, a batch of 32 pages, and a counter at the root too.",
+        *textwrap.wrap(HEAD, 100),
         "",
         "Name: ______________________________    Letters: " + " ".join(["____"] * 5),
     ]
     for place, asked in enumerate(form(which), start=1):
         lines += ["", f"{place}. {asked.text}"]
-        lines.append("   " + "    ".join(f"{letter}) {told(value)}" for letter, value in asked.choices.items()))
+        listed = [f"{letter}) {told(value)}" for letter, value in asked.choices.items()]
+        short = sum(map(len, listed)) < SHORT
+        lines += [f"   {line}" for line in (["    ".join(listed)] if short else listed)]
         if answers:
             lines.append(f"   Right: {asked.right}. Notebook {asked.item.notebook}: {asked.item.goal}.")
+            lines.append(f"   For who believes: {asked.item.belief}")
             lines += [f"   Not {letter}: {says}" for letter, says in asked.says.items()]
     if answers:
         lines += ["", f"Letters: {key(which)}"]

@@ -407,7 +407,7 @@ GUESSES = {
     },
     "08.gain": {
         "cpus_16": {
-            1: "1 says that 16 CPUs do not meet. The root is one line for all, and they wait for it now and then.",
+            1: "1 says that 16 CPUs do not meet. Each counter is one line for all, and they wait for it now and then.",
             15.9: "15.9 times fewer atomics are not 15.9 times as much done. Most of the time 16 CPUs do other work.",
             2: (
                 "2 would mean that half of the time was lost in waiting. With 16 CPUs it was a sixth, and not all of "
@@ -431,11 +431,11 @@ GUESSES = {
     },
     "08.remedies": {
         "fewer_levels": {
-            50: "50 says: half the counters, half the wait. But all 64 CPUs meet at the root, whatever lies below it.",
-            100: "100 says: half the atomics, twice as much done. The root stays, and the root is the wall.",
+            50: "50 says: half the counters, half the wait. But lines work like stations in a row: one sets the pace.",
+            100: "100 says: half the atomics, twice as much done. The line that sets the pace is as full as before.",
             25: (
-                "25 takes the lines below the root for a part of the wall. All CPUs come to the root, with or "
-                "without them."
+                "25 takes each line for a part of the wall. The CPUs queue at one of them, and leave it one after the "
+                "other."
             ),
         },
         "larger_batch": {
@@ -448,14 +448,24 @@ GUESSES = {
         },
         "through_the_stock": {
             3: "3 is the larger batch. Giving back one page at a time is what fills the line.",
-            0: "0 is fewer levels. The stock takes nearly all visits off the root, which was the wall.",
+            0: "0 is fewer levels. The stock takes nearly all visits off each counter, also off the one that is full.",
             100: "100 would mean that half of the time was waiting. The other work takes most of it.",
+        },
+    },
+    "08.queue": {
+        "one_cgroup": {
+            "root": "All come to the root, but they come to the leaf first. There they queue, and leave it one by one.",
+            "middle": "The CPUs come to the middle one by one, as the leaf lets them through. Few wait there.",
+        },
+        "one_each": {
+            "leaf": "A leaf of one's own is a line that nobody else takes. It is always here, and nobody waits for it.",
+            "middle": "The levels between belong to one CPU each, too. All CPUs meet for the first time at the root.",
         },
     },
     "08.depth": {
         "before": {
-            78: "78 is two counters against nine. The CPUs have other work, and queue at the root in any case.",
-            0: "0 says that the root alone matters. With 32 CPUs it is not full yet, and each line takes its way.",
+            78: "78 is two counters against nine. The CPUs have other work, and wait at `memory_allocated` as well.",
+            0: "0 says that one line sets the pace. With 32 CPUs none is full yet, and each line takes its way.",
             88: "88 is one level against eight, as if nothing but counters took time.",
         },
         "after": {

@@ -42,6 +42,7 @@ QUESTIONS = {
     "08.gain": {"cpus_16": NUMBER, "cpus_256": NUMBER},
     "08.behind": {"cpus_256": NUMBER},
     "08.remedies": {"fewer_levels": NUMBER, "larger_batch": NUMBER, "through_the_stock": NUMBER},
+    "08.queue": {"one_cgroup": ("leaf", "middle", "root"), "one_each": ("leaf", "middle", "root")},
     "08.depth": {"before": NUMBER, "after": NUMBER},
     "08.batch": {"from_1_to_32": NUMBER, "from_32_to_64": NUMBER},
     "09.netperf": {"batch_64": NUMBER},

@@ -3,7 +3,8 @@
 The rule of the ends, once: before a notebook one question each on the last, the third last and the fifth last of those
 that the reader has read, so that each comes back three times, two notebooks apart; where there is none so early, it is
 the first that is not asked yet. Read are those that this notebook rests on, and those of which the reader's notes have
-something. How sure the reader is is asked before each answer, and what the run says is told after all of them are
+something. The kinds of questions on a notebook go on from end to end, so that one comes again only after the others.
+How sure the reader is is asked before each answer, and what the run says is told after all of them are
 returned.
 """
 
@@ -13,7 +14,7 @@ from ..checks import flag, shown, whole_number
 from ..words import capital, count, listing, number, printable
 from . import asking, notes
 from .predictions import percentage
-from .quiz_draw import TOPICS, rests_on
+from .quiz_draw import NEEDS, TOPICS, rests_on
 from .quizzes import SEED_MAX, choices_of, draw_questions, judge, name_of, read_answer, solve, told, topic_of
 
 END = re.compile(r"(before|after) (\d\d)")
@@ -35,9 +36,9 @@ def quiz(topic, *, seed=COURSE_SEED, questions=5, name=None, answers=False, said
     ----------
     topic : str
         ``start``, ``profile``, ``tree``, ``stock``, ``patch``, ``drift``, ``lines``, ``after``, ``contention``,
-        ``published``, ``threads`` or ``traces``: the notebooks 00 to 11. Or "before 04": three questions on earlier
-        notebooks, those that 04 rests on and those of which the reader's notes have something; or "after 04": three on
-        this one. In a notebook those are a form.
+        ``published``, ``threads``, ``traces`` or ``design``: the notebooks 00 to 11, and 13. Or "before 04": three
+        questions on earlier notebooks, those that 04 rests on and those of which the reader's notes have something; or
+        "after 04": three on this one. In a notebook those are a form.
     seed : int
         The course's, 0 to 2**64 - 1.
     questions : int
@@ -148,7 +149,16 @@ def _topics_now(end):
 
 def questions_at(end, *, seed, name, topics=None):
     """The questions at one end of a notebook; without topics, those for whoever has read what it rests on."""
-    return draw_questions(topics or topics_at(end), seed=seed, name=name, scope=end)
+    where, notebook = END.fullmatch(end).groups()
+    topics = topics or topics_at(end)
+    since = {topic: 0 if where == "after" else _asked_before(topic, notebook) for topic in topics}
+    return draw_questions(topics, seed=seed, name=name, scope=end, since=since)
+
+
+def _asked_before(topic, notebook):
+    """How many questions on a topic came before this notebook: at its own end, and before each of those between."""
+    between = [other for other in NEEDS if TOPICS[topic] < other < notebook]
+    return HOW_MANY + sum(topics_at(f"before {other}").count(topic) for other in between)
 
 
 def ask(end, *, seed, name, said=None, sure=None):

@@ -20,6 +20,7 @@ TOPICS = {
     "published": "09",
     "threads": "10",
     "traces": "11",
+    "design": "13",
 }
 
 # Which notebooks each one asks to have been read before it, as its first cell says; a test holds both together.

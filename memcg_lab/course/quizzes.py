@@ -3,7 +3,7 @@
 import functools
 import numbers
 import unicodedata
-from collections import namedtuple
+from collections import Counter, namedtuple
 
 from ..checks import shown
 from ..words import listing, number
@@ -39,7 +39,7 @@ def name_of(name):
     return name
 
 
-def draw_questions(topics, *, seed, name, scope):
+def draw_questions(topics, *, seed, name, scope, since=None):
     """The questions of a quiz or a paper: one for each topic given, in that order.
 
     Parameters
@@ -50,17 +50,25 @@ def draw_questions(topics, *, seed, name, scope):
         In the form of :func:`name_of`.
     scope : str
         What they are for; another scope has other questions.
+    since : dict of str to int, optional
+        For each topic how many questions on it this reader has had in other scopes. Their kinds then go on from scope
+        to scope; without it each scope begins anew.
 
     Returns
     -------
     list of Question
         No kind comes again before all of its topic have come.
     """
-    order, questions = {}, []
+    order, questions, turn = {}, [], Counter(since)
     for place, topic in enumerate(topics):
-        if not order.get(topic):
-            order[topic] = Draw(scope, seed, name, topic, place).shuffled(KINDS[topic])
-        which = order[topic].pop()
+        if since is not None:
+            kinds = Draw("course", seed, name, topic).shuffled(KINDS[topic])
+            which = kinds[turn[topic] % len(kinds)]
+            turn[topic] += 1
+        else:
+            if not order.get(topic):
+                order[topic] = Draw(scope, seed, name, topic, place).shuffled(KINDS[topic])
+            which = order[topic].pop()
         text, choices, solve = KINDS[topic][which](Draw(scope, seed, name, topic, place, which))
         questions.append(Question(topic, which, text, choices, functools.cache(solve)))
     return questions

@@ -261,17 +261,18 @@ def time_by_function(before, after):
     table = table[(table > 0).any(axis=1)]
     table = table.iloc[np.argsort(-table.max(axis=1).to_numpy(), kind="stable")]
     shown = table[(table.index != OTHER) & (table.max(axis=1) >= LEAST_SHOWN)].iloc[:ROWS_SHOWN]
-    words = time_by_function_words(table, {name: 100 * run.stalled for name, run in runs.items()})
+    words = time_by_function_words(table, {name: 100 * run.stalled for name, run in runs.items()}, len(shown))
     return Figure(_draw_times(shown), *words, table)
 
 
-def time_by_function_words(table, stalled):
-    """Caption and sentence of the time by function; ``stalled`` is percent of all CPU time, before and after."""
+def time_by_function_words(table, stalled, shown):
+    """Caption and sentence of the time by function; ``stalled`` in percent of all CPU time, ``shown`` bars."""
     known = table.drop(index=OTHER, errors="ignore")
     caption = (
         f"Waiting for lines takes {stalled['before']:.1f} % of all CPU time before and {stalled['after']:.1f} % after"
     )
-    sentence = f"Bar chart, percent of all CPU time by function, before and after, {count(len(known), 'function')}"
+    which = count(len(known), "function") if shown == len(known) else f"the highest {shown} of {len(known)} functions"
+    sentence = f"Bar chart, percent of all CPU time by function, before and after, {which}"
     if len(known):
         most = (known["after"] - known["before"]).abs().idxmax()
         change = f"{most} goes from {known['before'][most]:.2f} to {known['after'][most]:.2f} %"

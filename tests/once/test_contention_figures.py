@@ -165,6 +165,9 @@ def test_bars_are_hatched_before_and_plain_after_without_everything_else(every):
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert OTHER not in shown
     assert len(shown) <= charts.ROWS_SHOWN
+    known = len(every["time_by_function"].table) - 1  # without everything else
+    counted = f"{known} functions" if len(shown) == known else f"the highest {len(shown)} of {known} functions"
+    assert f"before and after, {counted}:" in every["time_by_function"].sentence
 
 
 def test_time_needs_two_runs(pair):

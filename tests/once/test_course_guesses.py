@@ -659,6 +659,40 @@ def test_with_16_cpus_a_sixth_of_the_time_is_waiting_and_not_all_of_it_goes():
     assert "With 16 CPUs it was a sixth" in GUESSES["08.gain"]["cpus_16"][2]
 
 
+def queues(cpus, cgroups, depth=3, think_ns=4000, layout=None):
+    """Before the patch: operations in a microsecond, and CPUs that wait, by memcg of the line. Leaves are last."""
+    parents = [-1, *[0] * cgroups, *range(1, cgroups * (depth - 1) + 1)]
+    run = simulate(
+        System(parents, cpus=cpus, policy=V4_13),
+        np.concatenate([pingpong(1, memcg=len(parents) - 1 - cpu % cgroups, cpu=cpu) for cpu in range(cpus)]),
+        think_ns=think_ns,
+        topology=Topology.named("2x EPYC 7742"),
+        layout=layout or LAYOUTS["v6.1"].with_words("a reserve for each CPU", memory_allocated=False),
+        duration_ns=2e6,
+    )
+    waits = pd.Series(run.queue_lengths, [line.partition(":")[0] for line in run.lines])
+    return run.throughput, waits.groupby(level=0).sum()
+
+
+def test_with_one_cgroup_the_queue_stands_at_the_leaf_with_one_for_each_cpu_at_the_root_and_the_pace_is_one():
+    paces = []
+    for cgroups, first, others in ((1, "memcg 3", 0.4), (64, "memcg 0", 0.01)):
+        pace, waits = queues(64, cgroups)
+        assert waits.idxmax() == first
+        assert waits.drop(first).max() < others * waits[first]  # few wait elsewhere
+        paces += [pace, queues(64, cgroups, depth=1)[0]]
+    assert paces == pytest.approx([paces[0]] * 4, rel=0.02)
+    assert TRUTHS["08.queue"] == {"one_cgroup": "leaf", "one_each": "root"}
+
+
+def test_with_32_cpus_and_depth_8_no_line_is_full_and_the_cpus_wait_at_memory_allocated_as_well():
+    pace, waits = queues(32, 1, depth=8, layout=LAYOUTS["v4.13"])
+    assert waits.max() < 8  # of 32 CPUs, so that most of the time is other work
+    assert waits["memory_allocated"] > 1
+    assert "none is full yet" in GUESSES["08.depth"]["before"][0]
+    assert "at `memory_allocated` as well" in GUESSES["08.depth"]["before"][78]
+
+
 def test_one_charge_and_one_uncharge_in_turn_climb_the_tree_once_on_each_cpu():
     system = System.chain(8, cpus=2, policy=V4_14)
     work = [system.replay(pingpong(100, memcg=8, cpu=cpu)) for cpu in range(2)]

@@ -3,6 +3,7 @@
 import functools
 import html
 import json
+import math
 import random
 import re
 import shutil
@@ -17,6 +18,7 @@ from memcg_lab.course.form import HERE, Form
 from memcg_lab.course.guesses import GUESSES
 from memcg_lab.course.questions import QUESTIONS
 from memcg_lab.course.quiz_draw import NEEDS, TOPICS
+from memcg_lab.course.quiz_kinds import KINDS
 from memcg_lab.course.quizzes import solve
 from memcg_lab.words import number
 from tools import book, notebooks
@@ -242,9 +244,25 @@ def test_who_has_read_more_is_asked_of_more_and_what_was_answered_stays(shown, m
     assert topics() == ("patch", "tree", "start")
 
 
+@pytest.mark.parametrize("seed", [quiz_ask.COURSE_SEED, 1, 2**64 - 1])
+def test_over_the_whole_course_no_kind_comes_again_before_all_of_its_topic_have_come(seed):
+    had = {}
+    for notebook in NEEDS:
+        for end in [f"before {notebook}", f"after {notebook}"][notebook == "00" :]:
+            for question in quiz_ask.questions_at(end, seed=seed, name="Ada"):
+                had.setdefault(question.topic, []).append(question.kind)
+    for topic, kinds in had.items():
+        for k in range(len(kinds)):
+            round_ = kinds[k : k + len(KINDS[topic])]
+            assert len(set(round_)) == len(round_), (topic, kinds)
+    assert len(had["start"]) >= 12
+    assert max(had["start"].count(which) for which in KINDS["start"]) <= math.ceil(len(had["start"]) / 6)
+    assert quiz_ask.questions_at("before 03", seed=seed, name="Ada")[0].kind == had["tree"][3]  # asked alone as well
+
+
 @pytest.mark.parametrize("end", ["before 00", "after 12", "after 99"])
 def test_where_there_is_nothing_to_ask_it_is_said(end):
-    with pytest.raises(ValueError, match=f"there is nothing to ask {end}; there are notebooks 00 to 11"):
+    with pytest.raises(ValueError, match=f"there is nothing to ask {end}; there are notebooks 00 to 13"):
         quiz(end)
 
 

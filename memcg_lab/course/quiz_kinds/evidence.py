@@ -9,7 +9,7 @@ from ...mechanism.records import CHARGE_BATCH
 from ...system import System
 from ...words import count, number
 from ...workload import pingpong
-from .base import OTHER, WHEN, kind, levels
+from .base import OTHER, SHORT, WHEN, YES_NO, kind, levels
 
 
 # --- 09 ---------------------------------------------------------------------------------------------------------------
@@ -63,6 +63,71 @@ def percent_won_back(draw):
         ]
 
     return text, None, answer
+
+
+@functools.cache
+def _roles(fitted):
+    """What each row is if the cost of a visit is fitted to one of them."""
+    from ...machine import predict_rows
+
+    rows = {"the root": (100.0, None), "batch 32": (50.0, {"batch": 32}), "batch 64": (75.0, {"batch": 64})}
+    table = predict_rows(rows, baseline="the root", fitted=fitted, clients=8, think_ns=1000)
+    return dict(zip(table["row"], table["role"]))
+
+
+@kind("published")
+def role_of_a_row(draw):
+    """Measured, fitted or predicted."""
+    fitted, clients = draw.pick(["batch 32", "batch 64"]), draw.between(8, 72)
+    asked = draw.pick(["the root", "batch 32", "batch 64"])
+    roles = "unit", "fitted", "predicted"
+    text = (
+        f"{clients} streams are measured in the root, where nothing is counted, and in a cgroup with batch 32 and with "
+        "batch 64. A model takes its think time from the root. What a visit costs is chosen so that the row of "
+        f"{fitted} comes out right. What is the model's number in the row of {asked}?"
+    )
+
+    def answer():
+        why = {
+            "unit": "the unit is the row of the root: it gives the think time.",
+            "fitted": f"fitted is the row of {fitted} alone: the cost was chosen for it.",
+            "predicted": "predicted is what comes out without having been chosen or fitted.",
+        }
+        right = _roles(fitted)[asked]
+        return right, [(role, why[role]) for role in roles if role != right]
+
+    return text, roles, answer
+
+
+@kind("published")
+def was_there_a_queue(draw):
+    """What an additive model misses."""
+    root, more, percent = draw.between(300, 500) * 10, draw.between(150, 450) * 20, draw.pick([-25, -20, -15, 0, 0, 4])
+    measured = (root + more // 2) * (100 + percent) // 100
+    text = (
+        f"To send 10 KiB takes {number(root)} ns in the root, where nothing is counted, {number(root + more)} ns in a "
+        f"cgroup with a batch of 32, and {number(measured)} ns with a batch of 64. Did the larger batch win more than "
+        f"a model without any queue can explain? {SHORT}"
+    )
+
+    def answer():
+        from ...machine import closed_loop
+
+        def without_a_queue(batch, visit_ns):
+            one = closed_loop(
+                clients=1, think_ns=root, visit_ns=visit_ns, levels=1, batch=batch, traffic="charge", method="additive"
+            )
+            return 1000 / one.throughput
+
+        alone = without_a_queue(64, more * 32)  # one visit in 32 rounds costs what the cgroup costs
+        won = measured < alone - 1
+        why = {
+            True: f"without a queue half the visits take half the time, {number(round(alone))} ns; it was faster.",
+            False: f"half the visits take half the time without any queue: {number(round(alone))} ns.",
+        }[won]
+        return YES_NO[not won], [(YES_NO[won], why)]
+
+    return text, YES_NO, answer
 
 
 # --- 10 ---------------------------------------------------------------------------------------------------------------

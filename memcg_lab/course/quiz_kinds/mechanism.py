@@ -8,7 +8,7 @@ from ...mechanism.policy import UNCHARGE_ONLY, V4_13, V4_14
 from ...mechanism.records import CHARGE_BATCH
 from ...system import System, op
 from ...words import count, listing
-from ...workload import alternating
+from ...workload import alternating, producer_consumer
 from .base import OTHER, WHEN, back_and_forth, kind, levels
 
 
@@ -59,7 +59,7 @@ def atomics_saved(draw):
 @kind("start")
 def drains_of_full_stocks(draw):
     """How often a stock is full when pages come back one at a time."""
-    pages = draw.between(40, 250)
+    pages = draw.between(40, 900)
     text = (
         f"After the patch {pages} pages come back on CPU 1, one at a time; its stock is empty at first, and it charges "
         "nothing. How often is the stock drained?"
@@ -72,6 +72,77 @@ def drains_of_full_stocks(draw):
             (math.ceil(pages / CHARGE_BATCH), "32 pages may stay, and the last few stay too."),
             (0, "a stock that holds more than 32 pages is drained."),
             (pages, "that is how often the counters were visited before the patch."),
+        ]
+
+    return text, None, answer
+
+
+@kind("start")
+def left_in_the_stock(draw):
+    """What stays with the CPU that gives back."""
+    pages = draw.between(40, 400)
+    text = (
+        f"After the patch {pages} pages come back on CPU 1, one at a time; its stock is empty at first, and it charges "
+        "nothing. How many pages are in its stock at the end?"
+    )
+
+    def answer():
+        system = System.chain(1, cpus=2, policy=V4_14)
+        system.replay(producer_consumer(pages, memcg=1))
+        return system.stock[1].nr_pages, [
+            (pages % CHARGE_BATCH, "32 pages may stay; the 33rd drains, and all 33 go."),
+            (CHARGE_BATCH, "that is the most that may stay; after a drain the stock is empty."),
+            (0, "what came after the last drain is still there."),
+            (pages, "above 32 pages the stock is drained."),
+        ]
+
+    return text, None, answer
+
+
+@kind("start")
+def walks_to_the_counters(draw):
+    """Trips, not atomics."""
+    pages, when = draw.between(40, 400), draw.pick([*WHEN])
+    text = (
+        f"{pages} pages of a cgroup arrive on CPU 0, and each is given back on CPU 1, one at a time. The stocks are "
+        f"empty at first. How often does a CPU go to the counters {when}, both ways together?"
+    )
+
+    def answer():
+        work = back_and_forth(WHEN[when], pages, 1)  # two levels: two atomics a trip
+        return work.atomics // 2, [
+            (2 * pages, "that is once for each page, each way: the stock is forgotten."),
+            (back_and_forth(OTHER[when], pages, 1).atomics // 2, f"that is not {when}."),
+            (work.add // 2, "that is charging alone; what comes back goes there as well."),
+            (work.sub // 2, "that is giving back alone; charging goes there as well."),
+        ]
+
+    return text, None, answer
+
+
+@kind("start")
+def the_root_at_the_end(draw):
+    """What is still counted when nobody has a page."""
+    pages, depth, when = draw.between(40, 300), draw.between(1, 5), draw.pick([*WHEN])
+    text = (
+        f"{pages} pages of {levels(depth)} arrive on CPU 0, and each is given back on CPU 1, one at a time. The stocks "
+        f"are empty at first. What does the root's counter say at the end {when}?"
+    )
+
+    def answer():
+        def root(policy):
+            system = System.chain(depth, cpus=2, policy=policy)
+            system.replay(producer_consumer(pages, memcg=depth))
+            return int(system.usage[0]), system.stock[1].nr_pages
+
+        (right, back), (other, _) = root(WHEN[when]), root(OTHER[when])
+        return right, [
+            (0, "nobody has a page, but what lies in the stocks is still charged."),
+            (other, f"that is not {when}."),
+            (back, "that is what lies with CPU 1; CPU 0 has what is left of its last batch."),
+            (right - back, "that is what CPU 0 has left of its last batch; CPU 1 has some, too."),
+            (pages, "what came back and was drained is charged no more."),
+            (right * (depth + 1), "each level sees the same pages once."),
         ]
 
     return text, None, answer
