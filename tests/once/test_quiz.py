@@ -318,7 +318,7 @@ def test_no_kind_comes_again_before_all_have_come():
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"topic": "stok", "seed": 7}, r"topic 'stok' does not exist; there are start \(00\).* and traces \(11\)\."),
+        ({"topic": "stok", "seed": 7}, r"topic 'stok' does not exist; there are start \(00\).* and design \(13\)\."),
         ({"topic": None, "seed": 7}, "topic None does not exist"),
         ({"topic": "stock", "seed": -1}, "seed is -1; it must be a whole number from 0 to 18,446,744,073,709,551,615"),
         ({"topic": "stock", "seed": 2**64}, "seed is 18446744073709551616"),
