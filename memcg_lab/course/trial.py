@@ -67,7 +67,10 @@ def patiently(call, steps=STEPS, patience=None):
         left -= 1
         if left < 0:
             if chase is None:
-                chase = _Chase()
+                chase = (
+                    _Chase()
+                )  # known before it begins: on a busy machine its first _Stop comes while its thread starts
+                chase.begin()
             raise _Stop  # Python takes the tracer away with it: if the reader catches this, the chase goes on
         return count
 
@@ -108,6 +111,8 @@ class _Chase:
 
     def __init__(self):
         self.thread, self.over, self.lock = threading.get_ident(), False, threading.Lock()
+
+    def begin(self):
         with contextlib.suppress(RuntimeError):  # a Python without threads
             threading.Thread(target=self._run, daemon=True).start()
 

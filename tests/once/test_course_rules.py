@@ -3,11 +3,15 @@
 Python runs the rules here, whatever compiles in the rest; so all of it is tried once.
 """
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
 from lab_helpers import said
 from memcg_lab import check, op, show_rule
+from memcg_lab.course import trial
 from memcg_lab.course.worked import WORKED
 from memcg_lab.mechanism.records import DRAIN_CAP
 from memcg_lab.mechanism.stock_v4_13 import consume_stock, css_put_many, refill_stock, uncharge_counters
@@ -387,3 +391,26 @@ def leaves_the_loop(counts, parents, leaf, refused, nr_pages):
 )
 def test_no_function_catches_its_own_end(capsys, rule, why):
     assert why in said(capsys, check, "02.4", rule)
+
+
+def test_on_a_busy_machine_an_endless_function_is_stopped_once_and_nothing_else_is(monkeypatch):
+    start = threading.Thread.start
+
+    def slowly(thread):
+        start(thread)
+        for _ in range(10):
+            time.sleep(trial.AGAIN / 5)
+
+    def endless():
+        while True:
+            pass
+
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    threads = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(trial.TooLong):
+            trial.patiently(endless, steps=1000)
+    until = time.monotonic() + 60
+    while threading.active_count() > threads and time.monotonic() < until:  # none goes on chasing
+        time.sleep(trial.AGAIN)
+    assert threading.active_count() <= threads
