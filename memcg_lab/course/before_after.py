@@ -95,7 +95,17 @@ def _pair(item):
 
 
 def from_the_text(text):
-    """The numbers above ten that come out of one or two of a text's numbers, or all, without knowing what they mean.
+    """What can be made of a text's numbers without knowing what they mean.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    set of int
+        The numbers above ten among its own, their sum, and what comes out of two of them: added, subtracted,
+        multiplied, divided and rounded up or down.
 
     Examples
     --------

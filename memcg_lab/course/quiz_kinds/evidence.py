@@ -26,26 +26,6 @@ def _scaled(draw, *cases):
 
 
 @kind("published")
-def percent_gained(draw):
-    """More, in percent."""
-    cases = draw.shuffled(_netperf())[:2]
-    base, mbps = sorted(_scaled(draw, *cases))
-    text = (
-        f"A stream in a cgroup reaches {number(base)} Mbps, and {number(mbps)} after a change. How many percent more?"
-    )
-
-    def answer():
-        faster = mbps / base
-        return 100 * (faster - 1), [
-            (100 * faster, "that is the new value in percent of the old one."),
-            (100 * (1 - 1 / faster), "that is in percent of the new value."),
-            (float(mbps - base), "those are Mbps."),
-        ]
-
-    return text, None, answer
-
-
-@kind("published")
 def percent_won_back(draw):
     """Of what is lost, how much comes back."""
     case = draw.pick(["A: fewer atomics", "B: struct layout", "C: batch 64", "A+B+C"])

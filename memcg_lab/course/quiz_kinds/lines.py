@@ -260,7 +260,7 @@ def most_in_a_microsecond(draw):
 
 @kind("contention")
 def visits_to_the_root(draw):
-    """All CPUs meet at the root."""
+    """CPUs with a cgroup each meet at the root."""
     cpus, depth, pairs = draw.between(2, 8), draw.between(1, 5), draw.between(3, 20)
     when = draw.pick([*WHEN])
     text = (
