@@ -522,6 +522,7 @@ def test_an_honest_design_has_the_same_scores_apart(source):
 FAKE = """import struct, sys
 def say(raw): sys.stdout.buffer.write(struct.pack("<I", len(raw)) + raw); sys.stdout.buffer.flush()
 wait = sys.stdin.buffer.read
+wait(*struct.unpack("<I", wait(4)))  # the source
 good = b'p{"name": "x", "batch": 32, "slots": 1, "bound": 32, "css_by_page": true, "path": "v4.13"}'
 """
 
