@@ -388,7 +388,7 @@ def test_time_is_a_setting_that_goes_both_ways(mounted):
     page.evaluate("(text) => s.load(text)", text)
     page.wait_for_function("s.moment === 100")
     page.evaluate("(text) => s.load(text)", text.replace('"at_ns":100', '"at_ns":99999'))
-    page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('at_ns is 99999; it must be')")
+    page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('at_ns is 99,999; it must be')")
     assert page.evaluate("s.moment") == 100
 
 

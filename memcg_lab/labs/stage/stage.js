@@ -2373,14 +2373,14 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (settings.at_ns !== null) {
       const asks = settings.at_ns,
         why = await meet(asks),
-        high = once?.lanes.end.toLocaleString("en"),
-        late = once && asks > once.lanes.end;
+        rule = once && wholeRule(0, once.lanes.end),
+        late = rule && !rule.fits(asks);
       if (strict && (why || late)) {
         restore(was);
-        throw new Error(why || fill(data.words["json value"], { name: "at_ns", value: asks, allowed: `a whole number from 0 to ${high}` }));
+        throw new Error(why || refusalOf("at_ns", asks, rule));
       }
       if (why) bent.push(why);
-      if (late) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: asks, low: 0, high, kept: moment }));
+      if (late) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: asks, low: 0, high: rule.high.toLocaleString("en"), kept: moment }));
     }
     notice = [...bent, wrong].filter(Boolean).join(" ");
   }
