@@ -131,6 +131,7 @@ def test_the_table_below_the_stage_is_pythons(mounted):
     lab = PatchLab(traffic="a limit is met", position=33)
     page = mounted(lab)
     page.get_by_text("The same as a table").click()
+    page.wait_for_function("s.root.querySelector('details tbody tr')")  # it is filled when the browser says it is open
     expected = {name: [str(value) for value in row] for name, *row in lab.table().itertuples()}
     assert page.evaluate(ROWS) == expected
 
@@ -353,6 +354,7 @@ def test_all_cpus_at_once_are_what_python_says_at_any_time(mounted, lab):
     assert page.evaluate("s.walks.disagreements") == 0
     assert page.locator(".status").inner_text() == lab.message
     page.get_by_text("The same as a table").click()
+    page.wait_for_function("s.root.querySelector('details tbody tr')")  # it is filled when the browser says it is open
     end = max(int(one.ends.max()) for one in lab.result.once) // 1000
     places = sorted({at for at in (0, 100, 333, end // 2, end) if at <= end})
     for at, (moment, said) in zip(places, page.evaluate(MOMENTS, places), strict=True):
