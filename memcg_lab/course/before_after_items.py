@@ -212,8 +212,8 @@ def tries(draw):
     text = (
         f"Before the patch: try_charge asks for {pages} pages of a cgroup {depth} levels below the root. Nothing is "
         f"charged yet. The level at depth {at} (the root is at depth 0) has a limit of {pages - 1} pages, no other has "
-        "one. A task asks; as in 4.13 it attempts to reclaim five times, each time for nothing. How many atomics until "
-        "the answer is no?"
+        "one. A task asks. Reclaim frees nothing, and MEM_CGROUP_RECLAIM_RETRIES is 5, as in 4.13. How many atomics "
+        "until the answer is no?"
     )
     return (
         text,
