@@ -12,6 +12,8 @@ from lab_helpers import MODE
 def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts a job in the background like this
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and nohup like this
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     home = config.rootpath / "build" / "hypothesis"
     set_hypothesis_home_dir(home)
     hypothesis.settings.register_profile(
