@@ -181,7 +181,7 @@ def sentence(runs, at_ns, called, machines):
     """
     words, n = stage.WORDS, len(runs[0].history)
     if not n:
-        return words["nothing"]
+        return words["once nothing"]
     parts = [words["once at"].format(at=number(at_ns), end=number(end_ns(runs)))]
     if len(runs) < 3:  # the pictures of more have it
         for one, machine in zip(runs, machines, strict=True):
@@ -198,7 +198,8 @@ def sentence(runs, at_ns, called, machines):
         needs.append(words["once need"].format(ns=number(_ns(max(one.ends.tolist()))), when=when))
         percent = _percent(sum(queues), total)
         word = "once share" if percent and len(runs) < 3 else "once no share"
-        shares.append(words[word].format(percent=percent, when=when, line=line_name(most, called)))
+        of = "" if shares else words["once of"]
+        shares.append(words[word].format(percent=percent, of=of, when=when, line=line_name(most, called)))
     parts.append(words["once whole"].format(needs=listing(needs), shares=listing(shares)))
     return " ".join(parts)
 
@@ -217,13 +218,14 @@ def table(runs, at_ns, called, first):
     columns = stage.table([one.history for one in runs], [began(one, at_ns) for one in runs], called, first)
     for one, column in zip(runs, columns, strict=True):
         total, queues, travel = spent(one)
-        column[words["once began"]] = number(began(one, at_ns))
-        column[words["once over"]] = number(over(one, at_ns))
-        column[words["once end"]] = number(_ns(max(one.ends.tolist())))
+        column[words["once began"]] = began(one, at_ns)
+        column[words["once over"]] = over(one, at_ns)
+        column[words["once end"]] = _ns(max(one.ends.tolist()))
         column[words["once waiting"]] = _percent(sum(queues), total)
         for line, time in enumerate(queues):
             column[words["once of line"].format(line=line_name(line, called))] = _percent(time, total)
         column[words["once travel"]] = _percent(travel, total)
+        column |= {name: value if isinstance(value, str) else number(value) for name, value in column.items()}
     return columns
 
 
@@ -238,8 +240,9 @@ def _percent(part, total):
 
 
 # --- for the front end -----------------------------------------------------------------------------------------------
-def data():
-    """How the machine is set up, and what a front end must know to read its events."""
+def data(limited):
+    """How the machine is set up, with a limit or without, and what a front end must know to read its events."""
+    start = stage.WORDS["once limited" if limited else "once free"]
     return {
         "topology": MACHINE.name,
         "layout": LAYOUT.name,
@@ -253,5 +256,5 @@ def data():
         "kinds": {"RMW": RMW, "LOAD": LOAD, "STORE": STORE, "BEGIN": BEGIN},
         "underflow": GAVE_BACK_TOO_MUCH,
         "event": record_forms()["event"],
-        "note": stage.WORDS["once note"].format(machine=MACHINE.name, think=THINK_NS, lines=LAYOUT.name),
+        "note": stage.WORDS["once note"].format(machine=MACHINE.name, think=THINK_NS, lines=LAYOUT.name, start=start),
     }

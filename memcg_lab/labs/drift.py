@@ -80,9 +80,16 @@ level the same. The bound, CPUs × 32, is 128 pages (512 KiB) and is reached. Be
     """
 
     machines = (
-        Machine("Before", "Before the patch", "Linux 4.13", V4_13),
-        Machine("After", "After the patch", "Linux 4.14", V4_14),
-        Machine("After, without the cap", "After, without the cap", "4.13 + uncharge", UNCHARGE_ONLY, "no cap"),
+        Machine("Before", "Before the patch", "Linux 4.13", V4_13, when="before the patch"),
+        Machine("After", "After the patch", "Linux 4.14", V4_14, when="after it"),
+        Machine(
+            "After, without the cap",
+            "After, without the cap",
+            "4.13 + uncharge",
+            UNCHARGE_ONLY,
+            "no cap",
+            "after it, without the cap",
+        ),
     )
     sides = (0,), (1, 2)
     choice = "cap", (True, False)

@@ -91,8 +91,8 @@ and is emptied, 3 atomics. So far 105 and 9 atomics.
     """
 
     machines = (
-        Machine("Before", "Before the patch", "Linux 4.13", V4_13),
-        Machine("After", "After the patch", "Linux 4.14", V4_14),
+        Machine("Before", "Before the patch", "Linux 4.13", V4_13, when="before the patch"),
+        Machine("After", "After the patch", "Linux 4.14", V4_14, when="after it"),
         Machine("Hunk 1 alone", "Hunk 1 alone: the cap", "4.13 + cap", CAP_ONLY, "", "with hunk 1 alone"),
         Machine(
             "Hunk 2 alone", "Hunk 2 alone: the way back", "4.13 + uncharge", UNCHARGE_ONLY, when="with hunk 2 alone"

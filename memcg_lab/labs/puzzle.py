@@ -72,7 +72,8 @@ QUESTS = (
     {
         "name": "other",
         "ask": "Do what the kernel does, but not with the patch's lines in their order.",
-        "found": "{lines}: nothing that is tried tells them from the patch's.",
+        "found": "Nothing that is tried tells these lines from the patch's. refill_stock: {refill} "
+        "mem_cgroup_uncharge_skmem: {uncharge}",
     },
 )
 FIELDS = ("usage", "css", "sock")

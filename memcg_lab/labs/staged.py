@@ -224,7 +224,7 @@ class StageLab(Lab):
             "jump": self.jump,
             "users": self.users,
             "title": self.title,
-            "once": at_once.data(),
+            "once": at_once.data(limited="limit_level" in self.settings()),
         }
 
     def answer(self, question):

@@ -6,6 +6,7 @@ questions and answers is in ``test_notebooks.py``.
 
 import base64
 import json
+import re
 import statistics
 import time
 
@@ -340,6 +341,7 @@ ONCE = [
     CounterLab(at_ns=333),
     CounterLab(traffic="calls of 20 pages, through the stock", limit=1000, at_ns=900),
     DriftLab(cpus=8, depth=5, at_ns=700),
+    DriftLab(cpus=8, traffic="bulk, given back by the last CPU in large lumps", at_ns=22252),
     PatchLab(traffic="nothing yet: make your own", at_ns=0),
 ]
 MOMENTS = """(places) => places.map((ns) => {
@@ -362,10 +364,43 @@ def test_all_cpus_at_once_are_what_python_says_at_any_time(mounted, lab):
         assert (moment, said) == (at, lab.message)
     page.evaluate("(ns) => s.go(ns)", end // 2)
     lab.set(at_ns=end // 2)
-    told = {name: row for name, *row in lab.table().itertuples()}
-    expected = {name: [v if isinstance(v, str) else f"{v:,}" for v in row] for name, row in told.items()}
-    assert page.evaluate(ROWS) == expected
+    assert page.evaluate(ROWS) == {name: row for name, *row in lab.table().itertuples()}
     lab.set(**settings)
+
+
+@pytest.mark.parametrize("at_ns", [None, 0])
+def test_the_copied_cell_runs_even_without_an_operation(mounted, capsys, at_ns):
+    page = mounted(PatchLab(traffic=OWN, at_ns=at_ns))
+    page.get_by_role("button", name="Copy as Python").click()
+    exec(page.get_by_label("Text to copy").input_value(), {})
+    said = "0 atomics" if at_ns is None else "0 ns, waiting for lines 0 % of the time"
+    assert capsys.readouterr().out == f"v4.13 {said}\nv4.14 {said}\n"
+
+
+@pytest.mark.parametrize("lab", [PatchLab(traffic="a mixture", at_ns=0), DriftLab(cpus=8, at_ns=0)])
+def test_the_copied_cell_says_what_the_sentence_says(mounted, capsys, lab):
+    page = mounted(lab)
+    page.get_by_role("button", name="Copy as Python").click()
+    exec(page.get_by_label("Text to copy").input_value(), {})
+    told = [
+        re.fullmatch(r"v4.1[34] (.* ns), waiting for lines (\d+ %) of the time", line).groups()
+        for line in capsys.readouterr().out.splitlines()
+    ]
+    (before, waits), (after, waits_after) = told
+    status = lab.message
+    assert f"Together the CPUs need {before} before the patch and {after} after it." in status
+    assert re.search(
+        f"They wait for lines {waits} of their time before the patch( .*)? and {waits_after} after it", status
+    )
+
+
+def test_boxes_have_separators_as_the_table_has(mounted):
+    lab = DriftLab(cpus=8, traffic="bulk, given back by the last CPU in large lumps", at_ns=22252)
+    page = mounted(lab, reduced_motion="reduce")
+    counted = lab.table()["After"]["pages in the counter of root"]
+    assert counted[:2] == "-2"
+    assert counted[2] == ","
+    assert page.locator("svg .value", has_text=counted).count() >= 1
 
 
 def test_time_is_a_setting_that_goes_both_ways(mounted):
@@ -391,6 +426,14 @@ def test_time_is_a_setting_that_goes_both_ways(mounted):
     page.wait_for_function("s.moment === 100")
     page.evaluate("(text) => s.load(text)", text.replace('"at_ns":100', '"at_ns":99999'))
     page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('at_ns is 99,999; it must be')")
+    for bad in ("-4", "1.5", '"4"', "true"):
+        page.evaluate("(text) => s.load(text)", text.replace('"at_ns":100', f'"at_ns":{bad}'))
+        with pytest.raises(ValueError, match="^at_ns is ") as no:
+            lab.set(at_ns=json.loads(bad))
+        page.wait_for_function(
+            "(text) => s.root.querySelector('.status').textContent.startsWith(text)", arg=f"at_ns is {bad};"
+        )
+        assert page.locator(".status").inner_text().split("; it")[1] == str(no.value).split("; it")[1]
     assert page.evaluate("s.moment") == 100
 
 
@@ -401,7 +444,7 @@ def test_what_cannot_run_at_once_is_said_as_python_says_it(mounted):
     box.select_option(label="all CPUs at once")
     page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('All CPUs at once: ')")
     said = page.locator(".status").inner_text()
-    with pytest.raises(ValueError, match="is nothing that the machine's kernel runs") as no:
+    with pytest.raises(ValueError, match="A simulated CPU can only charge and give back") as no:
         lab.set(at_ns=0)
     assert said == str(no.value)
     assert box.input_value() == ""

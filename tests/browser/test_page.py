@@ -1032,6 +1032,9 @@ def test_a_link_restores_the_time_and_names_what_it_does_not_know(opened):
     assert again.locator(".status").inner_text() == page.locator(".status").inner_text()
     late = opened("t=6&ns=99999").locator(".status").inner_text()
     assert late == "Simulated ns 99999 is not possible: 0 to 29,094; it is 29094 now."
+    for bad in ("-4", "abc"):
+        said = opened(f"t=6&ns={bad}").locator(".status").inner_text()
+        assert said == f"Simulated ns {bad} is not possible: 0 to 29,094; it is 0 now."
     assert opened("t=7&ns=5").locator(".status").inner_text().startswith("All CPUs at once: operation 1, ")
     odd = opened("t=6&speed=3&p=2")
     assert odd.locator(".status").inner_text() == (

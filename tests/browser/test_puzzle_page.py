@@ -162,7 +162,11 @@ def test_what_is_to_be_found_is_found_by_running_not_by_a_link(opened, shots):
     page = opened("refill=add.over.drain&uncharge=refill.sub&ran=1")
     assert [text[:7] for text in found(page)] == ["not yet"] * 3
     page.get_by_role("button", name="Run").press("Enter")
-    told = "add, over, drain; refill, sub: nothing that is tried tells them from the patch's."
+    texts = [page.locator(f"[data-line={name}]").inner_text() for name in ("add", "over", "drain", "refill", "sub")]
+    told = (
+        f"Nothing that is tried tells these lines from the patch's. refill_stock: {' '.join(texts[:3])} "
+        f"mem_cgroup_uncharge_skmem: {' '.join(texts[3:])}"
+    )
     assert found(page)[2] == f"\u2713 found {told}"
     page.locator(".puzzle [role=status]").filter(has_text=f"Found. {told}").wait_for()
     page = opened("refill=add.large.drain&uncharge=sub.refill")

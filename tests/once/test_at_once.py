@@ -1,6 +1,7 @@
 """All CPUs at once on the stage, the side of Python: times, states and words are the machine's own."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -115,17 +116,30 @@ def test_what_is_said_of_a_moment():
     said = DriftLab(cpus=8, at_ns=700).message
     assert said == (
         "At 700 of 52,477 ns. Before: 4 of 576 operations are over, 2 CPUs wait for root and A. After: 12 of 576 "
-        "operations are over, 5 CPUs wait for memory_allocated. Together the CPUs need 52,477 ns before and 47,339 ns "
-        "after. Of their time they wait for lines 27 % before (most for A) and 45 % after (most for memory_allocated)."
+        "operations are over, 5 CPUs wait for memory_allocated. Together the CPUs need 52,477 ns before the patch "
+        "and 47,339 ns after it. They wait for lines 27 % of their time before the patch (most for A) and 45 % after "
+        "it (most for memory_allocated)."
     )
     assert StockLab(at_ns=300).message == (
-        "At 300 of 11,178 ns. 2 of 100 operations are over, nobody waits. Together the CPUs need 11,178 ns. Of their "
-        "time they wait for lines 0 %."
+        "At 300 of 11,178 ns. 2 of 100 operations are over, nobody waits. Together the CPUs need 11,178 ns. They wait "
+        "for lines 0 % of their time."
     )
     four = PatchLab(traffic="a mixture", pictures=4, at_ns=620).message
     assert four.startswith("At 620 of 29,094 ns. Together the CPUs need ")
     assert "with hunk 2 alone" in four
-    assert PatchLab(traffic=stage.EMPTY, at_ns=0).message == stage.WORDS["nothing"]
+    assert PatchLab(traffic=stage.EMPTY, at_ns=0).message == ("There is no operation to run. Make traffic of your own.")
+
+
+def test_the_note_says_what_is_in_use_from_the_start():
+    free, limited = (lab.data()["once"]["note"] for lab in (PatchLab(), CounterLab()))
+    assert free.endswith(
+        "Without a limit each cgroup begins with 2\u00b3\u2070 pages in use, so that nobody gives back what is not "
+        "there; the numbers leave them out. A number below 0 was given back before it was charged here."
+    )
+    assert "2\u00b3\u2070" not in limited
+    assert limited.endswith(
+        "With a limit the cgroups begin with nothing in use, and traffic in which that happens is not run."
+    )
 
 
 def test_one_cpu_that_waits_for_a_line_and_what_it_waits_for():
@@ -145,11 +159,17 @@ def test_the_table_leaves_out_what_was_in_flight():
     k = at_once.began(before, 900)
     state, start = before.history.state(k), before.history.state(0)
     assert start.usage[0] == 1 << 30
-    assert table["pages in the counter of root"] == state.usage[0] - start.usage[0]
-    assert table["pages in sockets of A"] == state.sock[2] - start.sock[2]
+    assert table["pages in the counter of root"] == str(state.usage[0] - start.usage[0])
+    assert table["pages in sockets of A"] == str(state.sock[2] - start.sock[2])
     assert table["operations begun"] == str(k)
     early = DriftLab(cpus=8, at_ns=700).table()["After"]
-    assert early["pages in sockets of A"] < 0  # given back before it was charged
+    assert early["pages in sockets of A"].startswith("-")  # given back before it was charged
+    lab = DriftLab(cpus=8, traffic="bulk, given back by the last CPU in large lumps", at_ns=22252)
+    after = lab.result.once[1].history
+    k = at_once.began(lab.result.once[1], 22252)
+    held = after.state(k).sock[-1] - after.state(0).sock[-1]
+    assert held < -999
+    assert lab.table()["After"]["pages in sockets of A"] == f"{held:,}"
 
 
 def test_with_a_limit_nothing_is_in_flight():
@@ -159,10 +179,11 @@ def test_with_a_limit_nothing_is_in_flight():
 
 def test_what_the_machine_does_not_run_is_refused_in_a_sentence():
     said = (
-        "All CPUs at once: operation 1, “CPU 0 sets the limit of A to 48 pages”, is nothing that the machine's "
-        "kernel runs. It runs charge_skmem, uncharge_skmem, try_charge, cancel_charge."
+        "All CPUs at once: operation 1, “CPU 0 sets the limit of A to 48 pages”, cannot run. A simulated CPU "
+        "can only charge and give back (charge_skmem, uncharge_skmem, try_charge, cancel_charge); set limits "
+        "beforehand."
     )
-    with pytest.raises(ValueError, match=f"^{said}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         PatchLab(traffic="a limit is met", at_ns=0)
     with pytest.raises(ValueError, match="1,001 operations are too many; up to 1,000 are run"):
         PatchLab(own="0a.1x999,0a.1x2", fork=0, at_ns=0)
@@ -229,5 +250,5 @@ def test_the_front_end_gets_the_machines_events_and_the_step_log():
     events = before.begins.tobytes() + before.touches.tobytes()
     assert told["blobs"][2:] == [events, before.history.log.rows.tobytes()]
     assert (told["starts"][1], told["ends"][1]) == (before.start, before.end)
-    with pytest.raises(ValueError, match="is nothing that the machine's kernel runs"):
+    with pytest.raises(ValueError, match="A simulated CPU can only charge and give back"):
         lab.answer({"ask": "at once", "tree": tree, "ops": limit, "machines": [0], "names": "rxA"})

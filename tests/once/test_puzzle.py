@@ -222,7 +222,11 @@ def test_each_quest_is_found_by_what_it_asks_for_and_by_nothing_else(tmp_path):
     last = PuzzleLab(**asked[7], ran=True).result.verdict.calls[-1]
     assert found[7][0] == f"Five kinds of mistakes, each with traffic that betrays it. The fifth: {shape.says}"
     assert found[7][1] == f"It shows after 3 calls, the last of them: {puzzle._call(last)}."
-    assert found[8][2] == "add, over, drain; refill, sub: nothing that is tried tells them from the patch's."
+    assert found[8][2] == (
+        "Nothing that is tried tells these lines from the patch's. refill_stock: stock->nr_pages += nr_pages; "
+        "if (stock->nr_pages > CHARGE_BATCH) drain_stock(stock); mem_cgroup_uncharge_skmem: "
+        "refill_stock(memcg, nr_pages); this_cpu_sub(memcg->stat->count[MEMCG_SOCK], nr_pages);"
+    )
 
 
 def test_what_was_found_is_kept_and_told_again(nothing_said):

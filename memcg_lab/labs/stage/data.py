@@ -136,16 +136,18 @@ WORDS = {
     "tree back": "The old tree is back, with all that was done in it.",
     # all CPUs at once
     "once": "all CPUs at once",
+    "once nothing": "There is no operation to run. Make traffic of your own.",
     "once not": "one after the other",
     "once at": "At {at} of {end} ns.",
     "once here": "{over} of {n} operations are over, {wait}",
     "once none": "nobody waits",
     "once wait": "1 CPU waits for {lines}",
     "once waits": "{cpus} CPUs wait for {lines}",
-    "once whole": "Together the CPUs need {needs}. Of their time they wait for lines {shares}.",
+    "once whole": "Together the CPUs need {needs}. They wait for lines {shares}.",
     "once need": "{ns} ns{when}",
-    "once share": "{percent} %{when} (most for {line})",
-    "once no share": "{percent} %{when}",
+    "once share": "{percent} %{of}{when} (most for {line})",
+    "once no share": "{percent} %{of}{when}",
+    "once of": " of their time",  # behind the first
     "once protocol": "memory_allocated",
     "once short": "all",  # the same in a lane
     "once unit": "simulated ns",
@@ -160,17 +162,24 @@ WORDS = {
     "once key fetches": "the line is on its way",
     "once key works": "works",
     "once key thinks": "thinks",
-    "once key name": "all: {line}, the counter that all sockets share",
+    "once key name": (
+        "all: {line}, the counter that all sockets share; 1, 2, \u2026: level 1, level 2, \u2026; a bar without a name "
+        "is too short for it"
+    ),
     "once undo": "Undo goes through operations one after the other; choose that under Time.",
     "once note": (
         "A model: {machine}, the cache lines of Linux {lines}, {think} ns between two operations of a CPU. An "
         "operation changes the numbers when it begins; then its CPU fetches line after line. Not the walk's order: a "
-        "CPU may give back what another charges later. So, without a limit, each cgroup has 2\u00b3\u2070 pages "
-        "more in use from the start, left out here: below 0 is given back early."
+        "CPU may come to give back what another charges later. {start}"
     ),
+    "once free": (
+        "Without a limit each cgroup begins with 2\u00b3\u2070 pages in use, so that nobody gives back what is not "
+        "there; the numbers leave them out. A number below 0 was given back before it was charged here."
+    ),
+    "once limited": "With a limit the cgroups begin with nothing in use, and traffic in which that happens is not run.",
     "once only": (
-        "All CPUs at once: operation {k}, \u201c{operation}\u201d, is nothing that the machine's kernel runs. It runs "
-        "{allowed}."
+        "All CPUs at once: operation {k}, \u201c{operation}\u201d, cannot run. A simulated CPU can only charge and "
+        "give back ({allowed}); set limits beforehand."
     ),
     "once long": "All CPUs at once: {n} operations are too many; up to {most} are run.",
     "once underflow": (

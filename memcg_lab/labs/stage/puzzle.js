@@ -154,6 +154,8 @@ function judged(data, arrangement) {
   return { right: true, shape: -1, calls: [], run: null };
 }
 
+const sameLines = ({ right }, arrangement) => ["refill", "uncharge"].every((where) => String(arrangement[where]) === String(right[where]));
+
 /** The words of the lab for some arrangement; `ran` as in Python. */
 function puzzleWords(data, arrangement, ran) {
   const { words } = data,
@@ -203,8 +205,7 @@ function puzzleWords(data, arrangement, ran) {
         depth: count(data.depth, "call"),
         sizes: `${charges.slice(0, -1).join(", ")} or ${charges.at(-1)}`,
       });
-      const same = ["refill", "uncharge"].every((where) => String(arrangement[where]) === String(data.right[where]));
-      if (!same) sentence += ` ${words.other}`;
+      if (!sameLines(data, arrangement)) sentence += ` ${words.other}`;
     } else {
       const says = verdict.shape >= 0 ? data.shapes[verdict.shape].says : words.unnamed;
       sentence = verdict.calls.length
@@ -225,8 +226,8 @@ const FINDS = {
   },
   late: ({ verdict, last }) => verdict.calls.length > 2 && { calls: count(verdict.calls.length, "call"), last },
   other({ data, verdict, arrangement }) {
-    const built = ["refill", "uncharge"].map((where) => arrangement[where].join(", "));
-    return verdict.right && built.some((lines, k) => lines !== [data.right.refill, data.right.uncharge][k].join(", ")) && { lines: built.join("; ") };
+    const [refill, uncharge] = ["refill", "uncharge"].map((where) => arrangement[where].map((name) => data.lines[name].text).join(" "));
+    return verdict.right && !sameLines(data, arrangement) && { refill, uncharge };
   },
 };
 

@@ -977,8 +977,9 @@ class Picture {
       const limit = state["counter.limit"][m],
         count = state["counter.count"][m];
       const { tag, tall, badge } = this.box[m],
-        full = limit < most ? `${count}/${limit}` : String(count);
-      put(c.value, "text", tall && full.length * 8.7 > w - 5 ? `${count}${limit < most ? "/…" : ""}` : full);
+        has = count.toLocaleString("en"),
+        full = limit < most ? `${has}/${limit.toLocaleString("en")}` : has;
+      put(c.value, "text", tall && full.length * 8.7 > w - 5 ? `${has}${limit < most ? "/…" : ""}` : full);
       const hopping = here.moment?.hops[m], // all CPUs at once: the line is on its way
         owner = hopping ? hopping.to : line[m],
         before = flashes.length > 1 ? flashes.at(-2).cpu : was.line[m];
@@ -1088,7 +1089,7 @@ class Picture {
         if (shown) show(el, { socket: c.memcg }, n, c.memcg, false);
       });
       const name = this.tree.names[c.memcg],
-        full = `${name}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg]}`;
+        full = `${name}${this.shelf < 50 ? "\u2009" : ": "}${held[c.memcg].toLocaleString("en")}`;
       put(c.label, "text", full.length > 4 && wide(full, this.svg, 400) > this.shelf ? `${name}\u2026` : full); // the table has it
     }
   }
@@ -1232,9 +1233,9 @@ class Picture {
     const { state, line } = node.m[this.i],
       { names } = this.tree,
       most = this.data.forms.codes.PAGE_COUNTER_MAX;
-    const limit = (m) => (state["counter.limit"][m] < most ? ` of at most ${state["counter.limit"][m]}` : "");
+    const limit = (m) => (state["counter.limit"][m] < most ? ` of at most ${state["counter.limit"][m].toLocaleString("en")}` : "");
     const counters = names
-      .map((name, m) => `${name} ${state["counter.count"][m]}${limit(m)}${line[m] >= 0 ? `, line at CPU ${line[m]}` : ""}`)
+      .map((name, m) => `${name} ${state["counter.count"][m].toLocaleString("en")}${limit(m)}${line[m] >= 0 ? `, line at CPU ${line[m]}` : ""}`)
       .join("; ");
     const stocks = state["stock.memcg"]
       .map((owner, cpu) =>
@@ -1242,7 +1243,7 @@ class Picture {
       )
       .join("; ");
     const used = inUse(state),
-      sockets = this.sockets.map(({ memcg }) => `${used[memcg]} of ${names[memcg]}`).join(", ");
+      sockets = this.sockets.map(({ memcg }) => `${used[memcg].toLocaleString("en")} of ${names[memcg]}`).join(", ");
     put(
       this.svg,
       "aria-label",
@@ -1691,18 +1692,18 @@ function asPython(data, tree, ops, shown, once) {
   const policies = shown.map((i) => `"${data.machines[i].policy}"`).join(", ");
   return [
     "import numpy as np",
-    "from memcg_lab import POLICIES, System, op",
+    `from memcg_lab import POLICIES, System, ${ops.length ? "op" : "op_dtype"}`,
     ...(once ? ["from memcg_lab.machine.run import simulate"] : []),
     "",
-    "ops = np.concatenate([",
-    ...lines,
-    "])",
+    ...(ops.length ? ["ops = np.concatenate([", ...lines, "])"] : ["ops = np.zeros(0, op_dtype)"]),
     `for policy in (${policies}):`,
     `    system = System([${tree.parents.join(", ")}], cpus=${tree.cpus}, policy=POLICIES[policy]${tree.limits ? `, limits=[${tree.limits.join(", ")}]` : ""})`,
     ...(once
       ? [
-          `    run = simulate(system, ops, think_ns=${data.once.think_ns}, think="fixed", repeat=False, warm_up=0, duration_ns=${data.once.duration_ns}, record=1_000_000)`,
-          '    print(policy, run.duration_ns, "ns", len(run.events), "touches of lines")',
+          `    run = simulate(system, ops, think_ns=${data.once.think_ns}, think="fixed", repeat=False, warm_up=0, duration_ns=${data.once.duration_ns})`,
+          "    local, transfer, waiting = run.booked_ns.sum(axis=0)",
+          "    share = int(100 * waiting / max(1, local + transfer + waiting) + 0.5)",
+          '    print(policy, f"{np.ceil(run.duration_ns):,.0f} ns, waiting for lines {share} % of the time")',
         ]
       : ["    log = system.step_through(ops)", '    print(policy, log.atomics(), "atomics")']),
     "",
@@ -2310,7 +2311,6 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const most = lab ? data.longest : data.longest_asked,
       length = own.length ? wanted.fork + own.length : known;
     if (length > most) no(fill(data.words["own long"], { most: most.toLocaleString("en") }));
-    if (wanted.at_ns !== null) whole("at_ns", 0, data.once.duration_ns);
     wanted.position ??= at;
     whole("position", 0, length);
     return { wanted, fork: wanted.fork, own: wanted.own };
@@ -2346,7 +2346,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     const traffics = Object.keys(data.traffic);
     if (asked.has("t")) wanted.traffic = traffics[whole("Traffic", "t", 0, traffics.length, 0)] ?? data.empty;
     const position = asked.has("p") ? whole("Operation", "p", 0, data.longest, 0) : undefined;
-    wanted.at_ns = asked.has("ns") ? whole("Simulated ns", "ns", 0, data.once.duration_ns, 0) : null;
+    wanted.at_ns = asked.has("ns") ? wholeRule(0, 0).read(asked.get("ns")) : null; // what it may be is known when all has run
     return { wanted: { ...wanted, position: position ?? settings.position }, fork: whole("Operation", "f", 0, data.longest, 0), own: asked.get("o") ?? "", bent };
   }
   /** Machines, traffic and place as they are asked for. What could not be done of the reader's own traffic is answered. */
@@ -2380,7 +2380,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
         throw new Error(why || refusalOf("at_ns", asks, rule));
       }
       if (why) bent.push(why);
-      if (late) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: asks, low: 0, high: rule.high.toLocaleString("en"), kept: moment }));
+      if (late) bent.push(fill(data.words["bent link"], { what: "Simulated ns", given: String(asks).slice(0, 20) || "(empty)", low: 0, high: rule.high.toLocaleString("en"), kept: moment }));
     }
     notice = [...bent, wrong].filter(Boolean).join(" ");
   }
@@ -2407,7 +2407,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       const lanes = new Lanes(data, tree, runs, (to) => (to === null ? settle() : go(to)));
       let times;
       once = { runs, lanes, times: () => (times ??= momentsOf(runs)) };
-      moment = Math.max(0, Math.min(lanes.end, ns));
+      moment = Math.max(0, Math.min(lanes.end, Math.round(ns) || 0));
       settings.at_ns = moment;
     } catch (error) {
       part();

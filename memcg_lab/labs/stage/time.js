@@ -212,7 +212,7 @@ function onceSentence(data, tree, runs, ns) {
   const { words, machines } = data,
     n = runs[0].ops.length,
     told = (value) => value.toLocaleString("en");
-  if (!n) return words.nothing;
+  if (!n) return words["once nothing"];
   const parts = [fill(words["once at"], { at: told(ns), end: told(wholeNs(Math.max(...runs.map(({ end }) => end)))) })];
   if (runs.length < 3)
     for (const run of runs) {
@@ -229,7 +229,7 @@ function onceSentence(data, tree, runs, ns) {
       percent = percentOf(add(run.waits), add(run.ends)),
       most = run.waits.indexOf(Math.max(...run.waits));
     needs.push(fill(words["once need"], { ns: told(wholeNs(run.end)), when }));
-    shares.push(fill(words[percent && runs.length < 3 ? "once share" : "once no share"], { percent, when, line: lineName(data, tree, most) }));
+    shares.push(fill(words[percent && runs.length < 3 ? "once share" : "once no share"], { percent, of: shares.length ? "" : words["once of"], when, line: lineName(data, tree, most) }));
   }
   return [...parts, fill(words["once whole"], { needs: listed(needs), shares: listed(shares) })].join(" ");
 }
