@@ -72,7 +72,8 @@ def steps(scratch, everything, timings):
         *(f"--ignore={path}" for path in COMPILED),
     ]
     executed = str(scratch / "executed")
-    nbval = ["-p", "tools.keep_executed", "--keep-executed", executed, "--nbval", "notebooks"]
+    nbval = [*pytest, "-n", str(AT_ONCE), "--dist", "loadfile", "--nbval"]
+    solutions = "notebooks/solutions"  # a reader's code, which may compile
     lint = Step(
         "ruff, lint and format",
         [[*python, "ruff", "check", "."], [*python, "ruff", "format", "--check", "."]],
@@ -99,7 +100,8 @@ def steps(scratch, everything, timings):
         "notebooks: every output (nbval), every figure by its pixels",
         [
             [sys.executable, *WARM_UP],
-            [*pytest, "-n", str(AT_ONCE), "--dist", "loadfile", *nbval],
+            [*nbval, "notebooks", f"--ignore={solutions}", "-p", "tools.keep_executed", "--keep-executed", executed],
+            [*nbval, solutions],
             [*python, "tools.check", "--executed", executed, *(["--timings"] if timings else [])],
         ],
         environment() | {"NUMBA_CACHE_DIR": str(scratch / "numba-notebooks")},  # what the warm-up puts there, no more

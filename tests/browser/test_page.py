@@ -1041,3 +1041,38 @@ def test_a_link_restores_the_time_and_names_what_it_does_not_know(opened):
         "speed is no name in a link of this lab; there are d, l, c, n, r, t, p, f, o, ns."
     )
     assert stage(odd, "s.position") == 2
+
+
+def test_the_walk_is_where_it_was_left_when_operations_come_one_after_the_other_again(opened):
+    page = opened("d=2&l=2&c=2&t=0&p=180", reduced_motion="reduce")
+    time, traffic = (page.get_by_role("combobox", name=name) for name in ("Time", "Traffic"))
+
+    def at_once(wanted):
+        time.select_option("once" if wanted else "")
+        until(page, f"(s.once !== null) === {str(wanted).lower()}")
+
+    at_once(True)
+    page.get_by_role("button", name="Play").click()  # moves the clock, not the walk
+    page.get_by_role("button", name="Pause").click()
+    at_once(False)
+    assert stage(page, "s.position") == 180
+    at_once(True)
+    traffic.select_option(label="a mixture")
+    until(page, "s.branch.n === 200 && s.once !== null && s.once.runs[0].ops.length === 200")
+    at_once(False)
+    assert stage(page, "s.position") == 0
+    assert page.locator(".status").inner_text() == PatchLab(traffic="a mixture", position=0).message
+    traffic.select_option(str(EMPTY))
+    until(page, "s.branch.n === 0")
+    at_once(True)
+    for op in ([0, 0, 2, 5, 1], [0, 1, 3, 5, 1]):
+        page.evaluate("(op) => memcgLab.stage.perform(op)", op)
+    at_once(False)
+    assert stage(page, "[s.position, s.branch.n]") == [2, 2]
+    page.get_by_role("button", name="Undo").click()
+    assert stage(page, "s.position") == 1
+    at_once(True)
+    page.evaluate("(op) => memcgLab.stage.perform(op)", [SET_MAX, 0, 1, 77, 0])  # only one after the other
+    until(page, "s.once === null")
+    assert page.locator(".status").inner_text().startswith("All CPUs at once: operation ")
+    assert stage(page, "s.position === s.branch.n")

@@ -340,11 +340,10 @@ def test_a_notebook_that_stops_fails_the_check(checked, good):
     assert "stopped: ValueError: no" in report
 
 
-def test_all_notebooks_together_have_a_time_limit(checked, good):
-    assert checked(good, copy.deepcopy(good), seconds=check.TOTAL_SECONDS)[0] == 0
-    status, report = checked(good, copy.deepcopy(good), seconds=check.TOTAL_SECONDS + 1)
-    assert status == 1
-    assert "more than 180 s" in report
+def test_how_long_all_took_is_told_and_fails_nothing(checked, good):
+    status, report = checked(good, copy.deepcopy(good), seconds=100_000)
+    assert status == 0
+    assert "all notebooks: 100000.0 s" in report
 
 
 # --- what is really compared

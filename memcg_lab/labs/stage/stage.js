@@ -2737,7 +2737,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       if (once) return go(Math.ceil(moment));
     } else {
       if (once && moment >= once.lanes.end) moment = 0;
-      if (position >= branch.n) position = 0;
+      if (!once && position >= branch.n) position = 0;
       playing = true;
       want();
     }
@@ -2760,13 +2760,15 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     await walks.open(next, coming);
     branch = next;
     if (!branch.mine) settings.traffic = branch.name;
+    const there = k ?? (branch.mine ? branch.n : 0);
     if (once) {
+      position = there; // where one operation after the other goes on
       const why = await meet(0);
       if (why) say(why);
       return;
     }
     refresh();
-    go(k ?? (branch.mine ? branch.n : 0));
+    go(there);
   }
   function refresh() {
     const option = (b) =>
@@ -2869,6 +2871,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       walks.acted = true;
       branch = answer.branch;
       if (once) {
+        position = branch.n;
         const why = await meet(moment);
         if (why) return say(why);
         const [run] = once.runs,
