@@ -977,8 +977,10 @@ class Picture {
       const limit = state["counter.limit"][m],
         count = state["counter.count"][m];
       const { tag, tall, badge } = this.box[m],
-        has = count.toLocaleString("en"),
-        full = limit < most ? `${has}/${limit.toLocaleString("en")}` : has;
+        spaced = count.toLocaleString("en"),
+        named = tall ? 0 : wide(this.tree.names[m], this.svg),
+        has = named + wide(spaced, this.svg) + 24 > w ? String(count) : spaced, // no room: the digits alone
+        full = limit < most ? `${has}/${has === spaced ? limit.toLocaleString("en") : limit}` : has;
       put(c.value, "text", tall && full.length * 8.7 > w - 5 ? `${has}${limit < most ? "/…" : ""}` : full);
       const hopping = here.moment?.hops[m], // all CPUs at once: the line is on its way
         owner = hopping ? hopping.to : line[m],
