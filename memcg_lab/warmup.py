@@ -53,7 +53,7 @@ def kernels():
     after_64 = V4_14.with_rules("v4.14, batch 64", batch=64)
     calls = [functools.partial(_replay, policy) for policy in (V4_13, V4_14)]
     calls += [functools.partial(_simulate, policy) for policy in (V4_13, V4_14, before_64, after_64)]
-    calls += [functools.partial(_simulate, V4_13, record=100)]
+    calls += [functools.partial(_simulate, policy, record=100) for policy in (V4_13, V4_14)]  # the stage's lanes too
     calls += [functools.partial(_step_through, policy) for policy in (V4_13, V4_14, CAP_ONLY, UNCHARGE_ONLY)]
     others = CAP_ONLY, UNCHARGE_ONLY, V6_1, before_16, before_64, after_64
     calls += [functools.partial(_replay, policy) for policy in others]

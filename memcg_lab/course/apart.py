@@ -212,7 +212,8 @@ class Apart:
         return told[1:]
 
     def _ended(self):
-        self._kill() if self._late else None
+        if self._late:
+            self._kill()
         status = self._process.wait()
         if self._late:
             return f"it did not end within {number(self._seconds)} seconds."
@@ -226,7 +227,10 @@ class Apart:
     def _kill(self):
         """End it, with all that it started."""
         with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self._process.kill()
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
 
 
 def take_steps(st, rows):

@@ -4,8 +4,7 @@ The rule of the ends, once: before a notebook one question each on the last, the
 that the reader has read, so that each comes back three times, two notebooks apart; where there is none so early, it is
 the first that is not asked yet. Read are those that this notebook rests on, and those of which the reader's notes have
 something. The kinds of questions on a notebook go on from end to end, so that one comes again only after the others.
-How sure the reader is is asked before each answer, and what the run says is told after all of them are
-returned.
+How sure the reader is is asked before each answer, and what the run says is told after all of them are returned.
 """
 
 import re

@@ -67,9 +67,8 @@ def patiently(call, steps=STEPS, patience=None):
         left -= 1
         if left < 0:
             if chase is None:
-                chase = (
-                    _Chase()
-                )  # known before it begins: on a busy machine its first _Stop comes while its thread starts
+                # Known before it begins: on a busy machine its first _Stop comes while its thread starts.
+                chase = _Chase()
                 chase.begin()
             raise _Stop  # Python takes the tracer away with it: if the reader catches this, the chase goes on
         return count

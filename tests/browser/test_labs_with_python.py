@@ -437,6 +437,25 @@ def test_time_is_a_setting_that_goes_both_ways(mounted):
     assert page.evaluate("s.moment") == 100
 
 
+def test_who_waits_for_all_cpus_at_once_is_told_why(mounted, monkeypatch):
+    answer = PatchLab.answer
+
+    def compiles_first(lab, question):
+        time.sleep(1)
+        return answer(lab, question)
+
+    page = mounted(PatchLab(traffic="a mixture"))
+    monkeypatch.setattr(PatchLab, "answer", compiles_first)
+    page.evaluate("""() => {
+      const status = s.root.querySelector(".status"), seen = { childList: true, subtree: true, characterData: true };
+      window.heard = [];
+      new MutationObserver(() => heard.push(status.textContent)).observe(status, seen);
+    }""")
+    page.get_by_label("Time", exact=True).select_option(label="all CPUs at once")
+    page.wait_for_function("s.once !== null && heard.at(-1).startsWith('At ')")
+    assert page.evaluate("heard[0]") == stage_data.WORDS["once coming"]
+
+
 def test_what_cannot_run_at_once_is_said_as_python_says_it(mounted):
     lab = PatchLab(traffic="a limit is met", position=3)
     page = mounted(lab, reduced_motion="reduce")

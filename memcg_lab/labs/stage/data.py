@@ -136,6 +136,7 @@ WORDS = {
     "tree back": "The old tree is back, with all that was done in it.",
     # all CPUs at once
     "once": "all CPUs at once",
+    "once coming": "The CPUs run at once. The first time, their kernel is compiled; that takes some ten seconds.",
     "once nothing": "There is no operation to run. Make traffic of your own.",
     "once not": "one after the other",
     "once at": "At {at} of {end} ns.",

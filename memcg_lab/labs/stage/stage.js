@@ -2400,6 +2400,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   async function meet(ns) {
     halt();
     notice = "";
+    const wait = setTimeout(() => put(status, "text", data.words["once coming"]), 300); // through Python a kernel may have to be compiled
     try {
       const runs = await allAtOnce({ lab, ask, data, tree, shown: shown(), ops: branch.ops });
       for (const { agrees } of runs) {
@@ -2414,6 +2415,8 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     } catch (error) {
       part();
       return error.message;
+    } finally {
+      clearTimeout(wait);
     }
     fit();
     settle();
