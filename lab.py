@@ -96,7 +96,15 @@ def main(argv):
         return 0
     if command not in commands:
         wrong("there is no command %r. Commands: %s." % (command, ", ".join(commands)))
-    look_at(command, rest)  # before anything is installed
+    if "--wheelhouse" in until_bare(rest):
+        wrong("--wheelhouse FOLDER stands before the command.")
+    sys.path.insert(0, ROOT)
+    from tools import arguments
+
+    try:
+        arguments.check(command, rest)
+    except ValueError as error:
+        wrong(error)
     rest = until_bare(rest) + rest[len(until_bare(rest)) + 1 :]
     set_up()
     if command == "test" and "--all" in rest:
@@ -107,93 +115,9 @@ def main(argv):
     return commands[command](rest)
 
 
-# --- what may be asked -----------------------------------------------------------------------------
-
-# Of the options of JupyterLab and pytest the usual ones; the others go behind a bare --.
-TAKES_VALUE = {
-    "lab": "--app-dir --browser --certfile --client-ca --config --ip --keyfile --log-level --notebook-dir --port"
-    " --port-retries",
-    "test": "-k -m -n -p -r -o -W --tb --maxfail --durations --dist --ignore --deselect --capture --cov --cov-report"
-    " --junit-xml --basetemp --keep-executed",
-    "bench": "--rounds",
-    "wheelhouse": "--out",
-}
-FLAGS = {
-    "lab": "--originals --allow-root --autoreload --debug --no-browser --no-script --show-config --version -y",
-    "test": "--all --timings -x --exitfirst -q --quiet -v --verbose -s -l --showlocals --lf --last-failed --ff"
-    " --failed-first --nf --sw --stepwise --co --collect-only --pdb --trace --cache-clear --doctest-modules --nbval"
-    " --nbval-lax --setup-show --strict-markers",
-    "refresh": "--timings",
-    "bench": "--quick",
-    "teach": "--committed",
-}
-
-
 def until_bare(words):
     """Return the words in front of a bare --."""
     return words[: words.index("--")] if "--" in words else words
-
-
-def look_at(command, rest):
-    """Say what is wrong with the arguments of a command, if something is, and stop."""
-    import argparse
-
-    class Parser(argparse.ArgumentParser):
-        def error(self, message):
-            wrong("%s: %s." % (command, message.rstrip(".")))
-
-    given = until_bare(rest)
-    if "--wheelhouse" in given:
-        wrong("--wheelhouse FOLDER stands before the command.")
-    if command not in ("lab", "test") and "--" in rest:
-        wrong("%s: nothing goes behind -- here." % command)
-    if command == "lab":  # any setting of JupyterLab, such as --ServerApp.token=x
-        given = [word for word in given if not (word.startswith("--") and "." in word.split("=")[0] and "=" in word)]
-    parser = Parser(add_help=False, allow_abbrev=False)
-    for option in TAKES_VALUE.get(command, "").split():
-        numeric = option in ("--port", "--port-retries", "--rounds", "--maxfail", "--durations")
-        parser.add_argument(option, action="append", type=int if numeric else None)
-    for option in FLAGS.get(command, "").split():
-        parser.add_argument(option, action="store_true")
-    parser.add_argument("words", nargs="*")
-    found, unknown = parser.parse_known_intermixed_args(given)
-    bare = " What only %s knows goes behind a bare --." % {"lab": "JupyterLab", "test": "pytest"}.get(command, "")
-    if unknown:
-        wrong("%s: there is no option %r.%s" % (command, unknown[0], bare if command in ("lab", "test") else ""))
-    for word in found.words:
-        look_at_word(command, word)
-    if command == "lab" and len(found.words) > 1:
-        wrong("lab: it opens one file or folder; %d are named." % len(found.words))
-    if command == "bench" and min(found.rounds or [3]) < 3:
-        wrong("bench: --rounds must be 3 or more.")
-    if command == "test" and (found.all or found.timings) and set(rest) - set(["--all", "--timings"]):
-        wrong("test: --all and --timings are for the whole run; nothing else goes with them.")
-
-
-def look_at_word(command, word):
-    """Say what is wrong with a word that is no option, if something is, and stop."""
-    if command in ("refresh", "teach"):
-        there = sorted(name[:-6] for name in listed("notebooks") if name[:2].isdigit() and name.endswith(".ipynb"))
-        name = os.path.basename(word)
-        if (name[:-6] if name.endswith(".ipynb") else name) not in there:
-            wrong("%s: there is no notebook %r; there are %s." % (command, word, ", ".join(there)))
-    elif command in ("lab", "test"):
-        path = word.split("::")[0] if command == "test" else word
-        places = [path]
-        if path.replace(os.sep, "/").startswith("study/"):  # a copy that will be made
-            places.append("notebooks" + path[len("study") :])
-        if not path or not any(os.path.exists(os.path.join(ROOT, place)) for place in places):
-            wrong("%s: there is no file or folder %r." % (command, word))
-    else:
-        wrong("%s takes no %r." % (command, word))
-
-
-def listed(folder):
-    """Return the names in a folder of the collection; none if it is not there."""
-    try:
-        return os.listdir(os.path.join(ROOT, folder))
-    except OSError:
-        return []
 
 
 def wrong(text):

@@ -343,6 +343,47 @@ def dragged(page, box, shares, y=0.5):
     painted(page)
 
 
+# A page without a lab: the value of a slider is written beside it. What this takes until it is painted is what the
+# browser and the machine take; a lab's moves are read beside it.
+PLAIN = """<!doctype html><input type="range" min="1" max="256" value="16" style="width: 400px"><output>16</output>
+<script>
+  const [slider, told] = document.querySelectorAll("input, output"), moves = [], open_ = [];
+  let begun = 0;
+  for (const event of ["keydown", "pointerdown", "pointermove"])
+    addEventListener(event, (e) => { begun = e.timeStamp; }, true);
+  slider.addEventListener("input", () => {
+    const move = { begun };
+    open_.push(move);
+    told.value = slider.value;
+    requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => { // the frame is painted
+        moves.push(performance.now() - move.begun);
+        open_.splice(open_.indexOf(move), 1);
+      };
+      port2.postMessage(0);
+    });
+  });
+</script>"""
+
+
+def test_what_a_page_takes_that_only_writes_a_number_is_told(chromium, measured):
+    page = chromium.new_page()
+    page.set_content(PLAIN)
+    slider = page.get_by_role("slider")
+    across = [0.5 + 0.45 * math.sin(k / 4) for k in range(60)]
+    kinds = {
+        "keys": lambda: keys(page, slider, [*["ArrowRight"] * 12, "End", "Home", "End", *["ArrowLeft"] * 45]),
+        "the mouse": lambda: [dragged(page, slider.bounding_box(), across) for _ in range(3)],
+    }
+    for kind, act in kinds.items():
+        act()
+        moves = page.evaluate("moves.splice(0)")
+        assert len(moves) > 5
+        measured(f"a page with a slider and its value, no lab, {kind}, {len(moves)} moves: ms {spread(moves)}")
+    page.close()
+
+
 @pytest.mark.parametrize("traffic", TRAFFICS)
 def test_every_move_is_painted_and_what_it_took_is_told(opened, chromium, measured, traffic):
     page = opened("ContentionLab")

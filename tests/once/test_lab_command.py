@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tools import notebooks, wheelhouse
+from tools import arguments, notebooks, wheelhouse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = "Scripts" if os.name == "nt" else "bin"
@@ -77,8 +77,9 @@ def copy(tmp_path):
     """Return a copy of what the set-up reads, with a library that has nothing to warm up."""
     folder = tmp_path / "a copy"
     (folder / "memcg_lab").mkdir(parents=True)
-    for name in ("lab.py", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, folder)
+    for name in ("lab.py", "pyproject.toml", "constraints.txt", "tools/__init__.py", "tools/arguments.py"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
     (folder / "memcg_lab" / "__init__.py").touch()
     (folder / "memcg_lab" / "__main__.py").write_text("import sys\nprint('asked:', *sys.argv[1:])\n")
     return folder
@@ -151,9 +152,9 @@ def test_an_unknown_command_is_named(copy):
         ("test -k", "test: argument -k: expected one argument."),
         ("test tests/none.py::test_it", "test: there is no file or folder 'tests/none.py::test_it'."),
         ("test --all -k x", "test: --all and --timings are for the whole run; nothing else goes with them."),
-        ("setup now", "setup takes no 'now'."),
+        ("setup now", "setup: it takes no 'now'."),
         ("setup --fast", "setup: there is no option '--fast'."),
-        ("book 04", "book takes no '04'."),
+        ("book 04", "book: it takes no '04'."),
         ("book -- 04", "book: nothing goes behind -- here."),
         ("refresh 99_none", "refresh: there is no notebook '99_none'; there are 00_start_here."),
         ("refresh --timing", "refresh: there is no option '--timing'."),
@@ -161,7 +162,7 @@ def test_an_unknown_command_is_named(copy):
         ("bench --rounds", "bench: argument --rounds: expected one argument."),
         ("teach --commited", "teach: there is no option '--commited'."),
         ("teach 99_none", "teach: there is no notebook '99_none'; there are 00_start_here."),
-        ("wheelhouse here", "wheelhouse takes no 'here'."),
+        ("wheelhouse here", "wheelhouse: it takes no 'here'."),
         ("wheelhouse --out", "wheelhouse: argument --out: expected one argument."),
         ("book --wheelhouse .", "--wheelhouse FOLDER stands before the command."),
     ],
@@ -235,9 +236,9 @@ def test_what_may_be_asked_arrives_as_it_was_said(copy, monkeypatch, words, aske
 def test_each_option_that_is_let_through_is_one_of_the_program_behind_it(capsys):
     from jupyterlab.labapp import LabApp
 
-    module = load(ROOT)
     known = {
-        name: {*module.TAKES_VALUE.get(name, "").split(), *module.FLAGS.get(name, "").split()} for name in COMMANDS
+        name: {*arguments.TAKES_VALUE.get(name, "").split(), *arguments.FLAGS.get(name, "").split()}
+        for name in COMMANDS
     }
     jupyter = {f"--{name}" for name in [*LabApp.aliases, *LabApp.flags]} | {"-y", "--version", "--originals"}
     assert known["lab"] <= jupyter
@@ -408,7 +409,7 @@ def test_a_dead_network_is_named_and_leaves_nothing_half_made(copy, present):
 
 def stand_in(folder, package, module, code):
     """Put a package into a folder that Python takes before the real one."""
-    (folder / package).mkdir()
+    (folder / package).mkdir(exist_ok=True)
     (folder / package / "__init__.py").touch()
     (folder / package / f"{module}.py").write_text(f"import sys\n{code}\n")
 
