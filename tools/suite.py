@@ -96,22 +96,23 @@ def steps(scratch, everything, timings):
         [[*pytest, *WORKERS, *elsewhere, "--doctest-modules", "-m", chosen]],
         unit(scratch, "jit"),
     )
+    warm = environment() | {"NUMBA_CACHE_DIR": str(scratch / "numba-notebooks")}  # what the warm-up puts there, no more
+    warm_up = Step("the kernels of the notebooks are compiled", [[sys.executable, *WARM_UP]], warm)
     notebooks = Step(
         "notebooks: every output (nbval), every figure by its pixels",
         [
-            [sys.executable, *WARM_UP],
             [*nbval, "notebooks", f"--ignore={solutions}", "-p", "tools.keep_executed", "--keep-executed", executed],
             [*nbval, solutions],
             [*python, "tools.check", "--executed", executed, *(["--timings"] if timings else [])],
         ],
-        environment() | {"NUMBA_CACHE_DIR": str(scratch / "numba-notebooks")},  # what the warm-up puts there, no more
+        warm,
     )
-    groups = [[lint], [jit, nojit, boundscheck], [rest], [notebooks]]
+    groups = [[lint], [jit, nojit, boundscheck, warm_up], [rest], [notebooks]]
     if everything:  # by itself: some tests there look at the clock
         browser = Step(
             "in a browser: JupyterLab, the one file, the site",
             [[*pytest, "tests/browser", "-m", "browser", "-rs"]],
-            notebooks.environment | {"MEMCG_LAB_TEST_MODE": "jit", "MPLBACKEND": "agg"},
+            warm | {"MEMCG_LAB_TEST_MODE": "jit", "MPLBACKEND": "agg"},
         )
         groups.append([browser])
     return groups
