@@ -232,7 +232,7 @@ def grade(arguments):
             print()
             return False
 
-    return grade_file(arguments.file, consent=consent)
+    return grade_file(arguments.file, consent=consent, seed=whole("the seed", arguments.seed))
 
 
 def whole(what, text):
@@ -371,6 +371,8 @@ def main(argv=None):
     command.add_argument("file", metavar="FILE", help="what hand_in() of the last notebook wrote, JSON")
     text = "run the code in FILE without asking; it is not kept from your files or from the network"
     command.add_argument("--yes", action="store_true", help=text)
+    text = "score it on traffic drawn from this whole number too, which it cannot have been made for"
+    command.add_argument("--seed", metavar="N", help=text)
     command.set_defaults(run=grade)
 
     arguments = parser.parse_args(argv)

@@ -26,7 +26,7 @@ from ..system import System
 from ..traces.text import read_rows
 from ..traces.what_if import trace_ops
 from ..words import capital, count, kind, listing, operation, printable
-from ..workload import alternating, bulk, mixed, producer_consumer
+from ..workload import alternating, bulk, mixed, producer_consumer, splitmix
 from .apart import Apart
 from .environment import version
 from .trial import Patience, Trial, patiently, stopped
@@ -63,25 +63,34 @@ TRAFFIC = tuple(score.name for score in SCORES[:5])
 
 
 @functools.cache
-def traffic():
-    """The streams that are scored, by name: (tree, operations)."""
-    recorded = trace_ops(read_rows(data_path("kernel_traces/ab_post.csv.xz"))).ops[:TRACE_OPS]
+def traffic(seed=None):
+    """The streams that are scored, by name: (tree, operations).
+
+    With a seed they are others of the same kinds, which no design can have been made for: longer, drawn anew, another
+    part of the recording.
+    """
+    recorded = trace_ops(read_rows(data_path("kernel_traces/ab_post.csv.xz"))).ops
+    longer, first, anew = 0, 0, 0
+    if seed is not None:
+        bounds = 100, len(recorded) - TRACE_OPS, 2**32
+        longer, first, anew = (1 + int(draw) % bound for draw, bound in zip(splitmix(seed, 3), bounds, strict=True))
+    recorded = recorded[first : first + TRACE_OPS]
     two = (-1, 0, 0)
     return {
-        "frames": (two, producer_consumer(300, memcg=1)),
-        "web": (two, mixed(600, cpus=CPUS, memcgs=(1, 2), mix="web", in_flight=30, seed=13)),
-        "lumps": (two, bulk(60, memcg=1, seed=13)),
-        "turns": (two, alternating(150, memcgs=(1, 2))),
+        "frames": (two, producer_consumer(300 + longer, memcg=1)),
+        "web": (two, mixed(600, cpus=CPUS, memcgs=(1, 2), mix="web", in_flight=30, seed=13 + anew)),
+        "lumps": (two, bulk(60, memcg=1, seed=13 + anew)),
+        "turns": (two, alternating(150 + longer, memcgs=(1, 2))),
         "recorded": ((-1, *[0] * int(recorded["memcg"].max())), recorded),
-        "unfairness": ((-1, 0, 0, 0), _three()),
+        "unfairness": ((-1, 0, 0, 0), _three(5 + anew)),
     }
 
 
-def _three():
+def _three(seed):
     """Three cgroups on the same CPUs; the first calls eight times as often as the last."""
-    ops = mixed(600, cpus=CPUS, memcgs=(1,), mix="web", in_flight=20, seed=5)
+    ops = mixed(600, cpus=CPUS, memcgs=(1,), mix="web", in_flight=20, seed=seed)
     for memcg, share in ((2, 3), (3, 8)):
-        more = mixed(600 // share, cpus=CPUS, memcgs=(memcg,), mix="web", in_flight=10, seed=5 + memcg)
+        more = mixed(600 // share, cpus=CPUS, memcgs=(memcg,), mix="web", in_flight=10, seed=seed + memcg)
         ops = np.insert(ops, np.linspace(0, len(ops), len(more)).astype(int), more)
     return ops
 
@@ -215,7 +224,7 @@ def _golden():
     return [one for one in found if one[1][0] == -1 and one[1].count(-1) == 1]
 
 
-def scores(policy, *, watched=False):
+def scores(policy, *, watched=False, seed=None):
     """What a policy costs, by the names of ``SCORES``.
 
     Parameters
@@ -223,6 +232,8 @@ def scores(policy, *, watched=False):
     policy : Policy
     watched : bool
         Look at the invariants after each operation here too.
+    seed : int, optional
+        0 to 2**64 - 1. Score traffic that is drawn from it, in place of the course's.
 
     Returns
     -------
@@ -241,7 +252,7 @@ def scores(policy, *, watched=False):
     (64.0, 0.0633)
     """
     found, most, burst, patience = {}, 0, 0, Patience()
-    for name, (tree, ops) in traffic().items():
+    for name, (tree, ops) in traffic(seed).items():
         system = System(tree, cpus=CPUS, policy=policy, underflow="record")
         trial = Trial(system, patience)
         root = 0
@@ -534,23 +545,29 @@ def read_design(path):
 
 
 class Grade(NamedTuple):
-    """What running a design again says: whether it is what it claims, the scores found, and a sentence."""
+    """What running a design again says: whether it is what it claims, the scores found, and a sentence.
+
+    With a seed, ``unseen`` has the scores on traffic drawn from it.
+    """
 
     good: bool
     scores: dict
     says: str
+    unseen: dict | None = None
 
 
 SECONDS = 180
 
 
-def run_again(design, *, seconds=SECONDS):
+def run_again(design, *, seed=None, seconds=SECONDS):
     """Run a design again, with its rules in a process of their own, and compare the scores.
 
     Parameters
     ----------
     design : dict
         What :func:`read_design` gave.
+    seed : int, optional
+        As in :func:`scores`; the invariants must hold on that traffic too.
     seconds : float
         How long it may take.
 
@@ -573,14 +590,17 @@ def run_again(design, *, seconds=SECONDS):
             if not held.holds:
                 return Grade(False, {}, printable(str(held)))
             away.anew()
-            found = scores(policy, watched=True)
+            found, unseen = scores(policy, watched=True), None
+            if seed is not None:
+                away.anew()
+                unseen = scores(policy, watched=True, seed=seed)
     except ValueError as error:
         return Grade(False, {}, printable(str(error)))
     for score in SCORES:
         mine, here = design["scores"][score.name], found[score.name]
         if mine != here:
             return Grade(False, found, f"{score.name} is said to be {_exact(mine)}; run again it is {_exact(here)}.")
-    return Grade(True, found, f"run again, all {len(SCORES)} scores are the same. {printable(str(held))}")
+    return Grade(True, found, f"run again, all {len(SCORES)} scores are the same. {printable(str(held))}", unseen)
 
 
 WARNING = (
@@ -589,7 +609,7 @@ WARNING = (
 )
 
 
-def grade_file(path, *, consent):
+def grade_file(path, *, consent, seed=None):
     """Run a design that was handed in again, print what that says; 0 if it is what it claims, else 1.
 
     Parameters
@@ -597,6 +617,8 @@ def grade_file(path, *, consent):
     path : str or Path
     consent : callable
         ``consent(source) -> bool``: asked before anything of the file is executed.
+    seed : int, optional
+        As in :func:`scores`: print what the design and v4.14 score on that traffic too.
 
     Raises
     ------
@@ -606,9 +628,16 @@ def grade_file(path, *, consent):
     design = read_design(path)
     if not consent(design["source"]):
         raise ValueError("nothing was executed: say --yes, or answer yes, if it may run.")
-    grade = run_again(design)
+    if seed is not None:
+        traffic(seed)  # a wrong seed is told before anything runs
+    grade = run_again(design, seed=seed)
     verdict = "good" if grade.good else "not good"
     print(f"{printable(design['policy'])} by {printable(design['name'])}: {verdict}. {grade.says}")
     for score in SCORES if grade.good else ():
         print(f"    {score.name:<11} {_exact(grade.scores[score.name]):>8} {score.unit}, {score.says}")
+    if grade.unseen:
+        usual = scores(V4_14, seed=seed)
+        print(f"On traffic of the same kinds drawn from seed {seed}, and in brackets v4.14 on it:")
+        for score in SCORES:
+            print(f"    {score.name:<11} {_exact(grade.unseen[score.name]):>8} ({_exact(usual[score.name])})")
     return 0 if grade.good else 1

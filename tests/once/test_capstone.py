@@ -186,8 +186,39 @@ def test_a_design_is_run_again_and_is_what_it_claims(handed, capsys):
     assert told.count("\n") == 1 + len(SCORES)
 
 
+def test_a_seed_draws_traffic_that_no_design_knows():
+    known, fresh = capstone.traffic(), capstone.traffic(7)
+    assert list(fresh) == list(known)
+    for name, (_, ops) in known.items():
+        assert not np.array_equal(fresh[name][1], ops), name
+        assert not np.array_equal(fresh[name][1], capstone.traffic(8)[name][1]), name
+        assert np.array_equal(fresh[name][1], capstone.traffic.__wrapped__(7)[name][1]), name
+    for seed in (0, 7, 2**64 - 1):
+        for policy in POLICIES.values():
+            assert set(scores(policy, seed=seed, watched=True)) == {score.name for score in SCORES}
+
+
+def test_a_design_is_scored_on_traffic_it_does_not_know_too(handed, capsys):
+    assert __main__.main(["grade", "--yes", "--seed", "7", str(handed)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    begin = told.index("On traffic of the same kinds drawn from seed 7, and in brackets v4.14 on it:")
+    rows = [re.fullmatch(r" +(\w+) +([\d.,]+) \(([\d.,]+)\)", line).groups() for line in told[begin + 1 :]]
+    numbers = {name: [float(text.replace(",", "")) for text in pair] for name, *pair in rows}
+    here, usual = scores(half(), seed=7), scores(V4_14, seed=7)
+    assert numbers == {name: [here[name], usual[name]] for name in here}
+    assert here != read_design(handed)["scores"]
+    assert run_again(read_design(handed)).unseen is None
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", str(2**64), "1.5", ""])
+def test_a_seed_that_is_none_is_told_before_anything_runs(handed, capsys, monkeypatch, seed):
+    monkeypatch.setattr(capstone, "run_again", lambda design, **options: pytest.fail("it was run"))
+    assert __main__.main(["grade", "--yes", f"--seed={seed}", str(handed)]) == 2
+    assert "seed is " in capsys.readouterr().err
+
+
 def test_nothing_is_executed_without_consent(handed, capsys, monkeypatch):
-    monkeypatch.setattr(capstone, "run_again", lambda design: pytest.fail("it was run"))
+    monkeypatch.setattr(capstone, "run_again", lambda design, **options: pytest.fail("it was run"))
     assert __main__.main(["grade", str(handed)]) == 2
     told = capsys.readouterr()
     assert "def half():" in told.out
