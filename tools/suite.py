@@ -58,7 +58,7 @@ def steps(scratch, everything, timings):
     A new kind of test becomes a new group at the end, under ``if everything``.
     """
     python = [sys.executable, "-m"]
-    pytest = [*python, "pytest", "-q", "-p", "no:cacheprovider", *(["--durations=15"] if timings else [])]
+    pytest = [*python, "pytest", "-q", "-rs", "-p", "no:cacheprovider", *(["--durations=15"] if timings else [])]
     three_ways = [*pytest, *COMPILED, "--doctest-modules", "-m"]
     chosen = "not browser" if everything else "not browser and not slow"
     again = "not browser and not slow and not once"
@@ -111,7 +111,7 @@ def steps(scratch, everything, timings):
     if everything:  # by itself: some tests there look at the clock
         browser = Step(
             "in a browser: JupyterLab, the one file, the site",
-            [[*pytest, "tests/browser", "-m", "browser", "-rs"]],
+            [[*pytest, "tests/browser", "-m", "browser"]],
             warm | {"MEMCG_LAB_TEST_MODE": "jit", "MPLBACKEND": "agg"},
         )
         groups.append([browser])
