@@ -7,6 +7,8 @@ the rooms they visit, in one line from :mod:`memcg_lab.notebook`.
 
 import importlib
 
+from .labs import NAMES as _LABS
+
 __version__ = "0.1.0"
 
 _POLICIES = ("CAP_ONLY", "POLICIES", "UNCHARGE_ONLY", "V4_13", "V4_14", "V6_1", "Policy")
@@ -37,17 +39,7 @@ _LATER = {
     "show_patch": "course",
     "show_rule": "course",
     "show_table": "course",
-    "CostLab": "labs",
-    "ContentionLab": "labs",
-    "CounterLab": "labs",
-    "DriftLab": "labs",
-    "MeasureLab": "labs",
-    "PatchLab": "labs",
-    "ProfileLab": "labs",
-    "PuzzleLab": "labs",
-    "RoomLab": "labs",
-    "StockLab": "labs",
-    "TraceLab": "labs",
+    **dict.fromkeys(_LABS, "labs"),
     "figures": "figures",
 }
 

@@ -10,7 +10,7 @@ import inspect
 import numpy as np
 import pandas as pd
 
-from . import figures
+from . import figures, labs
 from .course import (
     check,
     check_environment,
@@ -58,8 +58,6 @@ class _Lab:
 
     @property
     def _class(self):
-        from . import labs
-
         return getattr(labs, self._name)
 
     __doc__ = property(lambda self: self._class.__doc__)
@@ -69,36 +67,17 @@ class _Lab:
         return self._class(*args, **settings)
 
 
-ContentionLab = _Lab("ContentionLab")
-CostLab = _Lab("CostLab")
-CounterLab = _Lab("CounterLab")
-DriftLab = _Lab("DriftLab")
-MeasureLab = _Lab("MeasureLab")
-PatchLab = _Lab("PatchLab")
-ProfileLab = _Lab("ProfileLab")
-PuzzleLab = _Lab("PuzzleLab")
-StockLab = _Lab("StockLab")
-TraceLab = _Lab("TraceLab")
+globals().update({name: _Lab(name) for name in labs.NAMES})
 
 __all__ = [
     "CAP_ONLY",
-    "ContentionLab",
-    "CostLab",
-    "CounterLab",
-    "DriftLab",
     "FUNCTIONS",
     "Host",
     "LAYOUTS",
-    "MeasureLab",
-    "PatchLab",
-    "ProfileLab",
-    "PuzzleLab",
     "RECORDED",
-    "StockLab",
     "System",
     "TOPOLOGIES",
     "Topology",
-    "TraceLab",
     "UNCHARGE_ONLY",
     "V4_13",
     "V4_13_LAYOUT",
@@ -154,4 +133,5 @@ __all__ = [
     "udp_enqueue",
     "what_if",
     "what_it_scores",
+    *labs.NAMES,
 ]

@@ -1,24 +1,16 @@
-"""Labs: one class a lab, on one base class; a lab reads without a kernel too, as sentence, picture and table."""
+"""Labs: one class a lab, on one base class; a lab reads without a kernel too, as sentence, picture and table.
 
-from .base import Lab
-from .contention import ContentionLab
-from .cost import CostLab
-from .counter import CounterLab
-from .drift import DriftLab
-from .measure import MeasureLab
-from .patch import PatchLab
-from .profile import ProfileLab
-from .puzzle import PuzzleLab
-from .room import RoomLab
-from .stock import StockLab
-from .trace import TraceLab
+Here their names stand, for the vocabulary and the notebooks too. The class ``PatchLab`` is that of ``patch.py``; it is
+loaded when it is first used.
+"""
 
-__all__ = [
+import importlib
+
+NAMES = (
     "ContentionLab",
     "CostLab",
     "CounterLab",
     "DriftLab",
-    "Lab",
     "MeasureLab",
     "PatchLab",
     "ProfileLab",
@@ -26,4 +18,17 @@ __all__ = [
     "RoomLab",
     "StockLab",
     "TraceLab",
-]
+)
+
+__all__ = ["Lab", *NAMES]
+
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "base" if name == "Lab" else name.removesuffix("Lab").lower()
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -77,7 +77,7 @@ def sources(folder):
 
 def test_only_the_vocabulary_imports_by_a_name_at_run_time():
     found = [name for name, text in sources(ROOT / PACKAGE).items() if "import_module" in text or "__import__" in text]
-    assert found == ["__init__.py"]
+    assert sorted(found) == ["__init__.py", "labs/__init__.py"]  # the latter its own files, when a lab is first used
 
 
 def without_docstring(modules):
