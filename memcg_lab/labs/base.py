@@ -199,9 +199,9 @@ class Lab(anywidget.AnyWidget):
             raise ValueError(f"{shown(text)} is {what}; it must be what to_json() gave.") from None
         if not isinstance(told, dict) or not isinstance(told.get("settings"), dict):
             raise ValueError('this is no lab; it must be {"lab": name, "settings": {...}}.')
-        every = {cls.__name__: cls} if "figure" in vars(cls) else {}  # one of the reader's own too
-        every |= {name: getattr(labs, name) for name in labs.NAMES}
-        known = {name: lab for name, lab in every.items() if issubclass(lab, cls) or issubclass(cls, lab)}
+        for name in labs.NAMES:
+            getattr(labs, name)  # loads it
+        known = {lab.__name__: lab for lab in _labs() if issubclass(lab, cls) or issubclass(cls, lab)}
         made = known[one_of("lab", told.get("lab"), known)](**told["settings"])
         beside = made.beside()
         for name, value in told.items():
@@ -287,6 +287,14 @@ class Lab(anywidget.AnyWidget):
         """A reader has found one of the things to find; it is written down."""
         notes.remember("quests", f"{type(self).__name__}.{question['name']}", str(question["told"]))
         return {}
+
+
+def _labs(of=Lab):
+    """Every class that is a lab, a reader's own too.
+
+    traitlets makes one more of each instance, which has no picture of its own.
+    """
+    return [lab for sub in of.__subclasses__() for lab in [sub] * ("figure" in vars(sub)) + _labs(sub)]
 
 
 def failed(what):
