@@ -3,6 +3,8 @@
 import html
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -583,6 +585,12 @@ def test_an_operation_that_repeats_too_often_is_told_what_is_the_most():
     for times in ("1000", "6250", "9" * 5000):
         with pytest.raises(ValueError, match=f"own, operation 1: 0a.1x{times} repeats too often; x999 is the most"):
             PatchLab(traffic=stage_data.EMPTY, own=f"0a.1x{times}")
+
+
+def test_json_finds_a_lab_that_was_not_loaded_yet():
+    code = """from memcg_lab.labs import Lab; print(Lab.from_json('{"lab": "CostLab", "settings": {}}').code_line())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("CostLab(")
 
 
 @pytest.mark.parametrize("make", [PatchLab, CounterLab, StockLab, DriftLab], ids=lambda lab: lab.__name__)
