@@ -5,15 +5,14 @@ import time
 PATIENCE = 90  # seconds until a test gives up; on a quiet machine what is waited for comes in a moment
 
 # Two frames later what follows from a size, such as the call of a ResizeObserver, has been done, and what follows from
-# an event that is a task of its own; and what fades has faded.
+# an event that is a task of its own.
 DRAWN = """async () => {
   const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
   await frame();
   await frame();
-  const ends = document.getAnimations()
-    .filter((one) => one.playState === "running" && one.effect.getComputedTiming().endTime < Infinity);
-  await Promise.all(ends.map((one) => one.finished.catch(() => {})));
 }"""
+FADES = """() => document.getAnimations().some(
+  (one) => one.playState === "running" && one.effect.getComputedTiming().endTime < Infinity)"""
 # From now on a frame comes when the test says so: frame(ms) draws the next one, so many ms after the one before;
 # framesAgain() gives them back to the browser.
 FRAMES = """() => {
@@ -45,6 +44,12 @@ def expect(*what):
 def drawn(page):
     """Wait until the page has been drawn as it is now."""
     page.evaluate(DRAWN)
+
+
+def faded(page):
+    """Wait until the page has been drawn and no colour is on its way to another."""
+    drawn(page)
+    page.wait_for_function(f"() => !({FADES})()")
 
 
 def until(page, call, arg=None):

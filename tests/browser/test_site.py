@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from browser_helpers import PATIENCE, drawn, expect, sentences_by_keyboard
+from browser_helpers import PATIENCE, drawn, expect, faded, sentences_by_keyboard
 from memcg_lab import labs
 from tools import book, notebooks
 from tools.notebooks import ROOT
@@ -92,7 +92,7 @@ def test_a_page_fits_and_is_accessible(opened, shots, name):
         enlivened(page)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            drawn(page)  # colours of the theme fade
+            faded(page)  # the theme does not change them at once
             page.screenshot(path=shots / f"site_{name[:-5].replace('/', '_')}_{size}_{scheme}.png")
             assert page.evaluate(OVERFLOWS) <= 0
             assert page.evaluate(CUT_OFF) == []
