@@ -54,7 +54,8 @@ def server(tmp_path_factory):
         shutil.copy(path, root / "notebooks")
     assert study.update(root) == []
     settings = {
-        "docmanager-extension/plugin": {"autosaveInterval": AUTOSAVE},
+        # Where a file is written slowly JupyterLab takes its own writing for somebody else's, and asks whom to believe.
+        "docmanager-extension/plugin": {"autosaveInterval": AUTOSAVE, "lastModifiedCheckMargin": PATIENCE * 1000},
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # as the set-up does
     }
     for name, values in settings.items():
