@@ -32,22 +32,26 @@ async function selfCheck(tell) {
 const handles = new Map(); // of the labs that live, by name; of two with one name the first
 const figures = [...document.querySelectorAll("[data-memcg-lab]")].filter(({ dataset }) => LABS[dataset.memcgLab] && INSIDE[`${dataset.memcgLab}.json`]);
 const firstLab = figures[0]?.dataset.memcgLab;
-function asked() {
-  const [, name = firstLab, text] = /^#(?:(\w+):)?(\w+=.*)$/.exec(location.hash) ?? [];
+function asked(hash = location.hash) {
+  const [, name = firstLab, text] = /^#(?:(\w+):)?(\w+=.*)$/.exec(hash) ?? [];
   return text === undefined ? null : { name, text };
 }
+const missed = new Map(); // of a lab that did not live yet, the last link to it: it may have read the address before
 let active = null; // the lab whose place the address tells: the one that the reader last touched
 function placeOf(name, figure) {
   const full = (text) => `#${name === firstLab ? "" : `${name}:`}${text}`;
-  return {
-    get: () => (asked()?.name === name ? asked().text : ""),
+  const place = {
+    was: "", // what was read
+    get: () => (place.was = asked()?.name === name ? asked().text : ""),
     set: (text) => active === figure && history.replaceState(null, "", full(text)),
     link: (text) => location.href.split("#")[0] + full(text),
   };
+  return place;
 }
 
 async function bring(figure) {
   const name = figure.dataset.memcgLab,
+    place = placeOf(name, figure),
     touch = () => (active = figure);
   figure.addEventListener("pointerdown", touch, true);
   figure.addEventListener("focusin", touch, true);
@@ -59,11 +63,14 @@ async function bring(figure) {
       lab,
       settings: JSON.parse(figure.dataset.settings),
       ask: null,
-      place: placeOf(name, figure),
+      place,
       change: () => {},
       selfCheck: INSIDE["golden.json"] && selfCheck,
     });
-    if (!handles.has(name)) handles.set(name, handle);
+    if (!handles.has(name)) {
+      handles.set(name, handle);
+      if (missed.has(name) && missed.get(name) !== place.was) handle.come?.(missed.get(name));
+    }
     window.memcgLab.lab = lab;
     window.memcgLab.ready ??= performance.now();
     if (figure.closest("#alone")) handle.root.focus({ preventScroll: true }); // the keys work at once
@@ -98,12 +105,13 @@ window.memcgLab = {
     if (figure.dataset.memcgLab === wanted?.name) goTo(figure); // a link to a place leads to its lab
     near.observe(figure);
   }
-  addEventListener("hashchange", () => {
-    const now = asked();
+  addEventListener("hashchange", ({ newURL }) => {
+    const now = asked(new URL(newURL).hash); // a lab may have told its own place since
     if (!now) return;
     const figure = figures.find(({ dataset }) => dataset.memcgLab === now.name);
     if (figure) goTo(figure); // one that is still a picture comes to life there
-    handles.get(now.name)?.come?.(now.text);
+    if (handles.has(now.name)) handles.get(now.name).come?.(now.text);
+    else missed.set(now.name, now.text);
   });
   for (const place of document.querySelectorAll("[data-memcg-check]")) {
     const line = place.querySelector("[role=status]"),

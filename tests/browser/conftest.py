@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from browser_helpers import PATIENCE
 from memcg_lab.web import build
 from memcg_lab.web.page import make_page
 
@@ -21,6 +22,7 @@ FLAGS += ["--disable-component-update"]
 def chromium():
     """A Chromium: the system's, or the one that ``playwright install chromium`` fetched."""
     playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
+    playwright.expect.set_options(timeout=PATIENCE * 1000)
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with playwright.sync_playwright() as running:
         if not found and not pathlib.Path(running.chromium.executable_path).exists():
@@ -68,6 +70,7 @@ def watched(chromium):
 
     def at(url, *, allowed="file:", quiet=False, width=1280, height=720, **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": height}, **options))
+        contexts[-1].set_default_timeout(PATIENCE * 1000)
         page = contexts[-1].new_page()
         own = (allowed, allowed.replace("http:", "ws:", 1), "data:", "blob:", "about:")
 

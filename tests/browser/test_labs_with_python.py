@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from browser_helpers import FRAMES, drawn, expect, until
 from memcg_lab import ContentionLab, CounterLab, DriftLab, MeasureLab, PatchLab, StockLab, System
 from memcg_lab.history import History
 from memcg_lab.labs import TraceLab
@@ -55,9 +56,18 @@ def mounted(watched):
         page.set_content(PAGE)
         page.add_script_tag(content=front_end())
         page.evaluate(MOUNT, [type(lab).__name__, json.loads(json.dumps(lab.data())), lab.settings()])
+        drawn(page)
         return page
 
     return at
+
+
+# Python is busy: what is asked is answered once release() is called.
+BUSY = """() => {
+  const ask = window.askPython, held = new Promise((go) => (window.release = go));
+  window.waiting = 0;
+  window.askPython = (question) => (window.waiting++, held.then(() => ask(question)));
+}"""
 
 
 MACHINES = [(make, i) for make in (PatchLab, CounterLab, StockLab, DriftLab) for i in range(len(make.machines))]
@@ -272,15 +282,18 @@ def test_a_quest_is_found_when_its_operation_is_made_not_when_its_pages_have_mov
       new MutationObserver(() => heard.push(live.textContent)).observe(live, { childList: true });
       s.root.focus();
     }""")
+    page.evaluate(FRAMES)  # else what moves may not have begun yet, or be over
     page.keyboard.press("q")
-    page.wait_for_function("s.branch.mine")
+    until(page, "s.branch.mine")
+    page.evaluate("frame(60)")
     assert page.evaluate("s.position % 1 !== 0")  # on its way
     page.get_by_role("spinbutton", name="Limit in pages").fill("500")
     page.get_by_role("spinbutton", name="Limit in pages").press("Enter")
-    page.wait_for_function("s.branch.ops.length === 3")
+    until(page, "s.branch.ops.length === 3")
     found = page.evaluate("s.found")
     assert found[2] == "33 pages are more than a batch: straight to the counters."
     assert page.evaluate("s.root.querySelector('.tally').textContent") == "1 of 3 found"
+    page.evaluate("framesAgain()")
     page.wait_for_function("s.position === 3")
     page.wait_for_function(
         "(text) => heard.filter((said) => said.includes(text)).length === 1", arg=f"Found. {found[2]}"
@@ -425,35 +438,65 @@ def test_time_is_a_setting_that_goes_both_ways(mounted):
     page.evaluate("(text) => s.load(text)", text)
     page.wait_for_function("s.moment === 100")
     page.evaluate("(text) => s.load(text)", text.replace('"at_ns":100', '"at_ns":99999'))
-    page.wait_for_function("s.root.querySelector('.status').textContent.startsWith('at_ns is 99,999; it must be')")
+    refused = """(text) => s.root.querySelector(".status").textContent.startsWith(text)
+      && s.once !== null"""  # what was there has come back
+    page.wait_for_function(refused, arg="at_ns is 99,999; it must be")
     for bad in ("-4", "1.5", '"4"', "true"):
         page.evaluate("(text) => s.load(text)", text.replace('"at_ns":100', f'"at_ns":{bad}'))
         with pytest.raises(ValueError, match="^at_ns is ") as no:
             lab.set(at_ns=json.loads(bad))
-        page.wait_for_function(
-            "(text) => s.root.querySelector('.status').textContent.startsWith(text)", arg=f"at_ns is {bad};"
-        )
+        page.wait_for_function(refused, arg=f"at_ns is {bad};")
         assert page.locator(".status").inner_text().split("; it")[1] == str(no.value).split("; it")[1]
     assert page.evaluate("s.moment") == 100
 
 
-def test_who_waits_for_all_cpus_at_once_is_told_why(mounted, monkeypatch):
-    answer = PatchLab.answer
-
-    def compiles_first(lab, question):
-        time.sleep(1)
-        return answer(lab, question)
-
+def test_who_waits_for_all_cpus_at_once_is_told_why(mounted):
     page = mounted(PatchLab(traffic="a mixture"))
-    monkeypatch.setattr(PatchLab, "answer", compiles_first)
-    page.evaluate("""() => {
-      const status = s.root.querySelector(".status"), seen = { childList: true, subtree: true, characterData: true };
-      window.heard = [];
-      new MutationObserver(() => heard.push(status.textContent)).observe(status, seen);
-    }""")
+    page.evaluate(BUSY)  # as while a kernel is compiled
     page.get_by_label("Time", exact=True).select_option(label="all CPUs at once")
-    page.wait_for_function("s.once !== null && heard.at(-1).startsWith('At ')")
-    assert page.evaluate("heard[0]") == stage_data.WORDS["once coming"]
+    expect(page.locator(".status")).to_have_text(stage_data.WORDS["once coming"])
+    page.evaluate("release()")
+    expect(page.locator(".status")).to_have_text(re.compile("^At "))
+    assert page.evaluate("s.once !== null")
+
+
+# --- Python is slow
+def test_what_python_sets_twice_ends_as_it_was_set_last(mounted):
+    lab = PatchLab()
+    page = mounted(lab, reduced_motion="reduce")
+    page.evaluate(BUSY)
+    page.evaluate("s.set({ depth: 4 }), s.set({ depth: 2, position: 3 }), null")
+    page.evaluate("release()")
+    page.wait_for_function("s.tree.depth === 2 && told.position === 3")
+    assert page.evaluate("[s.tree.depth, told.depth, s.position]") == [2, 2, 3]
+
+
+def test_what_the_reader_does_while_python_is_busy_is_done_in_its_order(mounted):
+    page = mounted(PatchLab(traffic=OWN), reduced_motion="reduce")
+    page.evaluate(BUSY)
+    for key in "qqz":
+        page.keyboard.press(key)
+    page.evaluate("release()")
+    page.wait_for_function("told.own === '0a.1x2' && told.position === 1")  # Undo goes back from the second one
+    assert page.evaluate("[s.branch.n, s.position]") == [2, 1]
+    depth = page.get_by_label("Levels below the root")
+    page.evaluate(BUSY)
+    for _ in range(2):  # the box shows what is, so that one may say it again
+        depth.fill("4")
+        depth.press("Enter")
+    page.evaluate("s.root.focus()")
+    page.keyboard.press("a")  # in the tree as it is by then
+    page.evaluate("release()")
+    page.wait_for_function("told.own === '0a.1,0a-1'")
+    assert page.evaluate("[s.tree.depth, told.depth, s.position, s.walks.disagreements]") == [4, 4, 2, 0]
+    assert page.evaluate("s.walks.before.walks.before === null")  # the tree was changed once
+    page.evaluate(BUSY)
+    page.get_by_label("Cgroups").fill("1")
+    page.get_by_label("Cgroups").press("Enter")
+    page.get_by_role("combobox", name="Traffic").select_option(label="a limit is met")
+    page.evaluate("release()")
+    page.wait_for_function("told.cgroups === 1 && told.traffic === 'a limit is met'")
+    assert page.evaluate("s.walks.branches.includes(s.branch)")
 
 
 def test_what_cannot_run_at_once_is_said_as_python_says_it(mounted):
@@ -769,6 +812,47 @@ def test_the_widget_is_an_anywidget_that_needs_nothing_of_jupyterlab(watched, ma
     assert page.evaluate("model.listeners()") == 1
     page.evaluate("leave()")
     assert page.evaluate("model.listeners()") == 0
+
+
+# The same, and nobody waits until it lives.
+LATER = FAKE.replace("window.leave = await", "const lives =").replace(
+    "  return [", "  lives.catch((error) => (window.failed = error.message));\n  return ["
+)
+
+
+@pytest.mark.parametrize("asked", ["data", "steps"])
+def test_a_lab_waits_for_a_busy_kernel_and_shows_what_was_chosen_in_the_meantime(watched, asked):
+    """As when all cells are run: what a lab asks is answered when the last of them is over."""
+    lab = PatchLab()
+    page = watched("about:blank", allowed="about:")
+    page.clock.install()
+
+    def answer(question):
+        wanted = json.loads(question)
+        told = lab.data() if wanted.get("ask") == "data" else lab.answer(wanted)
+        return json.dumps(told | {"blobs": [base64.b64encode(blob).decode() for blob in told.get("blobs", [])]})
+
+    page.expose_function("askPython", answer)
+    page.evaluate(
+        """(asked) => {
+      const ask = window.askPython, held = new Promise((go) => (window.release = go));
+      window.askPython = async (question) => {
+        if (JSON.parse(question).ask === asked) await ((window.held = true), held);
+        return ask(question);
+      };
+    }""",
+        asked,
+    )
+    values = {"lab": "PatchLab", "live": lab.live, "chosen": lab.settings()}
+    page.evaluate(LATER, [lab._esm, values])
+    page.wait_for_function("window.held", polling=50)
+    page.clock.fast_forward("10:00")
+    assert page.evaluate("window.failed ?? null") is None
+    page.evaluate("(chosen) => model.set('chosen', chosen)", PatchLab(position=7).settings())
+    page.evaluate("release()")
+    expect(page.locator(".status")).to_have_text(PatchLab(position=7).message)
+    page.clock.fast_forward("00:10")
+    assert page.evaluate("model.get('chosen').position") == 7
 
 
 MOVES = """async () => {

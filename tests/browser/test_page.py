@@ -10,10 +10,13 @@ at.
 import json
 import pathlib
 import random
+import re
 import statistics
 
 import pytest
 
+from browser_helpers import FRAMES, drawn, expect
+from browser_helpers import until as comes
 from lab_helpers import GOLDEN, stream_of
 from memcg_lab import System, read_golden
 from memcg_lab.history import CAP_TEST, History
@@ -46,6 +49,7 @@ def opened(watched, one_file):
         page = watched(f"{one_file.as_uri()}#{place}", allowed=one_file.as_uri(), quiet=True, **options)
         page.wait_for_selector(".m0 svg[aria-label]")  # visible once the lab stands in the picture's place
         page.evaluate("memcgLab.stage.root.focus()")
+        drawn(page)
         return page
 
     return at
@@ -56,12 +60,20 @@ def stage(page, call):
 
 
 def until(page, call):
-    """Wait for something of the stage; the page allows no text to be run, so that it has to be asked from outside."""
-    for _ in range(200):
-        if stage(page, call):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{call} never was true")
+    """Wait for something of the stage."""
+    comes(page, f"(() => {{ const s = memcgLab.stage; return {call}; }})()")
+
+
+def says(page, text):
+    """Wait until the stage says this."""
+    expect(page.locator(".status")).to_have_text(text)
+
+
+def copied(page, kind):
+    """The text that a button gives. What it says of that comes once the browser has, or has not, taken it."""
+    page.get_by_role("button", name=f"Copy as {kind}").click()
+    says(page, re.compile("^(Copied|The text is below)"))
+    return page.get_by_label("Text to copy").input_value()
 
 
 def test_the_file_opens_by_itself(opened, one_file, measured):
@@ -240,24 +252,23 @@ def test_the_mouse_plays_drags_points_and_chooses(opened):
     page.get_by_label("Operation", exact=True).press("Enter")
     assert "76 of 180: CPU 1 gives back 1 page of A." in page.locator(".status").inner_text()
     page.locator(".m1 .code").filter(has_text="drain_stock").hover()
-    assert page.locator(".status").inner_text() == "After: drain_stock(stock); ran in 1 of 76 operations."
+    says(page, "After: drain_stock(stock); ran in 1 of 76 operations.")
     page.locator(".unseen", has_text="ran in 1 of 76 operations.").wait_for(
         state="attached"
     )  # who listens hears it too
     assert page.locator(".m1 .chip.hot").count() == 6
     page.locator(".m1 .chip.bar").first.click()
-    assert "drain_stock" in page.locator(".m1 .code.now").inner_text()
+    expect(page.locator(".m1 .code.now")).to_contain_text("drain_stock")
     page.get_by_role("combobox", name="Machine on the right").select_option(label="Hunk 2 alone: the way back")
     assert page.locator(".m3.machine .code:visible").all_inner_texts() == [
         "+\nrefill_stock(memcg, nr_pages);\nstock 33"
     ]
     still = stage(page, "s.position")
     page.get_by_role("button", name="Play").click()
-    page.wait_for_timeout(400)
-    assert stage(page, "s.position") > still
+    until(page, f"s.position > {still}")
     page.get_by_role("button", name="Pause").click()
     still = stage(page, "s.position")
-    page.wait_for_timeout(100)
+    drawn(page)  # what plays moves with every frame
     assert stage(page, "s.position") == still
 
 
@@ -311,9 +322,7 @@ def test_branches_stay_a_link_restores_them_and_python_gives_the_same(opened, ca
         "Levels below the root 9 is not possible: 1 to 5; it is 5 now. CPUs x is not possible: 2 to 8; it is 2 now. "
         "Operation 500 is not possible: 0 to 180; it is 180 now."
     )
-    page.get_by_role("button", name="Copy as Python").click()
-    text = page.get_by_label("Text to copy").input_value()
-    exec(text, {})
+    exec(copied(page, "Python"), {})
     after = stage(page, "s.nodes.at(-1).m.slice(0, 2).map((m) => m.state.atomics)")
     assert capsys.readouterr().out == f"v4.13 {after[0]} atomics\nv4.14 {after[1]} atomics\n"
 
@@ -470,7 +479,7 @@ def test_every_move_is_made_and_what_it_took_is_told(opened, measured):
     page.get_by_label("Speed").select_option("16")
     stage(page, "s.go(0)")
     stage(page, "s.toggle()")
-    page.wait_for_timeout(1500)
+    until(page, "s.stats.frames > 60")
     stats = stage(page, "({ frames: s.stats.frames, worst: s.stats.worst, work: s.stats.work })")
     measured(
         f"scrub: median {statistics.median(scrub):.2f} ms, worst {max(scrub):.1f}; an operation: "
@@ -686,12 +695,27 @@ def test_an_empty_number_of_a_link_is_said_to_be_empty(opened):
     assert "(empty) is not possible: " in opened("d=").locator(".status").inner_text()
 
 
+CLIPBOARD = """(taken) => {
+  const answer = new Promise((done, fail) => (window.release = taken ? done : fail));
+  Object.defineProperty(navigator, "clipboard", { value: { writeText: () => answer } });
+}"""
+
+
 def test_reading_json_says_what_to_do_and_no_more_that_something_was_copied(opened):
     page = opened()
-    page.get_by_role("button", name="Copy as JSON").click()
-    page.locator(".status", has_text="op").wait_for()
+    copied(page, "JSON")
     page.get_by_role("button", name="Read JSON").click()
     assert page.locator(".status").inner_text() == 'Paste it into the box, then press "Read it".'
+    for taken in (True, False):  # the clipboard may answer late, when a browser asks its reader first
+        page = opened()
+        page.evaluate(CLIPBOARD, taken)
+        page.get_by_role("button", name="Copy as JSON").click()
+        page.get_by_role("button", name="Read JSON").click()
+        page.get_by_label("JSON to read").fill("{}")
+        page.evaluate("release()")
+        drawn(page)
+        assert page.locator(".status").inner_text() == 'Paste it into the box, then press "Read it".'
+        assert page.get_by_label("JSON to read").evaluate("(box) => [box.selectionStart, box.value]") == [2, "{}"]
 
 
 # --- what must hold
@@ -762,7 +786,7 @@ def test_a_light_that_is_out_shows_the_shortest_way_there(opened, shots):
 
 def test_nothing_is_said_before_the_reader_acts(opened):
     page = opened("t=0&p=20")
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(600)  # nothing is to happen: longer than what is said takes to be heard
     assert page.locator(".unseen[role=status]").inner_text() == ""
     page.keyboard.press("ArrowLeft")
     page.locator(".unseen[role=status]", has_text="19 of 180").wait_for(state="attached")
@@ -917,25 +941,37 @@ def test_a_second_press_ends_the_movement_and_goes_on(opened):
     page = opened("t=0&p=70")
     page.get_by_label("Speed").select_option("0.25")
     stage(page, "s.root.focus()")
+    page.evaluate(FRAMES)  # else what moves may not have begun yet, or be over
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(60)
+    page.evaluate("frame(60)")
     assert 70 < stage(page, "s.position") < 71
     assert page.locator(".status").inner_text().startswith("71 of 180: ")
     assert "So far" not in page.locator(".status").inner_text()  # neither the sums nor the sentence are there yet
     for n in (1, 2, 3):
         page.get_by_role("button", name="Step").click()
-        page.wait_for_timeout(40)
-        assert 70 + n <= stage(page, "s.position") < 71 + n
+        page.evaluate("frame(40)")
+        assert 70 + n < stage(page, "s.position") < 71 + n
     stage(page, "s.go(0)")
     drains = stage(page, "s.nodes.filter((n) => n.k && s.branch.jumps(n.k, 1)).map((n) => n.k)")
     for k in drains[:3]:
         page.get_by_role("button", name="Next drain").click()
-        page.wait_for_timeout(40)
-        assert k - 1 <= stage(page, "s.position") < k
+        page.evaluate("frame(40)")
+        assert k - 1 < stage(page, "s.position") < k
     stage(page, f"s.go({drains[0]})")
     totals = stage(page, f"s.pictures.map((p) => s.branch.node({drains[0]}).m[p.i].state.atomics)")
     assert page.locator(".status").inner_text().endswith(f"So far {totals[0]} and {totals[1]} atomics.")
     assert page.locator(".sum:visible").all_inner_texts() == [f"{total} atomics" for total in totals]
+
+
+def test_what_ends_a_movement_ends_no_timer_that_has_the_number_of_its_frame(opened):
+    page = opened("t=0&p=70")
+    page.evaluate("""() => {
+      const timer = setTimeout(() => (window.rang = true), 500), own = requestAnimationFrame;
+      window.requestAnimationFrame = () => (own(() => {}), timer);
+    }""")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    comes(page, "window.rang")
 
 
 def test_labels_keep_clear_of_what_is_beside_them(opened, watched, tmp_path, web_kernels):
@@ -952,6 +988,7 @@ def test_labels_keep_clear_of_what_is_beside_them(opened, watched, tmp_path, web
     make_page(path, web_kernels, "DriftLab")
     drift = watched(path.as_uri(), allowed=path.as_uri(), quiet=True)
     drift.wait_for_selector(".m0 svg[aria-label]")
+    drawn(drift)
     assert drift.evaluate(CROSSED) == []
     word = "s.pictures.every((p) => p.inSockets.getBoundingClientRect().right <= p.svg.getBoundingClientRect().right)"
     assert stage(drift, word)

@@ -5,6 +5,7 @@ python -m pytest tests/browser/test_puzzle_page.py -m browser
 
 import pytest
 
+from browser_helpers import comes_to, drawn
 from memcg_lab import PuzzleLab
 from memcg_lab.web.page import make_page
 
@@ -24,6 +25,7 @@ def opened(file, watched):
     def at(place="", **options):
         page = watched(f"{file.as_uri()}#{place}", offline=True, **options)
         page.locator(".puzzle").wait_for()
+        drawn(page)
         return page
 
     return at
@@ -52,8 +54,9 @@ def test_the_patch_is_put_together_with_the_mouse(opened, shots):
     page = opened()
     assert said(page) == PuzzleLab().message
     for where, names in RIGHT.items():
-        for name in names:
+        for n, name in enumerate(names, 1):
             line(page, name).drag_to(page.locator(f'section[data-where="{where}"]'), target_position=below(page, where))
+            comes_to(page, lambda where=where: placed(page, where), names[:n])  # a drop is an event of its own
     assert {where: placed(page, where) for where in RIGHT} == RIGHT
     page.get_by_role("button", name="Run").click()
     assert said(page) == PuzzleLab(**RIGHT, ran=True).message

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from browser_helpers import comes_to, drawn
 from memcg_lab import RoomLab
 from memcg_lab.course import room
 from memcg_lab.course.guesses import GUESSES
@@ -28,6 +29,7 @@ def file(tmp_path_factory, web_kernels):
 def page(file, watched):
     opened = watched(file.as_uri(), offline=True)
     opened.locator(".charts").wait_for()
+    drawn(opened)
     return opened
 
 
@@ -84,8 +86,9 @@ def test_a_readers_files_become_the_codes_that_python_makes(page, tmp_path):
         kept = {"format": "memcg-lab notes", "version": 1, "predictions": said}
         (tmp_path / f"reader{k:02}.json").write_text(json.dumps(kept), encoding="utf-8")
     page.locator("input[type=file]").set_input_files(sorted(tmp_path.glob("*.json")))
-    page.locator(".answers li").first.wait_for()
-    assert page.evaluate("memcgLab.stage.settings.codes") == room.codes_of(tmp_path)
+    comes_to(
+        page, lambda: page.evaluate("memcgLab.stage.settings.codes"), room.codes_of(tmp_path)
+    )  # files are read later
     assert page.evaluate("memcgLab.stage.settings.asked") == "03.trips trips"  # what most of them answer
 
 
@@ -110,6 +113,7 @@ def test_it_fits_and_is_accessible(file, watched, width, scheme):
     page.locator(".charts").wait_for()
     page.get_by_label("Codes, one a line").first.fill(a_class(60))
     page.get_by_role("button", name="Say what came out").click()
+    drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     axe = pytest.importorskip("axe_playwright_python.base", reason="the extra `browser` is not installed")
     page.evaluate(axe.AXE_SCRIPT)
@@ -125,6 +129,7 @@ def test_the_sentence_is_whole_and_every_wrong_code_is_listed(file, watched, wid
     assert of_page(page, asked="00.atomics before", codes=text, told=True) == of_python(
         asked="00.atomics before", codes=text, told=True
     )
+    drawn(page)
     status = page.locator(".status")
     assert status.evaluate("(el) => el.scrollHeight <= el.clientHeight")
     assert "5 codes could not be read" in status.inner_text()

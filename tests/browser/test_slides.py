@@ -65,7 +65,7 @@ def test_a_lab_lives_on_its_slide_and_keeps_its_keys(folder, watched, shots):
     page = watched((folder / "slides" / "03_the_stock.html").as_uri() + f"#{number}", offline=True)
     page.keyboard.press("ArrowRight")
     lab = page.locator("section.now .stage")
-    lab.wait_for(timeout=60_000)
+    lab.wait_for()
     lab.focus()
     at, said = place(page), lab.locator(".status").inner_text()
     page.keyboard.press("ArrowRight")

@@ -20,10 +20,10 @@ function connect(model) {
   };
   model.on("msg:custom", heard);
   let asked = 0;
-  return (question) =>
+  return (question, patient = false) =>
     new Promise((done, fail) => {
       const id = `${mine} ${asked++}`,
-        late = setTimeout(() => fail(new Error("Python does not answer: its kernel is busy, or gone.")), PATIENCE);
+        late = patient ? 0 : setTimeout(() => fail(new Error("Python does not answer: its kernel is busy, or gone.")), PATIENCE);
       waiting.set(id, { done, fail, late });
       model.send({ id, question });
     });
@@ -31,7 +31,9 @@ function connect(model) {
 
 /** A living lab in the place of a still picture. */
 async function enliven(figure, model, ask) {
-  const data = await ask({ ask: "data" });
+  // Until the lab lives its picture stands there: it may wait as long as cells behind it run.
+  let lives = false;
+  const data = await ask({ ask: "data" }, true);
   let settings = model.get("chosen"),
     writing = 0;
   const same = (a, b) => Object.keys(a).every((name) => JSON.stringify(a[name]) === JSON.stringify(b[name]));
@@ -45,16 +47,19 @@ async function enliven(figure, model, ask) {
     }, 150);
   };
   figure.addEventListener("memcg-lab-quest", ({ detail }) => ask({ ask: "found", ...detail }).catch(() => {}));
-  const handle = await mountLab(figure, { name: model.get("lab"), data, settings, lab: null, ask, place: null, change });
+  const handle = await mountLab(figure, { name: model.get("lab"), data, settings, lab: null, ask: (question) => ask(question, !lives), place: null, change });
+  lives = true;
   const chosen = () => {
     const now = model.get("chosen");
     if (same(now, settings)) return;
     settings = now;
+    clearTimeout(writing);
     handle.set?.(now);
   };
   const said = ({ say }) => say && handle.say?.(say);
   model.on("change:chosen", chosen);
   model.on("msg:custom", said);
+  chosen(); // what Python has chosen in the meantime
   return () => {
     model.off("change:chosen", chosen);
     model.off("msg:custom", said);

@@ -237,7 +237,9 @@ function fromJson(text, lab, beside = []) {
 function exchange({ copies, take, say }) {
   const box = make("textarea", { hidden: true, rows: 2, spellcheck: "false", "aria-label": "Text to copy" }),
     read = make("button", { type: "button", hidden: true, onclick: () => taken() }, "Read it");
+  let opened = 0;
   const open = (label, readonly, text) => {
+    opened++;
     box.hidden = false;
     box.readOnly = readonly;
     box.value = text;
@@ -246,10 +248,12 @@ function exchange({ copies, take, say }) {
   };
   async function copy(text) {
     open("Text to copy", true, text);
+    const mine = opened;
     try {
       await navigator.clipboard.writeText(text);
-      say("Copied.");
+      if (mine === opened) say("Copied.");
     } catch {
+      if (mine !== opened) return; // the box shows something else by now
       box.focus();
       box.select();
       say("The text is below, selected: copy it from there.");

@@ -1734,7 +1734,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     hand = 0,
     hot = -1,
     last = 0,
-    frame = 0,
+    callOff = null, // while a frame is to come: what calls it off
     notice = "",
     once = null, // all CPUs at once: {runs, times, lanes}; else one operation comes after the other
     moment = 0; // simulated ns, then; whole: at rest
@@ -1782,7 +1782,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const jump = JUMPS[data.jump],
     jumps = (k) => others().some((i) => branch.jumps(k, i)),
     apart = (k) => shown().some((i) => branch.differs(k, [shown()[0], i]));
-  const trafficBox = choice([], "", (value) => later(() => choose(walks.branches[+value], null)));
+  const trafficBox = choice([], "", (value) => chosenBranch(walks.branches[+value]));
   trafficBox.setAttribute("aria-label", "Traffic"); // the word beside it is not shown where there is no room
   const speedBox = choice(
     SPEEDS.map((s) => [s, s < 1 ? `\u00d71/${1 / s}` : `\u00d7${s}`]),
@@ -1825,7 +1825,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   const handBox = choice([], "", (value) => setHand(+value));
   const charge = button("", paired ? "Charge on every machine" : "Charge", "q", () => act(data.hand.charge)),
     giveBack = button("", paired ? "Give back on every machine" : "Give back", "a", () => act(data.hand.back));
-  const undo = button("Undo", "Take back the last operation, which stays on its branch, or the last change of the tree", "z", () => undoLast());
+  const undo = button("Undo", "Take back the last operation, which stays on its branch, or the last change of the tree", "z", () => later(undoLast));
   const limitOf = choice([], "", () => showLimit()),
     limitBox = make("input", {
       type: "number",
@@ -1934,7 +1934,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     labelled(
       label,
       whole(low, most, settings[name], (value, box) => {
-        if (value !== null && value !== settings[name]) later(() => (name === "pictures" ? setPictures(value) : rebuild({ [name]: value })));
+        if (value !== null) later(() => value !== settings[name] && (name === "pictures" ? setPictures(value) : rebuild({ [name]: value })));
         box.value = settings[name];
       }),
     ),
@@ -2620,7 +2620,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
 
   // --- time
   function tick(now) {
-    frame = 0;
+    callOff = null;
     const begun = performance.now(),
       dt = Math.min(100, now - last);
     if (last) {
@@ -2659,24 +2659,28 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     else last = 0;
   }
   function want() {
-    if (frame) return;
-    frame = calm.matches
-      ? setTimeout(
-          () => {
-            last = 0;
-            tick(performance.now());
-          },
-          900 / Math.min(speed, 16),
-        )
-      : requestAnimationFrame(tick);
+    if (callOff) return;
+    // Timers and frames are numbered apart: the number of a frame may be that of another timer.
+    if (calm.matches) {
+      const timer = setTimeout(
+        () => {
+          last = 0;
+          tick(performance.now());
+        },
+        900 / Math.min(speed, 16),
+      );
+      callOff = () => clearTimeout(timer);
+    } else {
+      const frame = requestAnimationFrame(tick);
+      callOff = () => cancelAnimationFrame(frame);
+    }
   }
   function halt() {
     playing = false;
     target = null;
     last = 0;
-    cancelAnimationFrame(frame);
-    clearTimeout(frame);
-    frame = 0;
+    callOff?.();
+    callOff = null;
   }
   function go(k) {
     halt();
@@ -2761,6 +2765,13 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   }
 
   // --- branches
+  /** The reader points at a walk; on another tree that came in between it is the one with the same name. */
+  function chosenBranch(b) {
+    later(() => {
+      const here = walks.branches.includes(b) ? b : walks.branches.find(({ name }) => name === b.name);
+      return here && choose(here, null);
+    });
+  }
   async function choose(next, k) {
     await walks.open(next, coming);
     branch = next;
@@ -2798,7 +2809,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       machines: data.machines,
       tree,
       settings,
-      onBranch: (b) => later(() => choose(b, null)),
+      onBranch: chosenBranch,
       against,
     });
     showCompared();
@@ -2864,8 +2875,9 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       ),
     );
   }
-  const perform = (op) =>
+  const perform = (asked) =>
     later(async () => {
+      const op = typeof asked === "function" ? asked() : asked; // in the tree as it is then
       const k = once ? branch.n : Math.ceil(position);
       if (k >= walks.source.longest) return say(fill(data.words["own long"], { most: walks.source.longest.toLocaleString("en") }));
       const answer = await walks.act(branch, k, [op]);
@@ -2887,7 +2899,10 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
       refresh();
       playTo(answer.k);
     });
-  const act = (name) => perform([data.forms.ops.indexOf(name), hand, tree.first + leaf, size, data.hand.ctx]);
+  function act(name) {
+    const [cpu, of, pages] = [hand, leaf, size];
+    perform(() => [data.forms.ops.indexOf(name), cpu, tree.first + of, pages, data.hand.ctx]);
+  }
   function limit() {
     const pages = limitBox.value === "" ? -1 : Number(limitBox.value);
     if (limitBox.validity.badInput || !Number.isInteger(pages) || (limitBox.value !== "" && (pages < 0 || pages > 99999))) {
@@ -2960,7 +2975,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     x: () => paired && !once && seek(apart, data.words["no difference"]),
     q: () => act(data.hand.charge),
     a: () => act(data.hand.back),
-    z: () => undoLast(),
+    z: () => later(undoLast), // of what was asked for before and has not come yet
     c: () => setHand((hand + 1) % tree.cpus),
     g: () => setLeaf((leaf + 1) % tree.leaves),
     ".": () => creep(1),
@@ -3023,6 +3038,7 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
   observer.observe(root);
   const leave = () => {
     halt();
+    clearTimeout(writing);
     voice.leave();
     observer.disconnect();
   };
@@ -3039,16 +3055,15 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     if (why) say(why);
   }
   /** Somebody else has chosen: a link that was followed, or Python. What the reader did before comes along. */
-  const come = (asked) =>
-    later(async () => {
-      halt();
-      const was = keep();
-      await arrive(asked);
-      await carry(was, walks);
-      walks.before = was;
-      fit();
-      settle();
-    });
+  async function come(asked) {
+    halt();
+    const was = keep();
+    await arrive(asked);
+    await carry(was, walks);
+    walks.before = was;
+    fit();
+    settle();
+  }
   return {
     load,
     asJson,
@@ -3059,8 +3074,11 @@ async function renderStage({ data, settings: given, lab, ask, place, change, el,
     perform,
     playTo,
     toggle,
-    come: (text) => text !== here() && come(read(text)),
-    set: (wanted) => (elsewhere(wanted) ? come({ wanted }) : later(() => turn(wanted))),
+    come: (text) => later(() => text !== here() && come(read(text))),
+    set(wanted) {
+      clearTimeout(writing); // what is now is not what was chosen last
+      return later(() => (elsewhere(wanted) ? come({ wanted }) : turn(wanted)));
+    },
     say,
     leave,
     stats,
