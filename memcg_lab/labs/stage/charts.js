@@ -261,7 +261,7 @@ const charts = (() => {
   const SLICE = 4; // ms of work in a row
   const MOVE = 4; // ms of work in the move itself
   const PART = 2; // ms that one run of the machine's kernel may take; how much it simulates is found by measuring
-  const SOFAR = 8; // ms after which a simulation that is not over shows what it has
+  const MORE = 3; // ms more, if there is nothing to show yet
 
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
   /** Put something into a map, which forgets what is oldest. */
@@ -274,7 +274,7 @@ const charts = (() => {
   /** The machine's kernel with the set-up of labs/contention.py, which `data` describes. */
   class Simulations {
     constructor(lab, data) {
-      Object.assign(this, { lab, data, roots: new Map(), streams: new Map(), aged: new Map(), points: new Map(), job: null, waiting: null, stats: { worst: 0, slices: 0 } });
+      Object.assign(this, { lab, data, roots: new Map(), streams: new Map(), aged: new Map(), points: new Map(), job: null, waiting: null, frame: 0, stats: { worst: 0, slices: 0 } });
       this.lots = Uint8Array.from(atob(data.lots), (letter) => letter.charCodeAt(0));
       const { port1, port2 } = new MessageChannel();
       let coming = false;
@@ -286,7 +286,10 @@ const charts = (() => {
         if (!coming) port2.postMessage(0);
         coming = true;
       };
-      this.close = () => port1.close();
+      this.close = () => {
+        port1.close();
+        cancelAnimationFrame(this.frame);
+      };
     }
 
     async ready() {
@@ -426,11 +429,9 @@ const charts = (() => {
     }
 
     /** The chosen point on both sides, in turn, so that there is something of both to show. */
-    *both(settings, tell) {
+    *both(settings) {
       const runs = SIDES.map((side) => this.point(side, settings.cpus, settings)),
-        last = SIDES.map(() => null),
-        begun = this.begun;
-      let told = false;
+        last = (this.parts = SIDES.map(() => null));
       try {
         while (runs.some(Boolean)) {
           for (const i of runs.keys()) {
@@ -440,10 +441,6 @@ const charts = (() => {
             last[i] = done ? () => value : (value ?? last[i]);
             yield;
           }
-          if (told || !last.every(Boolean) || performance.now() - begun < SOFAR || !runs.some(Boolean)) continue;
-          told = this.seen = true;
-          tell.sofar(Object.fromEntries(SIDES.map((side, i) => [side, last[i]()])), settings);
-          yield;
         }
       } finally {
         for (const run of runs) run?.return();
@@ -498,7 +495,7 @@ const charts = (() => {
     }
 
     *everything(settings, tell) {
-      yield* this.both(settings, tell);
+      yield* this.both(settings);
       this.seen = true;
       tell.point(this.known(settings.cpus, settings), settings);
       yield;
@@ -506,6 +503,11 @@ const charts = (() => {
       for (const cpus of this.data.curve) for (const side of SIDES) curve[side].push(yield* this.point(side, cpus, settings));
       yield;
       tell.curve(curve, settings);
+      const { low, most } = this.data; // while nobody asks: the streams of the other depths
+      for (let depth = low.depth; depth <= most.depth; depth++) {
+        yield;
+        this.written(most.cpus, depth, settings.traffic);
+      }
     }
 
     /**
@@ -517,12 +519,24 @@ const charts = (() => {
       if (this.job && !this.seen) return;
       this.turn();
       this.go(MOVE);
+      if (!this.seen && !this.parts?.every(Boolean)) this.go(MORE);
     }
 
     turn() {
       const { settings, tell } = this.waiting;
       this.job?.return();
-      Object.assign(this, { waiting: null, seen: false, begun: performance.now(), failed: tell.failed, job: this.everything(settings, tell) });
+      Object.assign(this, { waiting: null, seen: false, parts: null, sofar: tell.sofar, failed: tell.failed, settings, job: this.everything(settings, tell) });
+      this.frame ||= requestAnimationFrame(() => this.painted());
+    }
+
+    /** A frame comes: it has what a simulation that is not over has counted so far. */
+    painted() {
+      this.frame = 0;
+      if (this.seen || !this.job) return;
+      if (this.parts?.every(Boolean)) {
+        this.seen = true;
+        this.sofar(Object.fromEntries(SIDES.map((side, i) => [side, this.parts[i]()])), this.settings);
+      } else this.frame = requestAnimationFrame(() => this.painted());
     }
 
     go(budget) {
